@@ -1,0 +1,1 @@
+//! PeerDTS erasure code: rateless, systematic, linear in the block

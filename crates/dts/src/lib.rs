@@ -1,0 +1,1 @@
+//! PeerDTS: manifest, plan, want, verify, assemble, serve

@@ -1,0 +1,1 @@
+//! PeerHVM: the standard units in which every device is described

@@ -1,0 +1,1 @@
+//! One PeerEdge peer as a pure machine

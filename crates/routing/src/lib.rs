@@ -1,0 +1,1 @@
+//! PeerRouting: perception of channels, registry of holders, matching of peers

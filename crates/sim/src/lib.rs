@@ -1,0 +1,1 @@
+//! A seeded world that runs the same node and tracker

@@ -1,0 +1,1 @@
+//! One PeerEdge relay's mind as a pure machine

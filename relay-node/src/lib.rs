@@ -1,0 +1,1 @@
+//! Native shell of PeerEdge: sockets, files and clocks around the pure machines.

@@ -1,0 +1,2 @@
+//! The `peeredge` command.
+fn main() {}

@@ -1,0 +1,1 @@
+//! The slot between a page and its PeerEdge node.

@@ -1,0 +1,1 @@
+//! Helpers that the flow and interop tests share.

@@ -1,0 +1,2 @@
+//! Build steps that are more than one command.
+fn main() {}
