@@ -1,0 +1,187 @@
+use crate::limits::{RELAY_FRAME_BYTES_MAX, SIGNAL_BYTES_MAX};
+use crate::{ContentId, DecodeError, PeerId, Reader, Writer};
+use core::fmt;
+
+/// Why the relay refused a message. The numbers are part of the protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum ErrorCode {
+    /// A frame could not be read. The relay closes.
+    Malformed = 1,
+    /// A frame is longer than the limit. The relay closes.
+    TooLarge = 2,
+    /// The peer speaks another version of the protocol. The relay closes.
+    Version = 3,
+    /// The hello's signature does not prove the key. The relay closes.
+    Unauthorised = 4,
+    /// A message that is not allowed at this point, such as an announce before the hello. The relay closes.
+    OutOfOrder = 5,
+    /// The peer sends faster than the relay allows; the message was dropped.
+    TooFast = 6,
+    /// The peer announces more contents than allowed; the announce was dropped.
+    TooMany = 7,
+    /// The peer is connected elsewhere with the same key; the older connection is closed.
+    Replaced = 8,
+    /// The relay is going down.
+    ShuttingDown = 9,
+    /// The relay has as many peers as it was configured for. The relay closes.
+    Full = 10,
+}
+
+impl ErrorCode {
+    /// All codes, in order of their numbers.
+    pub const ALL: [ErrorCode; 10] = [
+        ErrorCode::Malformed,
+        ErrorCode::TooLarge,
+        ErrorCode::Version,
+        ErrorCode::Unauthorised,
+        ErrorCode::OutOfOrder,
+        ErrorCode::TooFast,
+        ErrorCode::TooMany,
+        ErrorCode::Replaced,
+        ErrorCode::ShuttingDown,
+        ErrorCode::Full,
+    ];
+
+    /// A stable name for logs, metrics and the page's error codes.
+    pub const fn name(self) -> &'static str {
+        match self {
+            ErrorCode::Malformed => "malformed",
+            ErrorCode::TooLarge => "too_large",
+            ErrorCode::Version => "version",
+            ErrorCode::Unauthorised => "unauthorised",
+            ErrorCode::OutOfOrder => "out_of_order",
+            ErrorCode::TooFast => "too_fast",
+            ErrorCode::TooMany => "too_many",
+            ErrorCode::Replaced => "replaced",
+            ErrorCode::ShuttingDown => "shutting_down",
+            ErrorCode::Full => "full",
+        }
+    }
+
+    /// Whether the relay closes the connection behind this error.
+    pub const fn closes(self) -> bool {
+        !matches!(self, ErrorCode::TooFast | ErrorCode::TooMany)
+    }
+}
+
+impl fmt::Display for ErrorCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A message from a relay to a peer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FromRelay {
+    /// The first message: sign this.
+    Challenge {
+        /// Random, used once.
+        nonce: [u8; 32],
+        /// The relay's own key, which is also the peer id under which it seeds.
+        relay: PeerId,
+    },
+    /// The key is proved.
+    Welcome {
+        /// [`crate::PROTOCOL_VERSION`] of the relay.
+        version: u16,
+        /// Seconds between two reports that the relay would like to see.
+        report_every_s: u16,
+    },
+    /// "This peer holds something of this content: make it an offer."
+    Introduce {
+        /// Which content.
+        content: ContentId,
+        /// Whom to offer.
+        peer: PeerId,
+        /// Share of the content that it announced, in thousandths.
+        have_permille: u16,
+    },
+    /// An offer, answer or candidate from another peer, carried unread.
+    Signal {
+        /// From whom: the relay vouches that it proved this key.
+        from: PeerId,
+        /// The offerer's random number of this connection.
+        session: u64,
+        /// The session description or candidate.
+        signal: Vec<u8>,
+    },
+    /// A signal could not be delivered: that peer is not connected here.
+    Unreachable {
+        /// Who.
+        peer: PeerId,
+        /// The session of the signal.
+        session: u64,
+    },
+    /// The relay refused something.
+    Error {
+        /// Why.
+        code: ErrorCode,
+        /// For people; at most 200 bytes.
+        detail: String,
+    },
+}
+
+const CHALLENGE: u8 = 0x81;
+const WELCOME: u8 = 0x82;
+const INTRODUCE: u8 = 0x83;
+const SIGNAL: u8 = 0x84;
+const UNREACHABLE: u8 = 0x85;
+const ERROR: u8 = 0x86;
+const DETAIL_BYTES_MAX: usize = 200;
+
+impl FromRelay {
+    /// The message as one frame.
+    pub fn encode(&self) -> Vec<u8> {
+        match self {
+            FromRelay::Challenge { nonce, relay } => Writer::new(CHALLENGE, 65).raw(nonce).raw(&relay.0),
+            FromRelay::Welcome { version, report_every_s } => Writer::new(WELCOME, 5).u16(*version).u16(*report_every_s),
+            FromRelay::Introduce { content, peer, have_permille } => {
+                Writer::new(INTRODUCE, 67).raw(&content.0).raw(&peer.0).u16(*have_permille)
+            }
+            FromRelay::Signal { from, session, signal } => {
+                Writer::new(SIGNAL, 41 + signal.len()).raw(&from.0).u64(*session).raw(signal)
+            }
+            FromRelay::Unreachable { peer, session } => Writer::new(UNREACHABLE, 41).raw(&peer.0).u64(*session),
+            FromRelay::Error { code, detail } => {
+                let end = (0..=detail.len().min(DETAIL_BYTES_MAX)).rev().find(|&e| detail.is_char_boundary(e));
+                Writer::new(ERROR, 4 + detail.len()).u8(*code as u8).text(&detail[..end.unwrap_or(0)])
+            }
+        }
+        .finish()
+    }
+
+    /// Reads one frame.
+    pub fn decode(frame: &[u8]) -> Result<Self, DecodeError> {
+        if frame.len() > RELAY_FRAME_BYTES_MAX {
+            return Err(DecodeError::TooLong { field: "frame", max: RELAY_FRAME_BYTES_MAX });
+        }
+        let mut r = Reader::new(frame);
+        let message = match r.u8()? {
+            CHALLENGE => FromRelay::Challenge { nonce: r.array()?, relay: PeerId(r.array()?) },
+            WELCOME => FromRelay::Welcome { version: r.u16()?, report_every_s: r.u16()? },
+            INTRODUCE => FromRelay::Introduce {
+                content: ContentId(r.array()?),
+                peer: PeerId(r.array()?),
+                have_permille: r.u16()?,
+            },
+            SIGNAL => {
+                let (from, session) = (PeerId(r.array()?), r.u64()?);
+                if r.left() > SIGNAL_BYTES_MAX {
+                    return Err(DecodeError::TooLong { field: "signal", max: SIGNAL_BYTES_MAX });
+                }
+                FromRelay::Signal { from, session, signal: r.rest().to_vec() }
+            }
+            UNREACHABLE => FromRelay::Unreachable { peer: PeerId(r.array()?), session: r.u64()? },
+            ERROR => {
+                let number = r.u8()?;
+                let code = ErrorCode::ALL.into_iter().find(|c| *c as u8 == number);
+                let code = code.ok_or(DecodeError::Value { field: "code" })?;
+                FromRelay::Error { code, detail: r.text("detail", DETAIL_BYTES_MAX)?.to_owned() }
+            }
+            tag => return Err(DecodeError::UnknownTag(tag)),
+        };
+        r.end()?;
+        Ok(message)
+    }
+}

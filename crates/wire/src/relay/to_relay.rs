@@ -1,0 +1,144 @@
+use crate::limits::{RELAY_FRAME_BYTES_MAX, SIGNAL_BYTES_MAX};
+use crate::{ContentId, DecodeError, PeerId, Reader, Writer};
+
+/// What happened since the last report, as the peer itself sees it: a claim, until receivers' receipts bear it out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Payload bytes sent to other peers.
+    pub sent_bytes: u64,
+    /// Verified payload bytes received from peers, without the relay's own.
+    pub from_peers_bytes: u64,
+    /// Verified payload bytes received over the relay's data channel.
+    pub from_relay_bytes: u64,
+    /// Verified payload bytes received by HTTP.
+    pub from_http_bytes: u64,
+    /// Bytes received that were thrown away: duplicates, and what failed verification.
+    pub wasted_bytes: u64,
+    /// Open data channels.
+    pub channels: u16,
+}
+
+/// A message from a peer to its relay.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ToRelay {
+    /// Proves the key: a signature over [`super::hello_payload`].
+    Hello {
+        /// [`crate::PROTOCOL_VERSION`] of the peer.
+        version: u16,
+        /// The peer's public key.
+        peer: PeerId,
+        /// Ed25519 signature of the challenge.
+        signature: [u8; 64],
+    },
+    /// "I hold this share of this content" and, if `wants`, "introduce me to others who do".
+    Announce {
+        /// Which content.
+        content: ContentId,
+        /// Share of the content held, in thousandths.
+        have_permille: u16,
+        /// How many introductions the peer can still use; 0 for none.
+        wants: u8,
+    },
+    /// "I neither hold nor want this content any more."
+    Withdraw {
+        /// Which content.
+        content: ContentId,
+    },
+    /// An offer, answer or candidate, which the relay carries unread.
+    Signal {
+        /// To whom.
+        to: PeerId,
+        /// The offerer's random number of this connection, the same in every signal of both directions.
+        session: u64,
+        /// The session description or candidate, in a form that only the two shells know.
+        signal: Vec<u8>,
+    },
+    /// What happened since the last report.
+    Report(Report),
+    /// "This peer sent me a symbol that contradicts the manifest."
+    Blame {
+        /// Who sent it.
+        accused: PeerId,
+        /// Of which content.
+        content: ContentId,
+        /// In which block.
+        block: u32,
+    },
+}
+
+const HELLO: u8 = 0x01;
+const ANNOUNCE: u8 = 0x02;
+const WITHDRAW: u8 = 0x03;
+const SIGNAL: u8 = 0x04;
+const REPORT: u8 = 0x05;
+const BLAME: u8 = 0x06;
+
+impl ToRelay {
+    /// The message as one frame.
+    pub fn encode(&self) -> Vec<u8> {
+        match self {
+            ToRelay::Hello { version, peer, signature } => {
+                Writer::new(HELLO, 99).u16(*version).raw(&peer.0).raw(signature)
+            }
+            ToRelay::Announce { content, have_permille, wants } => {
+                Writer::new(ANNOUNCE, 36).raw(&content.0).u16(*have_permille).u8(*wants)
+            }
+            ToRelay::Withdraw { content } => Writer::new(WITHDRAW, 33).raw(&content.0),
+            ToRelay::Signal { to, session, signal } => {
+                Writer::new(SIGNAL, 41 + signal.len()).raw(&to.0).u64(*session).raw(signal)
+            }
+            ToRelay::Report(r) => Writer::new(REPORT, 43)
+                .u64(r.sent_bytes)
+                .u64(r.from_peers_bytes)
+                .u64(r.from_relay_bytes)
+                .u64(r.from_http_bytes)
+                .u64(r.wasted_bytes)
+                .u16(r.channels),
+            ToRelay::Blame { accused, content, block } => {
+                Writer::new(BLAME, 69).raw(&accused.0).raw(&content.0).u32(*block)
+            }
+        }
+        .finish()
+    }
+
+    /// Reads one frame.
+    pub fn decode(frame: &[u8]) -> Result<Self, DecodeError> {
+        if frame.len() > RELAY_FRAME_BYTES_MAX {
+            return Err(DecodeError::TooLong { field: "frame", max: RELAY_FRAME_BYTES_MAX });
+        }
+        let mut r = Reader::new(frame);
+        let message = match r.u8()? {
+            HELLO => ToRelay::Hello { version: r.u16()?, peer: PeerId(r.array()?), signature: r.array()? },
+            ANNOUNCE => {
+                let content = ContentId(r.array()?);
+                let have_permille = r.u16()?;
+                if have_permille > 1000 {
+                    return Err(DecodeError::Value { field: "have_permille" });
+                }
+                ToRelay::Announce { content, have_permille, wants: r.u8()? }
+            }
+            WITHDRAW => ToRelay::Withdraw { content: ContentId(r.array()?) },
+            SIGNAL => {
+                let (to, session) = (PeerId(r.array()?), r.u64()?);
+                if r.left() > SIGNAL_BYTES_MAX {
+                    return Err(DecodeError::TooLong { field: "signal", max: SIGNAL_BYTES_MAX });
+                }
+                ToRelay::Signal { to, session, signal: r.rest().to_vec() }
+            }
+            REPORT => ToRelay::Report(Report {
+                sent_bytes: r.u64()?,
+                from_peers_bytes: r.u64()?,
+                from_relay_bytes: r.u64()?,
+                from_http_bytes: r.u64()?,
+                wasted_bytes: r.u64()?,
+                channels: r.u16()?,
+            }),
+            BLAME => {
+                ToRelay::Blame { accused: PeerId(r.array()?), content: ContentId(r.array()?), block: r.u32()? }
+            }
+            tag => return Err(DecodeError::UnknownTag(tag)),
+        };
+        r.end()?;
+        Ok(message)
+    }
+}
