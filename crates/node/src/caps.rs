@@ -1,0 +1,26 @@
+/// What the visitor allows. The shell keeps it current; conditions such as a metered connection are the shell's to observe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Caps {
+    /// Whether anything may be uploaded now (false on a metered connection or low battery, if the visitor said so).
+    pub upload_allowed: bool,
+    /// Payload bytes a second to all peers together. Default: no cap.
+    pub upload_bytes_per_s_max: u64,
+    /// Payload bytes to all peers together while this node lives. Default: no cap.
+    pub upload_bytes_max: u64,
+    /// Peer connections at a time. Default 16.
+    pub connections_max: u16,
+    /// Peer connections that may be made while this node lives; Chromium stops a tab at about 500. Default 400.
+    pub connections_made_max: u16,
+}
+
+impl Default for Caps {
+    fn default() -> Self {
+        Caps {
+            upload_allowed: true,
+            upload_bytes_per_s_max: u64::MAX,
+            upload_bytes_max: u64::MAX,
+            connections_max: 16,
+            connections_made_max: 400,
+        }
+    }
+}
