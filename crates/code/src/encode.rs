@@ -1,0 +1,124 @@
+//! Making coded symbols from a block.
+
+use crate::geometry::Geometry;
+use crate::reference;
+use crate::structure::{CodedId, DENSITY_CLASSES, Structure};
+use alloc::borrow::Cow;
+use core::fmt;
+
+/// Makes coded symbols of one borrowed block. Beyond the block it holds the parity alone.
+#[derive(Clone, Debug)]
+pub struct Encoder<'a> {
+    geometry: Geometry,
+    block: &'a [u8],
+    parity: Cow<'a, [u8]>,
+}
+
+/// Why an encoder could not be made or used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EncodeError {
+    /// The block is not as long as the geometry says.
+    BlockLen {
+        /// Bytes that the geometry says.
+        expected: u64,
+        /// Bytes given.
+        got: u64,
+    },
+    /// The parity is not [`Encoder::parity_len`] bytes.
+    ParityLen {
+        /// Bytes that the geometry says.
+        expected: usize,
+        /// Bytes given.
+        got: usize,
+    },
+    /// The output is not one symbol long.
+    OutputLen {
+        /// Symbol length, bytes.
+        expected: usize,
+        /// Bytes given.
+        got: usize,
+    },
+    /// No such density class.
+    Density {
+        /// The class asked for.
+        density: u8,
+    },
+}
+
+impl fmt::Display for EncodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BlockLen { expected, got } => write!(f, "block of {got} bytes where {expected} were due"),
+            Self::ParityLen { expected, got } => write!(f, "parity of {got} bytes where {expected} were due"),
+            Self::OutputLen { expected, got } => {
+                write!(f, "room for {got} bytes where a symbol has {expected}")
+            }
+            Self::Density { density } => {
+                write!(f, "density class {density} is not one of 0 to {}", DENSITY_CLASSES - 1)
+            }
+        }
+    }
+}
+
+impl core::error::Error for EncodeError {}
+
+impl<'a> Encoder<'a> {
+    /// Borrows `block` (exactly `geometry.block_len()` bytes) and makes its parity: one pass over the block.
+    ///
+    /// # Errors
+    /// [`EncodeError::BlockLen`].
+    pub fn new(geometry: Geometry, block: &'a [u8]) -> Result<Self, EncodeError> {
+        check_block(geometry, block)?;
+        let parity = Cow::Owned(reference::parity(geometry, block));
+        Ok(Self { geometry, block, parity })
+    }
+
+    /// Borrows a block and the parity that an earlier encoder of the same block gave. A parity of other
+    /// content makes wrong coded symbols; it cannot be told from its bytes.
+    ///
+    /// # Errors
+    /// [`EncodeError::BlockLen`], [`EncodeError::ParityLen`].
+    pub fn with_parity(geometry: Geometry, block: &'a [u8], parity: &'a [u8]) -> Result<Self, EncodeError> {
+        check_block(geometry, block)?;
+        let expected = Self::parity_len(geometry);
+        if parity.len() != expected {
+            return Err(EncodeError::ParityLen { expected, got: parity.len() });
+        }
+        Ok(Self { geometry, block, parity: Cow::Borrowed(parity) })
+    }
+
+    /// The parity, to be stored beside the block; [`Encoder::parity_len`] bytes.
+    pub fn parity(&self) -> &[u8] {
+        &self.parity
+    }
+
+    /// Bytes of parity that an encoder of this geometry keeps: 0 up to K = 64, else 1 to 6 % of the block for
+    /// K = 1024 and more, and up to about 40 % at K = 65.
+    pub fn parity_len(geometry: Geometry) -> usize {
+        Structure::new(geometry.source_symbols()).parities() as usize * geometry.symbol_len() as usize
+    }
+
+    /// Writes coded symbol `id` into `out` (exactly one symbol long). A short last source symbol counts as padded
+    /// with zeros.
+    ///
+    /// # Errors
+    /// [`EncodeError::OutputLen`], [`EncodeError::Density`].
+    pub fn write_coded(&self, id: CodedId, out: &mut [u8]) -> Result<(), EncodeError> {
+        let expected = self.geometry.symbol_len() as usize;
+        if out.len() != expected {
+            return Err(EncodeError::OutputLen { expected, got: out.len() });
+        }
+        if !id.is_valid() {
+            return Err(EncodeError::Density { density: id.density });
+        }
+        out.copy_from_slice(&reference::coded(self.geometry, self.block, &self.parity, id));
+        Ok(())
+    }
+}
+
+fn check_block(geometry: Geometry, block: &[u8]) -> Result<(), EncodeError> {
+    if block.len() as u64 != geometry.block_len() {
+        return Err(EncodeError::BlockLen { expected: geometry.block_len(), got: block.len() as u64 });
+    }
+    Ok(())
+}
