@@ -1,0 +1,337 @@
+/** Public types of the package, written by hand. Sizes are bytes, rates are bytes a second, times are milliseconds. */
+
+/**
+ * What the visitor answered. Only `"granted"` opens a socket, a connection, a worker or a store; until then every request
+ * fails with the code `consent_required`. It can change later: see {@link Peer.setConsent}.
+ */
+export type Consent = "granted" | "denied" | "pending";
+
+/** Options of {@link createPeer}. Only `relay` and `consent` must be given. */
+export interface PeerOptions {
+  /** The relay's `http:` or `https:` address, without a path. */
+  relay: string | URL;
+  /** What the visitor answered. */
+  consent: Consent;
+  /** What the visitor allows. Default: no limit but 16 connections; see {@link Caps}. */
+  caps?: Partial<Caps>;
+  /** Where content is kept. Default: the origin's private file system where there is one, with at most 1 GiB. */
+  store?: StoreOptions;
+  /**
+   * `false` runs the engine on the page's thread. By default it runs in a dedicated worker where the browser can hand data
+   * channels to one, and in the page elsewhere.
+   */
+  worker?: boolean;
+  /** Servers for WebRTC to find paths with (`RTCConfiguration.iceServers`). Default: none, so no third party learns of visitors. */
+  iceServers?: RTCIceServer[];
+  /** Settings that few sites need. */
+  tuning?: Partial<Tuning>;
+}
+
+/** What the visitor allows. Payload bytes count; protocol overhead is a few percent more. */
+export interface Caps {
+  /** Whether this peer gives bytes to others at all. Default `true`. */
+  upload: boolean;
+  /** To all peers together, in bytes a second. Default `Infinity`. */
+  uploadBytesPerSecond: number;
+  /** To all peers together until {@link Peer.close}. Default `Infinity`. */
+  uploadBytes: number;
+  /** Peer connections at a time, 0 to 64. Default 16. */
+  connections: number;
+  /**
+   * Whether to give bytes on a metered connection, as far as the browser tells (`navigator.connection`: cellular, or data saver
+   * on). Default `false`.
+   */
+  uploadOnMetered: boolean;
+  /**
+   * Whether to give bytes when the battery is below a fifth and not charging, as far as the browser tells. Default `false`.
+   */
+  uploadOnLowBattery: boolean;
+}
+
+/** Where content is kept. */
+export interface StoreOptions {
+  /**
+   * `"opfs"`: the origin private file system, which survives a reload (an error where there is none); `"memory"`: until
+   * {@link Peer.close}; `"auto"` (default): the first where possible, else the second.
+   */
+  kind?: "auto" | "opfs" | "memory";
+  /**
+   * Bytes at most; the least recently used content goes first. Default 1 GiB, and never more than half of what the browser
+   * grants the origin. In memory: 256 MiB.
+   */
+  bytes?: number;
+}
+
+/** Settings that few sites need. */
+export interface Tuning {
+  /** Bytes of blocks in memory. Default 64 MiB. */
+  cacheBytes: number;
+  /** Whether plain HTTP from the relay may be used when peers cannot meet a deadline. Default `true`. */
+  http: boolean;
+  /** How long a reader waits for peers before HTTP is asked as well. Default 400 ms. */
+  httpAfterMs: number;
+  /** Without any progress for so long, a request fails with `unavailable`. Default 30,000 ms. */
+  giveUpAfterMs: number;
+  /** Thousandths of a block asked as coded symbols from holders of the whole block, 0 to 1000. Default 0. */
+  codedPermille: number;
+  /** Between two `progress` events. Default 250 ms. */
+  progressEveryMs: number;
+}
+
+/** Which bytes of a content; both ends inclusive, as in an HTTP range header. */
+export type Range = { start: number; end?: number } | { last: number };
+
+/** Options of {@link Peer.fetch}. */
+export interface FetchOptions {
+  /** Aborts the request, before or while its body is read. */
+  signal?: AbortSignal | null;
+  /** Only `Range` is looked at; one range of the unit `bytes`. */
+  headers?: HeadersInit;
+  /** The same as a `Range` header, and goes before it. */
+  range?: Range;
+}
+
+/** Options of {@link Peer.publish}. */
+export interface PublishOptions {
+  /** At most 255 bytes in UTF-8. Default: the file's name, else `"content"`. */
+  name?: string;
+  /** At most 127 bytes. Default: the blob's type, else `"application/octet-stream"`. */
+  type?: string;
+  /** Called as bytes are hashed and stored. */
+  onProgress?: (progress: PublishProgress) => void;
+  /** Stops; nothing is kept. */
+  signal?: AbortSignal | null;
+}
+
+/** How far a publish has come. */
+export interface PublishProgress {
+  /** Bytes hashed. */
+  doneBytes: number;
+  /** Bytes of the file. */
+  lengthBytes: number;
+}
+
+/** What {@link Peer.publish} gives. */
+export interface Published {
+  /** Self-certifying: whoever delivers the bytes need not be trusted. Any HTTP client can open it at the relay, too. */
+  link: string;
+  /** The content's id: 52 characters. */
+  content: string;
+  /** Bytes. */
+  length: number;
+  /** As published. */
+  name: string;
+  /** As published. */
+  type: string;
+  /** `false` when the store had no room: then this tab serves it from the file itself, until it is closed. */
+  stored: boolean;
+}
+
+/** A visitor's peer. Made by {@link createPeer}. */
+export interface Peer {
+  /** This peer's public key, 52 characters; `null` until the first consent. */
+  readonly id: string | null;
+  /** As given or set last. */
+  readonly consent: Consent;
+  /** As given or set last, complete. */
+  readonly caps: Readonly<Caps>;
+  /** Whether {@link close} was called, or the engine failed. */
+  readonly closed: boolean;
+
+  /**
+   * Gets a content, or a range of it, from peers, the relay and plain HTTP at once. Every byte is verified against the link
+   * before it is delivered.
+   *
+   * Resolves with a `Response` when the content's manifest is known: status 200, 206 for a range, 416 for one behind the end;
+   * `Content-Type`, `Content-Length`, `Accept-Ranges`, `Content-Range`, `ETag`. The body streams, and is pulled: what is not
+   * read is not fetched (but for 4 MiB ahead). If the rest becomes unavailable, reading it fails with a {@link PeerEdgeError}.
+   *
+   * @param link `peeredge:ID`, or `https://RELAY/c/ID/NAME`.
+   * @throws {PeerEdgeError} `invalid_link`, `consent_required`, `unavailable`, `manifest_invalid`, `closed`, `internal`.
+   * @throws The signal's reason (a `DOMException` named `AbortError` by default) after an abort.
+   */
+  fetch(link: string | URL, options?: FetchOptions): Promise<Response>;
+
+  /**
+   * Makes a link for a file, and serves it from this tab until {@link remove} or {@link close}; from the store again after a
+   * reload. The file is read once, in pieces.
+   *
+   * @throws {PeerEdgeError} `invalid_option` (name, type or size), `unreadable`, `consent_required`, `closed`, `internal`.
+   * @throws The signal's reason after an abort.
+   */
+  publish(file: Blob, options?: PublishOptions): Promise<Published>;
+
+  /**
+   * Stops serving a content and removes it from the store. Requests for it that are under way fail with `unavailable`.
+   *
+   * @param content The id, or a link.
+   * @throws {PeerEdgeError} `invalid_link`, `consent_required`, `closed`, `internal`.
+   */
+  remove(content: string | URL): Promise<void>;
+
+  /**
+   * A picture of this moment. All zero before the first consent.
+   *
+   * @throws {PeerEdgeError} `closed`, `internal`.
+   */
+  stats(): Promise<Stats>;
+
+  /**
+   * Changes what the visitor allows, from now on. What is left out stays as it is.
+   *
+   * @throws {PeerEdgeError} `invalid_option`, `closed`.
+   */
+  setCaps(caps: Partial<Caps>): void;
+
+  /**
+   * The visitor's new answer. `"granted"` connects, if that was not done already, and resolves when the engine runs. Anything
+   * else closes every socket, connection, store and worker, and fails what is under way with `consent_required`.
+   *
+   * @throws {PeerEdgeError} `unsupported`, `closed`, `storage`, `internal`.
+   */
+  setConsent(consent: Consent): Promise<void>;
+
+  /** Says goodbye. Afterwards no socket, connection, worker or timer is left. Never rejects; calling it again is harmless. */
+  close(): Promise<void>;
+
+  addEventListener<K extends keyof PeerEvents>(
+    type: K,
+    listener: (event: CustomEvent<PeerEvents[K]>) => void,
+    options?: boolean | AddEventListenerOptions,
+  ): void;
+  removeEventListener<K extends keyof PeerEvents>(
+    type: K,
+    listener: (event: CustomEvent<PeerEvents[K]>) => void,
+    options?: boolean | EventListenerOptions,
+  ): void;
+}
+
+/** Events of a {@link Peer}: name and what `event.detail` holds. */
+export interface PeerEvents {
+  /** Every {@link Tuning.progressEveryMs} while bytes move in any direction, and once more when they stop. */
+  progress: Stats;
+  /** A data channel to a peer opened or closed. */
+  peer: { peer: string; state: "opened" | "closed" };
+  /** A peer sent bytes that contradict the link, which was proved; it is dropped and not spoken to again. */
+  blame: { peer: string; content: string; block: number; coded: boolean };
+  /** The relay accepted this peer, is gone (the peer tries again by itself), or refused something. */
+  relay:
+    | { state: "ready"; relay: string }
+    | { state: "lost" }
+    | { state: "refused"; code: string; detail: string };
+  /** A content is held whole, and shared. */
+  complete: { content: string };
+  /** The peer failed and is closed. */
+  error: PeerEdgeErrorLike;
+}
+
+/** What {@link Peer.stats} gives. Bytes are payload bytes since consent was granted last. */
+export interface Stats {
+  /** Whether the relay has accepted this peer. */
+  relayConnected: boolean;
+  /** Where the engine runs. */
+  engine: "worker" | "page" | "none";
+  /** Where content is kept. */
+  store: "opfs" | "memory" | "none";
+  /** Verified bytes from peers. */
+  fromPeersBytes: number;
+  /** Verified bytes from the relay's data channel. */
+  fromRelayBytes: number;
+  /** Verified bytes by HTTP. */
+  fromHttpBytes: number;
+  /** Bytes sent to peers. */
+  sentBytes: number;
+  /** Bytes that arrived for nothing: duplicates. */
+  duplicateBytes: number;
+  /** Bytes that failed verification. */
+  rejectedBytes: number;
+  /** Peer connections made; a browser stops a tab at about 500. */
+  connectionsMade: number;
+  /** Peers with a connection, open or opening. */
+  peers: PeerStats[];
+  /** Contents held or wanted. */
+  contents: ContentStats[];
+}
+
+/** One peer in {@link Stats}. */
+export interface PeerStats {
+  /** Its public key, 52 characters. */
+  peer: string;
+  /** Whether this is the relay's own seeding peer. */
+  isRelay: boolean;
+  /** Whether its data channel is open. */
+  open: boolean;
+  /** Verified bytes received from it. */
+  receivedBytes: number;
+  /** Bytes sent to it. */
+  sentBytes: number;
+  /** Perceived rate from it. */
+  downBytesPerSecond: number;
+  /** Rate to it over the last second or so. */
+  upBytesPerSecond: number;
+}
+
+/** One content in {@link Stats}. */
+export interface ContentStats {
+  /** Its id, 52 characters. */
+  content: string;
+  /** Its name; empty while the manifest is unknown. */
+  name: string;
+  /** Its media type; empty while the manifest is unknown. */
+  type: string;
+  /** Bytes; 0 while the manifest is unknown. */
+  length: number;
+  /** Verified bytes held, in memory or in the store. */
+  heldBytes: number;
+  /** Share held of each block, 0 to 255. */
+  blocks: Uint8Array;
+  /** Blocks that are being filled. */
+  active: ActiveBlock[];
+  /** Open requests of this page. */
+  requests: number;
+}
+
+/** One block in memory that is being filled. */
+export interface ActiveBlock {
+  /** Its number. */
+  block: number;
+  /** Its source symbols. */
+  symbols: number;
+  /** One bit a source symbol that is verified, least significant first. */
+  held: Uint8Array;
+  /** Coded symbols in quarantine: not yet verified, so not used, stored or served. */
+  quarantined: number;
+}
+
+/**
+ * The stable codes of {@link PeerEdgeError}.
+ *
+ * | code | meaning |
+ * |---|---|
+ * | `unsupported` | this environment has no WebAssembly, WebSocket or WebRTC (Node, for instance) |
+ * | `consent_required` | the visitor's consent is missing, or was withdrawn |
+ * | `closed` | the peer is closed |
+ * | `invalid_option` | an option is wrong; the message names it |
+ * | `invalid_link` | neither `peeredge:ID` nor `https://RELAY/c/ID` |
+ * | `unavailable` | no peer, relay or server had the bytes in time |
+ * | `manifest_invalid` | every holder's manifest contradicts the link |
+ * | `unreadable` | the file to publish cannot be read, or changed meanwhile |
+ * | `storage` | the store that was asked for cannot be used |
+ * | `internal` | the engine failed; the peer is closed |
+ */
+export type ErrorCode =
+  | "unsupported"
+  | "consent_required"
+  | "closed"
+  | "invalid_option"
+  | "invalid_link"
+  | "unavailable"
+  | "manifest_invalid"
+  | "unreadable"
+  | "storage"
+  | "internal";
+
+/** The shape of {@link PeerEdgeError}. */
+export interface PeerEdgeErrorLike extends Error {
+  readonly code: ErrorCode;
+}
