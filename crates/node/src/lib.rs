@@ -15,7 +15,15 @@ pub use input::{HttpFailure, Input, RangeSpec};
 pub use output::{Area, Event, Output, Resource, Role};
 pub use stats::{ActiveBlock, ContentStats, PeerStats, Stats};
 
+pub use peeredge_dts::{PublishError, Published, Publisher};
+
+use peeredge_dts::StoredState;
 use peeredge_wire::{PeerId, Time};
+
+/// The manifest's bytes inside a stored state, for shells that serve it by HTTP; none when the bytes are no state.
+pub fn manifest_of_state(state: &[u8]) -> Option<&[u8]> {
+    StoredState::manifest_bytes(state)
+}
 
 /// How a node behaves; the defaults suit a browser tab.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,0 +1,234 @@
+use crate::bitmap::Bitmap;
+use crate::layout::Layout;
+use crate::manifest::Record;
+use crate::source::SourceId;
+use peeredge_code::{CodedId, DecodeError, Decoder, Encoder, Geometry, Step};
+
+/// One block while it is being received. Source symbols are verified as they arrive; coded symbols wait in quarantine,
+/// with their sender's name on them, until the block is whole and each can be made again and compared.
+///
+/// Memory: the block once, once more while coded symbols are about, and the quarantined symbols themselves.
+#[derive(Debug)]
+pub struct Assembly {
+    geometry: Geometry,
+    record: Record,
+    bytes: Vec<u8>,
+    have: Bitmap,
+    quarantine: Vec<Quarantined>,
+    decoder: Option<Box<Decoder>>,
+    /// Set when a decode met no hashes: from then on only source symbols are asked for, which always makes progress.
+    sources_only: bool,
+}
+
+#[derive(Debug)]
+struct Quarantined {
+    sender: SourceId,
+    id: CodedId,
+    payload: Vec<u8>,
+}
+
+/// What came of a symbol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Added {
+    /// It was new.
+    New,
+    /// It was there already.
+    Duplicate,
+    /// It contradicts the manifest: a source symbol that does not hash to its record's entry, or one of the wrong size.
+    Contradicts,
+}
+
+/// A sender of a coded symbol that the right block does not make.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Polluter {
+    /// Who sent it.
+    pub sender: SourceId,
+    /// Which symbol it claimed to be.
+    pub id: CodedId,
+}
+
+/// What decoding came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decoded {
+    /// More symbols are needed.
+    NotYet,
+    /// The step's budget is used up: call again.
+    Working,
+    /// These source symbols became known and met their hashes. The block may be whole now.
+    Recovered(Vec<u32>),
+    /// Some symbols met no hash: coded symbols of this block were wrong. What met its hash was kept; the rest must be asked
+    /// as source symbols.
+    Polluted(Vec<u32>),
+}
+
+impl Assembly {
+    /// An empty block; none when the layout has no such block.
+    pub fn new(layout: &Layout, block: u32, record: Record) -> Option<Self> {
+        let geometry = layout.geometry(block)?;
+        Some(Assembly {
+            geometry,
+            record,
+            bytes: vec![0; geometry.block_len() as usize],
+            have: Bitmap::new(geometry.source_symbols()),
+            quarantine: Vec::new(),
+            decoder: None,
+            sources_only: false,
+        })
+    }
+
+    /// Source symbols that are verified.
+    pub fn have(&self) -> &Bitmap {
+        &self.have
+    }
+
+    /// The block's bytes; only those of verified symbols mean anything.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The block's record.
+    pub fn record(&self) -> &Record {
+        &self.record
+    }
+
+    /// A verified source symbol.
+    pub fn symbol(&self, index: u32) -> Option<&[u8]> {
+        self.have.contains(index).then(|| &self.bytes[self.geometry.symbol_range(index)])
+    }
+
+    /// Coded symbols in quarantine.
+    pub fn quarantined(&self) -> u32 {
+        self.quarantine.len() as u32
+    }
+
+    /// Whether coded symbols may be asked for.
+    pub fn takes_coded(&self) -> bool {
+        !self.sources_only && !self.have.is_full()
+    }
+
+    /// Takes a source symbol.
+    pub fn add_source(&mut self, index: u32, payload: &[u8]) -> Added {
+        if self.have.contains(index) {
+            return Added::Duplicate;
+        }
+        if !self.record.verifies(index, payload) {
+            return Added::Contradicts;
+        }
+        let range = self.geometry.symbol_range(index);
+        if range.len() != payload.len() {
+            return Added::Contradicts;
+        }
+        self.bytes[range].copy_from_slice(payload);
+        self.have.insert(index);
+        if let Some(decoder) = &mut self.decoder {
+            // The decoder refuses only what the checks above have refused already.
+            let _ = decoder.add_source(index, payload);
+        }
+        Added::New
+    }
+
+    /// Takes a coded symbol into quarantine.
+    pub fn add_coded(&mut self, sender: SourceId, id: CodedId, payload: &[u8]) -> Added {
+        if !id.is_valid() || payload.len() != self.geometry.symbol_len() as usize {
+            return Added::Contradicts;
+        }
+        if !self.takes_coded() {
+            return Added::Duplicate;
+        }
+        match self.decoder().add_coded(id, payload) {
+            Ok(true) => {
+                self.quarantine.push(Quarantined { sender, id, payload: payload.to_vec() });
+                Added::New
+            }
+            Ok(false) | Err(DecodeError::Finished) => Added::Duplicate,
+            Err(_) => Added::Contradicts,
+        }
+    }
+
+    /// Seeds worth asking for now; none when coded symbols may not be asked for.
+    pub fn propose(&mut self, count: u32, salt: u64) -> Vec<CodedId> {
+        if !self.takes_coded() || count == 0 {
+            return Vec::new();
+        }
+        self.decoder().propose(count, salt)
+    }
+
+    /// How many further coded symbols would very probably complete the block.
+    pub fn coded_wanted(&mut self) -> u32 {
+        if self.takes_coded() { self.decoder().coded_wanted() } else { 0 }
+    }
+
+    fn decoder(&mut self) -> &mut Decoder {
+        self.decoder.get_or_insert_with(|| {
+            let mut decoder = Decoder::new(self.geometry);
+            for index in self.have.iter() {
+                let _ = decoder.add_source(index, &self.bytes[self.geometry.symbol_range(index)]);
+            }
+            Box::new(decoder)
+        })
+    }
+
+    /// Decodes for a while, about `budget_bytes` of XORed bytes. Cheap when nothing is in quarantine.
+    pub fn decode(&mut self, budget_bytes: usize) -> Decoded {
+        if self.quarantine.is_empty() || !self.takes_coded() {
+            return Decoded::NotYet;
+        }
+        let step = match &mut self.decoder {
+            Some(decoder) => decoder.step(budget_bytes),
+            None => return Decoded::NotYet,
+        };
+        match step {
+            Step::NeedMore { .. } => Decoded::NotYet,
+            Step::Working => Decoded::Working,
+            Step::Done => self.take_decoded(),
+        }
+    }
+
+    fn take_decoded(&mut self) -> Decoded {
+        let Some(decoder) = self.decoder.take() else { return Decoded::NotYet };
+        let missing: Vec<u32> = (0..self.geometry.source_symbols()).filter(|&i| !self.have.contains(i)).collect();
+        let (mut recovered, mut clean) = (Vec::new(), true);
+        for index in missing {
+            match decoder.symbol(index) {
+                Some(symbol) if self.record.verifies(index, symbol) => {
+                    self.bytes[self.geometry.symbol_range(index)].copy_from_slice(symbol);
+                    self.have.insert(index);
+                    recovered.push(index);
+                }
+                _ => clean = false,
+            }
+        }
+        if clean {
+            Decoded::Recovered(recovered)
+        } else {
+            self.sources_only = true;
+            Decoded::Polluted(recovered)
+        }
+    }
+
+    /// Once the block is whole: makes every quarantined symbol again and names those who sent something else. Empties the
+    /// quarantine.
+    pub fn judge(&mut self) -> Vec<Polluter> {
+        let quarantine = core::mem::take(&mut self.quarantine);
+        self.decoder = None;
+        if quarantine.is_empty() || !self.have.is_full() {
+            return Vec::new();
+        }
+        let Ok(encoder) = Encoder::new(self.geometry, &self.bytes) else { return Vec::new() };
+        let mut again = vec![0; self.geometry.symbol_len() as usize];
+        let mut polluters = Vec::new();
+        for Quarantined { sender, id, payload } in quarantine {
+            if encoder.write_coded(id, &mut again).is_ok() && again != payload {
+                polluters.push(Polluter { sender, id });
+            }
+        }
+        polluters.sort();
+        polluters.dedup_by_key(|p| p.sender);
+        polluters
+    }
+
+    /// The whole block; none while symbols are missing.
+    pub fn into_bytes(self) -> Option<Vec<u8>> {
+        self.have.is_full().then_some(self.bytes)
+    }
+}
