@@ -1,0 +1,177 @@
+use crate::{output, refused, settings, stats, whole};
+use js_sys::Array;
+use peeredge_node::{HttpFailure, Input, Node, RangeSpec};
+use peeredge_wire::{ConnectionId, ContentId, RequestId, Time, Token};
+use wasm_bindgen::prelude::*;
+
+/// One node. Every method but [`Engine::poll`], [`Engine::deadline`], [`Engine::id`] and [`Engine::stats`] is one input.
+#[wasm_bindgen]
+pub struct Engine {
+    node: Node,
+}
+
+impl Engine {
+    fn input(&mut self, now_us: f64, input: Input) {
+        self.node.handle(Time::from_micros(whole(now_us)), input);
+    }
+}
+
+fn content_id(text: &str) -> Result<ContentId, JsError> {
+    text.parse().map_err(refused)
+}
+
+#[wasm_bindgen]
+impl Engine {
+    /// A node with this Ed25519 secret key (32 bytes) and seed. `settings` is the object that `js/src/engine/slot.ts` types.
+    #[wasm_bindgen(constructor)]
+    pub fn new(secret_key: &[u8], seed: u64, settings: JsValue) -> Result<Engine, JsError> {
+        Ok(Engine { node: Node::new(settings::config(secret_key, seed, settings)?) })
+    }
+
+    /// This node's peer id.
+    pub fn id(&self) -> String {
+        self.node.id().to_string()
+    }
+
+    /// The next output as an array, its kind first (see `js/src/engine/slot.ts`); nothing when there is none.
+    pub fn poll(&mut self) -> Option<Array> {
+        self.node.poll().map(output::to_array)
+    }
+
+    /// When to call [`Engine::wake`] at the latest, in microseconds; nothing when never.
+    pub fn deadline(&self) -> Option<f64> {
+        self.node.deadline().filter(|&at| at != Time::NEVER).map(|at| at.as_micros() as f64)
+    }
+
+    /// A picture of the node.
+    pub fn stats(&self) -> Result<JsValue, JsError> {
+        stats::to_js(self.node.stats())
+    }
+
+    /// The socket to the relay is open.
+    #[wasm_bindgen(js_name = relayOpened)]
+    pub fn relay_opened(&mut self, now_us: f64) {
+        self.input(now_us, Input::RelayOpened);
+    }
+
+    /// The relay sent a frame.
+    #[wasm_bindgen(js_name = relayMessage)]
+    pub fn relay_message(&mut self, now_us: f64, frame: Vec<u8>) {
+        self.input(now_us, Input::RelayMessage(frame));
+    }
+
+    /// The socket to the relay is closed, or could not be opened.
+    #[wasm_bindgen(js_name = relayClosed)]
+    pub fn relay_closed(&mut self, now_us: f64) {
+        self.input(now_us, Input::RelayClosed);
+    }
+
+    /// The local WebRTC stack made an offer, an answer or a candidate.
+    pub fn signal(&mut self, now_us: f64, connection: u32, signal: Vec<u8>) {
+        self.input(now_us, Input::Signal { connection: ConnectionId(connection), signal });
+    }
+
+    /// A data channel is open and takes so many bytes at once.
+    pub fn opened(&mut self, now_us: f64, connection: u32, credit_bytes: f64) {
+        let credit_bytes = whole(credit_bytes);
+        self.input(now_us, Input::Opened { connection: ConnectionId(connection), credit_bytes });
+    }
+
+    /// A message arrived on a data channel.
+    pub fn message(&mut self, now_us: f64, connection: u32, message: Vec<u8>) {
+        self.input(now_us, Input::Message { connection: ConnectionId(connection), message });
+    }
+
+    /// A data channel drained: so many more bytes may be sent.
+    pub fn credit(&mut self, now_us: f64, connection: u32, bytes: f64) {
+        self.input(now_us, Input::Credit { connection: ConnectionId(connection), bytes: whole(bytes) });
+    }
+
+    /// A connection is gone, or could not be made.
+    pub fn closed(&mut self, now_us: f64, connection: u32) {
+        self.input(now_us, Input::Closed { connection: ConnectionId(connection) });
+    }
+
+    /// The store holds a content.
+    pub fn stored(&mut self, now_us: f64, content: &str, state: Vec<u8>) -> Result<(), JsError> {
+        self.input(now_us, Input::Stored { content: content_id(content)?, state });
+        Ok(())
+    }
+
+    /// The answer to a read; nothing when the bytes cannot be read.
+    pub fn read(&mut self, now_us: f64, token: u32, bytes: Option<Vec<u8>>) {
+        self.input(now_us, Input::Read { token: Token(token), bytes });
+    }
+
+    /// A write to the store failed.
+    #[wasm_bindgen(js_name = storeFailed)]
+    pub fn store_failed(&mut self, now_us: f64, content: &str) -> Result<(), JsError> {
+        self.input(now_us, Input::StoreFailed { content: content_id(content)? });
+        Ok(())
+    }
+
+    /// The body that an HTTP request gave.
+    #[wasm_bindgen(js_name = httpBody)]
+    pub fn http_body(&mut self, now_us: f64, token: u32, body: Vec<u8>) {
+        self.input(now_us, Input::Http { token: Token(token), result: Ok(body) });
+    }
+
+    /// An HTTP request gave no body: the server's status, or 0 when there was no answer.
+    #[wasm_bindgen(js_name = httpFailed)]
+    pub fn http_failed(&mut self, now_us: f64, token: u32, status: u16) {
+        let failure = if status == 0 { HttpFailure::Network } else { HttpFailure::Status(status) };
+        self.input(now_us, Input::Http { token: Token(token), result: Err(failure) });
+    }
+
+    /// The page wants a content: its last `last` bytes, or from `start` to `end` (both inclusive), or all of it.
+    pub fn fetch(
+        &mut self,
+        now_us: f64,
+        request: u32,
+        content: &str,
+        start: Option<f64>,
+        end: Option<f64>,
+        last: Option<f64>,
+    ) -> Result<(), JsError> {
+        let range = match (last, start) {
+            (Some(last), _) => RangeSpec::Last(whole(last)),
+            (None, Some(start)) => RangeSpec::From { start: whole(start), end: end.map(whole) },
+            (None, None) => RangeSpec::Whole,
+        };
+        let input = Input::Fetch { request: RequestId(request), content: content_id(content)?, range };
+        self.input(now_us, input);
+        Ok(())
+    }
+
+    /// The page can take so many more bytes of a request.
+    pub fn pull(&mut self, now_us: f64, request: u32, bytes: f64) {
+        self.input(now_us, Input::Pull { request: RequestId(request), bytes: whole(bytes) });
+    }
+
+    /// The page no longer wants a request.
+    pub fn abort(&mut self, now_us: f64, request: u32) {
+        self.input(now_us, Input::Abort { request: RequestId(request) });
+    }
+
+    /// The user no longer shares a content.
+    pub fn remove(&mut self, now_us: f64, content: &str) -> Result<(), JsError> {
+        self.input(now_us, Input::Remove { content: content_id(content)? });
+        Ok(())
+    }
+
+    /// The visitor's caps, or the conditions they depend on, changed.
+    pub fn caps(&mut self, now_us: f64, caps: JsValue) -> Result<(), JsError> {
+        self.input(now_us, Input::Caps(settings::caps(caps)?));
+        Ok(())
+    }
+
+    /// The deadline has come.
+    pub fn wake(&mut self, now_us: f64) {
+        self.input(now_us, Input::Wake);
+    }
+
+    /// Say goodbye.
+    pub fn close(&mut self, now_us: f64) {
+        self.input(now_us, Input::Close);
+    }
+}

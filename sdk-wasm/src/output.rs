@@ -1,0 +1,89 @@
+use js_sys::{Array, Uint8Array};
+use peeredge_node::{Area, Event, FetchError, Output, Resource, Role};
+use peeredge_wire::{ConnectionId, RequestId, Token};
+use wasm_bindgen::JsValue;
+
+/// What an output becomes: its kind, then its fields. `js/src/engine/slot.ts` types every shape made here.
+macro_rules! array {
+    ($($field:expr),+ $(,)?) => {
+        [$(JsValue::from($field)),+].iter().collect()
+    };
+}
+
+fn bytes(bytes: Vec<u8>) -> Uint8Array {
+    Uint8Array::from(bytes.as_slice())
+}
+
+fn area(area: Area) -> &'static str {
+    match area {
+        Area::Data => "data",
+        Area::Records => "records",
+    }
+}
+
+/// The path's first letter at the relay, and the range (NaN without one).
+fn resource(resource: Resource) -> (&'static str, f64, f64) {
+    match resource {
+        Resource::Manifest => ("m", f64::NAN, f64::NAN),
+        Resource::Records { start, end } => ("r", start as f64, end as f64),
+        Resource::Bytes { start, end } => ("c", start as f64, end as f64),
+    }
+}
+
+pub(crate) fn to_array(output: Output) -> Array {
+    match output {
+        Output::RelayConnect => array!["relayConnect"],
+        Output::RelaySend(frame) => array!["relaySend", bytes(frame)],
+        Output::RelayClose => array!["relayClose"],
+        Output::Open { connection: ConnectionId(connection), peer, role } => {
+            array!["open", connection, peer.to_string(), role == Role::Offerer]
+        }
+        Output::Signal { connection: ConnectionId(connection), signal } => {
+            array!["signal", connection, bytes(signal)]
+        }
+        Output::Send { connection: ConnectionId(connection), message } => {
+            array!["send", connection, bytes(message)]
+        }
+        Output::Close { connection: ConnectionId(connection) } => array!["close", connection],
+        Output::StoreRead { token: Token(token), content, area: of, offset, len } => {
+            array!["storeRead", token, content.to_string(), area(of), offset as f64, len]
+        }
+        Output::StoreWrite { content, area: of, offset, bytes: data } => {
+            array!["storeWrite", content.to_string(), area(of), offset as f64, bytes(data)]
+        }
+        Output::StoreState { content, state } => array!["storeState", content.to_string(), bytes(state)],
+        Output::StoreRemove { content } => array!["storeRemove", content.to_string()],
+        Output::HttpGet { token: Token(token), content, resource: of, timeout_ms } => {
+            let (path, start, end) = resource(of);
+            array!["httpGet", token, content.to_string(), path, start, end, timeout_ms]
+        }
+        Output::HttpCancel { token: Token(token) } => array!["httpCancel", token],
+        Output::Head { request: RequestId(request), start, end, length, name, media_type } => {
+            array!["head", request, start as f64, end as f64, length as f64, name, media_type]
+        }
+        Output::Data { request: RequestId(request), bytes: data } => array!["data", request, bytes(data)],
+        Output::Done { request: RequestId(request) } => array!["done", request],
+        Output::Failed { request: RequestId(request), error } => {
+            let length = match error {
+                FetchError::RangeNotSatisfiable { length } => length as f64,
+                _ => f64::NAN,
+            };
+            array!["failed", request, error.code(), error.to_string(), length]
+        }
+        Output::Event(event) => to_event(event),
+    }
+}
+
+fn to_event(event: Event) -> Array {
+    match event {
+        Event::RelayReady { relay } => array!["relayReady", relay.to_string()],
+        Event::RelayLost => array!["relayLost"],
+        Event::RelayRefused { code, detail } => array!["relayRefused", code, detail],
+        Event::PeerOpened { peer } => array!["peerOpened", peer.to_string()],
+        Event::PeerClosed { peer } => array!["peerClosed", peer.to_string()],
+        Event::PeerBlamed { peer, content, block, coded } => {
+            array!["peerBlamed", peer.to_string(), content.to_string(), block, coded]
+        }
+        Event::Complete { content } => array!["complete", content.to_string()],
+    }
+}
