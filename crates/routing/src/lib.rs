@@ -1,6 +1,13 @@
-//! PeerRouting: who should serve whom. [`perception`] learns how wide a channel is from what flows through it.
+//! PeerRouting: who should serve whom.
 //!
-//! Absent on purpose: this crate knows no sockets, no message formats and no content bytes.
+//! - [`perception`] learns how wide a channel is from what flows through it.
+//! - [`registry`] knows who announced what.
+//! - [`matching`] chooses whom to introduce to whom.
+//!
+//! Absent on purpose: this crate knows no sockets, no message formats and no content bytes; a member is a number to it.
 #![forbid(unsafe_code)]
 
+mod load;
+pub mod matching;
 pub mod perception;
+pub mod registry;

@@ -1,0 +1,300 @@
+//! Who announced what. One entry per member and content; the matcher reads it and marks whom it introduced.
+
+use crate::load::Load;
+use core::fmt;
+use peeredge_wire::{ContentId, Time};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A share of 1000 thousandths: the whole content.
+pub const WHOLE_PERMILLE: u16 = 1000;
+/// Introductions that an entry remembers; the oldest goes first. Worst case 1 KiB an entry.
+const MET_MAX: usize = 64;
+
+/// One live peer; the caller never gives the same number to two peers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Member(pub u64);
+
+/// Bounds of a registry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RegistryLimits {
+    /// Entries of all members together; each takes about 200 bytes, and 1 KiB more once it was introduced often. Default 1,000,000.
+    pub entries_max: usize,
+    /// Entries of one member. Default [`peeredge_wire::limits::ANNOUNCED_CONTENTS_MAX`].
+    pub entries_per_member_max: usize,
+}
+
+impl Default for RegistryLimits {
+    fn default() -> Self {
+        RegistryLimits {
+            entries_max: 1_000_000,
+            entries_per_member_max: peeredge_wire::limits::ANNOUNCED_CONTENTS_MAX,
+        }
+    }
+}
+
+/// Why an announce was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AnnounceError {
+    /// The member has as many entries as it may have.
+    MemberFull {
+        /// The bound.
+        max: usize,
+    },
+    /// The registry has as many entries as it may have.
+    RegistryFull {
+        /// The bound.
+        max: usize,
+    },
+}
+
+impl fmt::Display for AnnounceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            AnnounceError::MemberFull { max } => write!(f, "at most {max} contents a peer"),
+            AnnounceError::RegistryFull { max } => write!(f, "at most {max} announced contents in all"),
+        }
+    }
+}
+
+impl core::error::Error for AnnounceError {}
+
+/// What a member says of one content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Announcement {
+    /// Share of the content held, in thousandths.
+    pub have_permille: u16,
+    /// Introductions that it can still use.
+    pub wants: u8,
+    /// Whether it is the operator's own peer, whose bytes cost money.
+    pub reserve: bool,
+}
+
+/// What an announce changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Announced {
+    /// Whether the member now has something to give that it had not before: its first share, or the whole.
+    pub more_to_give: bool,
+}
+
+/// One member's entry for one content.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    pub(crate) member: Member,
+    pub(crate) said: Announcement,
+    pub(crate) load: Load,
+    /// To whom this member was told to offer, and when, oldest first.
+    met: Vec<(Member, Time)>,
+}
+
+impl Entry {
+    fn met_since(&self, other: Member, since: Time) -> bool {
+        self.met.iter().any(|(member, at)| *member == other && *at >= since)
+    }
+}
+
+/// The entries of one content: those that hold it whole, then those that hold a part or nothing yet, so that the matcher can
+/// draw from either in constant time. The operator's own stand apart.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Swarm {
+    pub(crate) entries: Vec<Entry>,
+    pub(crate) whole: usize,
+    pub(crate) reserve: Vec<Member>,
+    /// Members whose wants are not yet met.
+    pub(crate) waiting: BTreeSet<Member>,
+    /// Sum of the shares of all but the operator's own, in thousandths.
+    pub(crate) shares_permille: u64,
+}
+
+/// Contents to holders and holders to contents.
+#[derive(Clone, Debug, Default)]
+pub struct Registry {
+    limits: RegistryLimits,
+    swarms: BTreeMap<ContentId, Swarm>,
+    /// Where each member's entries stand in their swarms.
+    members: BTreeMap<Member, BTreeMap<ContentId, usize>>,
+    entries: usize,
+}
+
+impl Registry {
+    /// An empty registry.
+    pub fn new(limits: RegistryLimits) -> Self {
+        Registry { limits, ..Registry::default() }
+    }
+
+    /// Takes what `member` says of `content`, in place of what it said before. A member that holds nothing and wants
+    /// nothing is withdrawn. The operator's own members are bound only by the registry as a whole.
+    pub fn announce(
+        &mut self,
+        member: Member,
+        content: ContentId,
+        said: Announcement,
+    ) -> Result<Announced, AnnounceError> {
+        if said.have_permille == 0 && said.wants == 0 {
+            self.withdraw(member, content);
+            return Ok(Announced { more_to_give: false });
+        }
+        let before = self.said(member, content);
+        if before.is_some() {
+            self.take(member, content, |entry| entry.said = said);
+        } else {
+            let owned = self.members.get(&member).map_or(0, BTreeMap::len);
+            if owned >= self.limits.entries_per_member_max && !said.reserve {
+                return Err(AnnounceError::MemberFull { max: self.limits.entries_per_member_max });
+            }
+            if self.entries >= self.limits.entries_max {
+                return Err(AnnounceError::RegistryFull { max: self.limits.entries_max });
+            }
+            self.put(content, Entry { member, said, load: Load::default(), met: Vec::new() });
+        }
+        let had = before.map_or(0, |b| b.have_permille);
+        let first = had == 0 && said.have_permille > 0;
+        let whole = had < WHOLE_PERMILLE && said.have_permille >= WHOLE_PERMILLE;
+        Ok(Announced { more_to_give: first || whole })
+    }
+
+    /// Forgets what `member` said of `content`. Gives whether there was something.
+    pub fn withdraw(&mut self, member: Member, content: ContentId) -> bool {
+        let Some(at) = self.members.get(&member).and_then(|own| own.get(&content)).copied() else {
+            return false;
+        };
+        self.cut(content, at);
+        true
+    }
+
+    /// Forgets all that `member` said, in time proportional to it. Gives how many contents that were.
+    pub fn remove(&mut self, member: Member) -> usize {
+        let contents: Vec<ContentId> =
+            self.members.get(&member).map(|own| own.keys().copied().collect()).unwrap_or_default();
+        for content in &contents {
+            self.withdraw(member, *content);
+        }
+        contents.len()
+    }
+
+    /// What `member` last said of `content`, its wants less the introductions it was given since.
+    pub fn said(&self, member: Member, content: ContentId) -> Option<Announcement> {
+        let at = *self.members.get(&member)?.get(&content)?;
+        Some(self.swarms.get(&content)?.entries[at].said)
+    }
+
+    /// Contents that somebody announces.
+    pub fn contents(&self) -> usize {
+        self.swarms.len()
+    }
+
+    /// Entries of all members.
+    pub fn entries(&self) -> usize {
+        self.entries
+    }
+
+    /// Members that announce `content`, in no order that means anything.
+    pub fn members_of(&self, content: ContentId) -> impl Iterator<Item = (Member, Announcement)> + '_ {
+        self.swarms
+            .get(&content)
+            .into_iter()
+            .flat_map(|swarm| swarm.entries.iter().map(|e| (e.member, e.said)))
+    }
+
+    pub(crate) fn swarm(&self, content: ContentId) -> Option<&Swarm> {
+        self.swarms.get(&content)
+    }
+
+    /// Whether one of the two was told of the other for this content at or after `since`.
+    pub(crate) fn met_since(&self, a: Member, b: Member, content: ContentId, since: Time) -> bool {
+        let told = |who, whom| self.entry(who, content).is_some_and(|entry| entry.met_since(whom, since));
+        told(a, b) || told(b, a)
+    }
+
+    /// Notes that `to` was told of `of`.
+    pub(crate) fn note(&mut self, now: Time, to: Member, of: Member, content: ContentId) {
+        self.take(of, content, |entry| entry.load.add(now));
+        self.take(to, content, |entry| {
+            entry.said.wants = entry.said.wants.saturating_sub(1);
+            entry.load.add(now);
+            if entry.met.len() == MET_MAX {
+                entry.met.remove(0);
+            }
+            entry.met.push((of, now));
+        });
+    }
+
+    pub(crate) fn entry(&self, member: Member, content: ContentId) -> Option<&Entry> {
+        let at = *self.members.get(&member)?.get(&content)?;
+        self.swarms.get(&content)?.entries.get(at)
+    }
+
+    /// Changes an entry and puts it where it now belongs.
+    fn take(&mut self, member: Member, content: ContentId, change: impl FnOnce(&mut Entry)) {
+        let Some(at) = self.members.get(&member).and_then(|own| own.get(&content)).copied() else { return };
+        let mut entry = self.cut(content, at);
+        change(&mut entry);
+        self.put(content, entry);
+    }
+
+    fn put(&mut self, content: ContentId, entry: Entry) {
+        let swarm = self.swarms.entry(content).or_default();
+        let (member, said) = (entry.member, entry.said);
+        if said.reserve {
+            swarm.reserve.push(member);
+        } else {
+            swarm.shares_permille += u64::from(said.have_permille);
+        }
+        if said.wants > 0 {
+            swarm.waiting.insert(member);
+        }
+        swarm.entries.push(entry);
+        let mut at = swarm.entries.len() - 1;
+        if is_whole(&said) {
+            swarm.entries.swap(at, swarm.whole);
+            let moved = swarm.entries[at].member;
+            if let Some(place) = self.members.get_mut(&moved).and_then(|own| own.get_mut(&content)) {
+                *place = at;
+            }
+            at = swarm.whole;
+            swarm.whole += 1;
+        }
+        self.members.entry(member).or_default().insert(content, at);
+        self.entries += 1;
+    }
+
+    fn cut(&mut self, content: ContentId, mut at: usize) -> Entry {
+        let swarm = self.swarms.get_mut(&content).expect("an entry's place names a swarm that exists");
+        let mut moved = [None; 2];
+        if at < swarm.whole {
+            // The last whole one fills the gap, and the gap moves to the border.
+            swarm.whole -= 1;
+            swarm.entries.swap(at, swarm.whole);
+            moved[0] = Some((swarm.entries[at].member, at));
+            at = swarm.whole;
+        }
+        let entry = swarm.entries.swap_remove(at);
+        if let Some(other) = swarm.entries.get(at) {
+            moved[1] = Some((other.member, at));
+        }
+        if entry.said.reserve {
+            swarm.reserve.retain(|m| *m != entry.member);
+        } else {
+            swarm.shares_permille -= u64::from(entry.said.have_permille);
+        }
+        swarm.waiting.remove(&entry.member);
+        if swarm.entries.is_empty() {
+            self.swarms.remove(&content);
+        }
+        for (member, place) in moved.into_iter().flatten() {
+            if let Some(own) = self.members.get_mut(&member) {
+                own.insert(content, place);
+            }
+        }
+        let own = self.members.get_mut(&entry.member).expect("whoever has an entry has a list of them");
+        own.remove(&content);
+        if own.is_empty() {
+            self.members.remove(&entry.member);
+        }
+        self.entries -= 1;
+        entry
+    }
+}
+
+fn is_whole(said: &Announcement) -> bool {
+    said.have_permille >= WHOLE_PERMILLE && !said.reserve
+}
