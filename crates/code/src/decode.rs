@@ -1,27 +1,43 @@
 //! Rebuilding a block from whatever arrives.
 
 use crate::geometry::Geometry;
-use crate::reference;
+use crate::held::{Held, Place};
+use crate::kernel::{Program, Tile, tile_width};
+use crate::small;
+use crate::solve::{Budget, Outcome, Solver};
 use crate::structure::{CodedId, DENSITY_CLASSES, Structure, mix};
-use alloc::collections::BTreeMap;
-use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt;
 
-/// Coded symbols that are kept beyond the missing ones; more are refused.
-const SPARE: usize = 64;
+/// Dense coded symbols that are kept at most: their elimination is cubic.
+const DENSE_MAX: u32 = 128;
 
 /// Rebuilds one block from source and coded symbols in any order.
 ///
-/// Memory: one block, at most 64 symbols beside it, and tables of at most about 200 bytes a source symbol.
+/// Memory: one block (coded symbols wait where missing source symbols will go), at most 64 symbols beside it, and
+/// while it decodes about 400 bytes a missing symbol and a tile of about a megabyte.
 /// It verifies nothing: symbols that contradict each other give some wrong block.
 #[derive(Clone, Debug)]
 pub struct Decoder {
     geometry: Geometry,
-    sources: Vec<Option<Vec<u8>>>,
-    coded: BTreeMap<CodedId, Vec<u8>>,
-    missing: u32,
+    code: Structure,
+    held: Held,
+    /// Dense coded symbols taken.
+    dense: u32,
+    /// Further coded symbols needed since the last attempt failed.
     lacking: u32,
+    work: Work,
+}
+
+/// What [`Decoder::step`] is at.
+#[derive(Clone, Debug)]
+enum Work {
+    /// Waiting for symbols.
+    Idle,
+    /// Working out which sums to make; the coded symbols by their numbers in `held`.
+    Solving { solver: Solver, missing: Vec<u32>, coded: Vec<u32> },
+    /// Making the sums, column strip by column strip.
+    Running { program: Program, tile: Tile, missing: Vec<u32>, coded: Vec<Place>, offset: usize },
 }
 
 /// Why a symbol was refused. A refused symbol leaves the decoder as it was.
@@ -87,12 +103,24 @@ pub enum Step {
 impl Decoder {
     /// An empty decoder.
     pub fn new(geometry: Geometry) -> Self {
-        let k = geometry.source_symbols();
-        Self { geometry, sources: vec![None; k as usize], coded: BTreeMap::new(), missing: k, lacking: 0 }
+        Self::with_buffer(geometry, Vec::new())
+    }
+
+    /// An empty decoder that uses the memory of `buffer`, such as an earlier block: fresh memory can cost more time
+    /// than decoding. What the buffer holds does not matter.
+    pub fn with_buffer(geometry: Geometry, buffer: Vec<u8>) -> Self {
+        Self {
+            geometry,
+            code: Structure::new(geometry.source_symbols()),
+            held: Held::new(geometry, buffer),
+            dense: 0,
+            lacking: 0,
+            work: Work::Idle,
+        }
     }
 
     /// Takes source symbol `index` (exactly the bytes of [`Geometry::symbol_range`]). `Ok(true)`: it was not
-    /// known before.
+    /// known before. While the last pass of decoding runs, every symbol counts as known.
     ///
     /// # Errors
     /// [`DecodeError::Index`], [`DecodeError::SymbolLen`].
@@ -105,14 +133,10 @@ impl Decoder {
         if bytes.len() != expected {
             return Err(DecodeError::SymbolLen { expected, got: bytes.len() });
         }
-        let place = &mut self.sources[index as usize];
-        if place.is_some() {
+        if self.held.has(index) || matches!(self.work, Work::Running { .. }) {
             return Ok(false);
         }
-        let mut padded = bytes.to_vec();
-        padded.resize(self.geometry.symbol_len() as usize, 0);
-        *place = Some(padded);
-        self.missing -= 1;
+        self.held.insert_source(index, bytes);
         Ok(true)
     }
 
@@ -128,103 +152,144 @@ impl Decoder {
         if bytes.len() != expected {
             return Err(DecodeError::SymbolLen { expected, got: bytes.len() });
         }
-        if self.missing == 0 || self.coded.contains_key(&id) {
+        let running = matches!(self.work, Work::Running { .. });
+        if self.held.missing() == 0 || running || self.held.has_coded(id) {
             return Ok(false);
         }
-        if self.coded.len() >= self.missing as usize + SPARE {
-            return Err(DecodeError::Full { held: self.coded.len() as u32 });
+        let dense = !self.code.is_small() && self.code.is_dense(id);
+        if (dense && self.dense == DENSE_MAX) || !self.held.insert_coded(id, bytes) {
+            return Err(DecodeError::Full { held: self.held.coded() });
         }
-        self.coded.insert(id, bytes.to_vec());
+        self.dense += u32::from(dense);
         self.lacking = self.lacking.saturating_sub(1);
         Ok(true)
     }
 
     /// Source symbols that are not known yet.
     pub fn missing(&self) -> u32 {
-        self.missing
+        self.held.missing()
     }
 
     /// Whether source symbol `index` is known. False for an index of K or more.
     pub fn has(&self, index: u32) -> bool {
-        self.sources.get(index as usize).is_some_and(Option::is_some)
+        self.held.has(index)
     }
 
     /// How many further coded symbols would very probably complete the block; 0 when decoding can be tried.
     pub fn coded_wanted(&self) -> u32 {
-        self.missing.saturating_sub(self.coded.len() as u32).max(self.lacking.min(self.missing))
+        let missing = self.held.missing();
+        missing.saturating_sub(self.held.coded()).max(self.lacking.min(missing))
     }
 
     /// Up to `count` coded symbols worth asking for: none is held, each touches what is missing, and their density
     /// fits the share missing. Another `salt` gives other ones, so that symbols in flight are not asked for twice.
     pub fn propose(&self, count: u32, salt: u64) -> Vec<CodedId> {
-        let code = Structure::new(self.geometry.source_symbols());
-        let mut proposed = Vec::new();
-        if self.missing == 0 {
-            return proposed;
-        }
-        if code.is_small() {
-            let rows = 256 - code.source as u64;
-            let start = mix(salt);
-            let ids = (0..rows).map(|i| CodedId { density: 0, seed: (start % rows + i) % rows });
-            proposed.extend(ids.filter(|id| !self.coded.contains_key(id)).take(count as usize));
-            return proposed;
-        }
-        let mut density = 1;
-        while density + 1 < DENSITY_CLASSES && (self.missing << (density / 2)) < code.source {
-            density += 1;
-        }
-        let mut counter = 0u64;
-        while proposed.len() < count as usize && counter < 64 * count as u64 {
-            let id = CodedId { density, seed: mix(mix(salt).wrapping_add(counter)) };
-            counter += 1;
-            let mut touched = 0;
-            code.neighbours(id, |i| touched += u32::from(!self.has(i)));
-            if touched > 0 && !self.coded.contains_key(&id) {
-                proposed.push(id);
-            }
-        }
-        proposed
+        propose(&self.code, &self.held, count, salt)
     }
 
-    /// Works for about `budget_bytes` of XORed bytes, then returns; symbols may be added between calls.
+    /// Works for about `budget_bytes` of XORed bytes, then returns; symbols may be added between calls. One call
+    /// does at least one step: a pass over the tables, or one strip of columns.
     pub fn step(&mut self, budget_bytes: usize) -> Step {
-        let _ = budget_bytes;
-        if self.missing == 0 {
-            return Step::Done;
-        }
-        if self.coded_wanted() > 0 {
-            return Step::NeedMore { coded: self.coded_wanted() };
-        }
-        let coded: Vec<_> = self.coded.iter().map(|(id, bytes)| (*id, bytes.clone())).collect();
-        match reference::decode(self.geometry, &self.sources, &coded) {
-            Ok(mut block) => {
-                let t = self.geometry.symbol_len() as usize;
-                block.resize(self.sources.len() * t, 0);
-                for (place, symbol) in self.sources.iter_mut().zip(block.chunks(t)) {
-                    *place = Some(symbol.to_vec());
+        let mut budget = Budget(isize::try_from(budget_bytes).unwrap_or(isize::MAX).max(1));
+        loop {
+            if self.held.missing() == 0 {
+                return Step::Done;
+            }
+            if matches!(self.work, Work::Idle) {
+                let coded = self.coded_wanted();
+                if coded > 0 {
+                    return Step::NeedMore { coded };
                 }
-                self.missing = 0;
-                self.coded.clear();
-                Step::Done
+                self.begin(&mut budget);
+                continue;
             }
-            Err(lacking) => {
-                self.lacking = lacking.max(1);
-                Step::NeedMore { coded: self.coded_wanted().max(1) }
+            if budget.is_spent() {
+                return Step::Working;
             }
+            match core::mem::replace(&mut self.work, Work::Idle) {
+                Work::Idle => {}
+                Work::Solving { mut solver, missing, coded } => match solver.advance(&mut budget) {
+                    Outcome::Working => self.work = Work::Solving { solver, missing, coded },
+                    Outcome::Lacking(n) => self.lacking = n,
+                    Outcome::Solved(program) => self.prepare(program, missing, &coded),
+                },
+                Work::Running { program, mut tile, missing, coded, offset } => {
+                    let len = self.held.run(&program, &mut tile, &missing, &coded, offset);
+                    budget.0 -= (program.operands() as usize * len) as isize;
+                    let offset = offset + len;
+                    if offset < self.geometry.symbol_len() as usize {
+                        self.work = Work::Running { program, tile, missing, coded, offset };
+                    } else {
+                        self.held.complete();
+                    }
+                }
+            }
+        }
+    }
+
+    fn begin(&mut self, budget: &mut Budget) {
+        let missing = self.held.missing_list();
+        let (numbers, ids) = self.held.coded_list();
+        if self.code.is_small() {
+            match small::solve(&self.code, &missing, &ids) {
+                Ok(program) => self.prepare(program, missing, &numbers),
+                Err(n) => self.lacking = n,
+            }
+        } else {
+            let solver = Solver::new(self.code, missing.clone(), ids);
+            self.work = Work::Solving { solver, missing, coded: numbers };
+        }
+        budget.spend(self.code.source as usize / 8);
+    }
+
+    /// Source symbols may have arrived since the program was begun: it makes them once more, to no harm. Only when
+    /// they pushed a coded symbol out must it be begun again.
+    fn prepare(&mut self, program: Program, missing: Vec<u32>, coded: &[u32]) {
+        let places: Option<Vec<Place>> = coded.iter().map(|&number| self.held.place(number)).collect();
+        if let Some(coded) = places {
+            let width = tile_width(program.slots(), self.geometry.symbol_len() as usize);
+            let tile = Tile::new(program.slots(), width);
+            self.work = Work::Running { program, tile, missing, coded, offset: 0 };
         }
     }
 
     /// Source symbol `index`, when it is known: received or decoded.
     pub fn symbol(&self, index: u32) -> Option<&[u8]> {
-        let len = self.geometry.symbol_range(index).len();
-        self.sources.get(index as usize)?.as_ref().map(|padded| &padded[..len])
+        self.held.symbol(index)
     }
 
     /// The block, when every source symbol is known.
     pub fn into_block(self) -> Option<Vec<u8>> {
-        let symbols: Option<Vec<Vec<u8>>> = self.sources.into_iter().collect();
-        let mut block = symbols?.concat();
-        block.truncate(self.geometry.block_len() as usize);
-        Some(block)
+        self.held.into_block()
     }
+}
+
+/// See [`Decoder::propose`].
+fn propose(code: &Structure, held: &Held, count: u32, salt: u64) -> Vec<CodedId> {
+    let mut proposed = Vec::new();
+    if held.missing() == 0 {
+        return proposed;
+    }
+    if code.is_small() {
+        let rows = 256 - u64::from(code.source);
+        let start = mix(salt) % rows;
+        let ids = (0..rows).map(|i| CodedId { density: 0, seed: (start + i) % rows });
+        proposed.extend(ids.filter(|id| !held.has_coded(*id)).take(count as usize));
+        return proposed;
+    }
+    let mut density = 1;
+    while density + 1 < DENSITY_CLASSES && (held.missing() << (density / 2)) < code.source {
+        density += 1;
+    }
+    let mut counter = 0u64;
+    while proposed.len() < count as usize && counter < 64 * u64::from(count) {
+        let id = CodedId { density, seed: mix(mix(salt).wrapping_add(counter)) };
+        counter += 1;
+        let mut touched = 0;
+        code.neighbours(id, |i| touched += u32::from(!held.has(i)));
+        if touched > 0 && !held.has_coded(id) {
+            proposed.push(id);
+        }
+    }
+    proposed
 }

@@ -15,7 +15,11 @@ mod decode;
 mod encode;
 mod geometry;
 mod gf256;
+mod held;
+mod kernel;
 pub mod reference;
+mod small;
+mod solve;
 mod structure;
 
 pub use decode::{DecodeError, Decoder, Step};

@@ -113,7 +113,7 @@ impl Structure {
         if source <= SMALL_SOURCE_SYMBOLS_MAX {
             return Self { source, staircase: 0, heavy: 0, modulus: 0 };
         }
-        let staircase = prime_from(source / 128 + isqrt_ceil(2 * source));
+        let staircase = prime_from(source / 128 + isqrt_ceil(2 * source) + 1);
         Self { source, staircase, heavy: HEAVY as u32, modulus: prime_from(source) }
     }
 
@@ -135,6 +135,24 @@ impl Structure {
         let first = index % self.staircase;
         let second = self.wrap(first + step);
         [first, second, self.wrap(second + step)]
+    }
+
+    /// Calls `each` with the source symbols of staircase row `row`: the inverse of [`Structure::hits`].
+    #[inline]
+    pub fn stair(&self, row: u32, mut each: impl FnMut(u32)) {
+        let s = self.staircase;
+        let mut first = 0;
+        let mut step = 1;
+        while first < self.source {
+            for back in [0, step, 2 * step] {
+                let source = first + if row >= back { row - back } else { row + s - back };
+                if source < self.source {
+                    each(source);
+                }
+            }
+            first += s;
+            step += 1;
+        }
     }
 
     #[inline]
@@ -219,7 +237,7 @@ mod tests {
 
     #[test]
     fn hits_are_three_different_rows_at_every_size() {
-        for k in (65..=SIZE_MAX).step_by(997).chain([65, 66, 256, 1024, 16_384, SIZE_MAX]) {
+        for k in (65..2000).chain((2000..=SIZE_MAX).step_by(997)).chain([16_384, SIZE_MAX]) {
             let s = Structure::new(k);
             let step_max = 1 + (k - 1) / s.staircase;
             assert!(step_max <= (s.staircase - 1) / 2, "two symbols must not share their rows at K={k}");
@@ -227,6 +245,23 @@ mod tests {
                 let [a, b, c] = s.hits(i);
                 assert!(a != b && b != c && a != c);
                 assert!(a < s.staircase && b < s.staircase && c < s.staircase);
+            }
+        }
+    }
+
+    #[test]
+    fn stairs_invert_hits() {
+        for k in [65u32, 256, 1000, 4096, 65_536] {
+            let s = Structure::new(k);
+            let mut rows = alloc::vec![alloc::vec::Vec::new(); s.staircase as usize];
+            for i in 0..k {
+                s.hits(i).into_iter().for_each(|row| rows[row as usize].push(i));
+            }
+            for (row, list) in rows.iter().enumerate() {
+                let mut found = alloc::vec::Vec::new();
+                s.stair(row as u32, |i| found.push(i));
+                found.sort_unstable();
+                assert_eq!(&found, list);
             }
         }
     }

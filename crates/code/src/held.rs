@@ -1,0 +1,233 @@
+//! The symbols that a decoder holds, in the memory of one block.
+
+use crate::geometry::Geometry;
+use crate::kernel::{Level, Program, Tile};
+use crate::structure::{CodedId, mix};
+use alloc::vec;
+use alloc::vec::Vec;
+
+/// Symbols that are kept beyond K; more are refused.
+const SPARE: usize = 64;
+
+/// What lies where source symbol i belongs: nothing of use, the symbol itself, or else the coded symbol of this
+/// number.
+const FREE: u32 = u32::MAX;
+const KNOWN: u32 = u32::MAX - 1;
+
+/// Where a coded symbol waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// Where this source symbol will go.
+    Block(u32),
+    /// Beside the block.
+    Spare(u32),
+}
+
+/// Source symbols at their places, and coded symbols in the places of missing ones.
+#[derive(Clone, Debug)]
+pub(crate) struct Held {
+    geometry: Geometry,
+    /// K whole symbols; the last one is padded with zeros.
+    block: Vec<u8>,
+    /// At most [`SPARE`] symbols.
+    spare: Vec<u8>,
+    occupants: Vec<u32>,
+    /// No free place is below this one: places are never freed.
+    free_from: usize,
+    missing: u32,
+    /// Every coded symbol ever taken, with its place unless it was pushed out.
+    coded: Vec<(CodedId, Option<Place>)>,
+    coded_held: u32,
+    /// Open addressing over `coded`; FREE when empty, a power of two of places.
+    table: Vec<u32>,
+}
+
+impl Held {
+    pub fn new(geometry: Geometry, mut buffer: Vec<u8>) -> Self {
+        let k = geometry.source_symbols();
+        let len = k as usize * geometry.symbol_len() as usize;
+        if buffer.capacity() < len {
+            // Zeroed by the allocator, which need not touch it.
+            buffer = vec![0; len];
+        } else {
+            buffer.resize(len, 0);
+        }
+        Self {
+            geometry,
+            block: buffer,
+            spare: Vec::new(),
+            occupants: vec![FREE; k as usize],
+            free_from: 0,
+            missing: k,
+            coded: Vec::new(),
+            coded_held: 0,
+            table: Vec::new(),
+        }
+    }
+
+    fn symbol_len(&self) -> usize {
+        self.geometry.symbol_len() as usize
+    }
+
+    pub fn missing(&self) -> u32 {
+        self.missing
+    }
+
+    /// Coded symbols held.
+    pub fn coded(&self) -> u32 {
+        self.coded_held
+    }
+
+    pub fn has(&self, index: u32) -> bool {
+        self.occupants.get(index as usize) == Some(&KNOWN)
+    }
+
+    pub fn has_coded(&self, id: CodedId) -> bool {
+        !self.table.is_empty() && self.table[self.find(id)] != FREE
+    }
+
+    /// Where `id` is in the table, or would go.
+    fn find(&self, id: CodedId) -> usize {
+        let mask = self.table.len() - 1;
+        let mut at = mix(id.seed.wrapping_add(u64::from(id.density) << 56)) as usize & mask;
+        while self.table[at] != FREE && self.coded[self.table[at] as usize].0 != id {
+            at = (at + 1) & mask;
+        }
+        at
+    }
+
+    fn grow_table(&mut self) {
+        if self.table.len() > 2 * self.coded.len() {
+            return;
+        }
+        self.table = vec![FREE; (4 * self.coded.len()).next_power_of_two().max(64)];
+        for number in 0..self.coded.len() {
+            let at = self.find(self.coded[number].0);
+            self.table[at] = number as u32;
+        }
+    }
+
+    /// A place for one more coded symbol.
+    fn take_place(&mut self, number: u32) -> Option<Place> {
+        while let Some(occupant) = self.occupants.get_mut(self.free_from) {
+            if *occupant == FREE {
+                *occupant = number;
+                return Some(Place::Block(self.free_from as u32));
+            }
+            self.free_from += 1;
+        }
+        let t = self.symbol_len();
+        if self.spare.len() == SPARE * t {
+            return None;
+        }
+        self.spare.resize(self.spare.len() + t, 0);
+        Some(Place::Spare((self.spare.len() / t) as u32 - 1))
+    }
+
+    /// Takes a coded symbol that is new; false when there is no room.
+    pub fn insert_coded(&mut self, id: CodedId, bytes: &[u8]) -> bool {
+        let number = self.coded.len() as u32;
+        let Some(place) = self.take_place(number) else { return false };
+        let t = self.symbol_len();
+        match place {
+            Place::Block(i) => self.block[i as usize * t..][..t].copy_from_slice(bytes),
+            Place::Spare(i) => self.spare[i as usize * t..][..t].copy_from_slice(bytes),
+        }
+        self.grow_table();
+        let at = self.find(id);
+        self.table[at] = number;
+        self.coded.push((id, Some(place)));
+        self.coded_held += 1;
+        true
+    }
+
+    /// Takes a source symbol that is not known. A coded symbol in its place moves, or is pushed out when there are more
+    /// symbols than can be of use.
+    pub fn insert_source(&mut self, index: u32, bytes: &[u8]) {
+        let t = self.symbol_len();
+        let at = index as usize * t;
+        let number = core::mem::replace(&mut self.occupants[index as usize], KNOWN);
+        if number != FREE {
+            let place = self.take_place(number);
+            match place {
+                Some(Place::Block(i)) => self.block.copy_within(at..at + t, i as usize * t),
+                Some(Place::Spare(i)) => {
+                    self.spare[i as usize * t..][..t].copy_from_slice(&self.block[at..at + t])
+                }
+                None => self.coded_held -= 1,
+            }
+            self.coded[number as usize].1 = place;
+        }
+        self.block[at..at + bytes.len()].copy_from_slice(bytes);
+        self.block[at + bytes.len()..at + t].fill(0);
+        self.missing -= 1;
+    }
+
+    /// Missing source symbols in rising order.
+    pub fn missing_list(&self) -> Vec<u32> {
+        let missing = self.occupants.iter().enumerate().filter(|(_, o)| **o != KNOWN);
+        missing.map(|(i, _)| i as u32).collect()
+    }
+
+    /// Numbers and ids of the coded symbols held.
+    pub fn coded_list(&self) -> (Vec<u32>, Vec<CodedId>) {
+        let held = self.coded.iter().enumerate().filter(|(_, (_, place))| place.is_some());
+        held.map(|(number, (id, _))| (number as u32, *id)).unzip()
+    }
+
+    /// Where coded symbol `number` waits; none when it was pushed out.
+    pub fn place(&self, number: u32) -> Option<Place> {
+        self.coded[number as usize].1
+    }
+
+    /// Runs a decoding program on the columns from `offset`; returns how many. Coded symbols are read before the
+    /// source symbols that replace them are written, column by column.
+    pub fn run(
+        &mut self,
+        program: &Program,
+        tile: &mut Tile,
+        missing: &[u32],
+        coded: &[Place],
+        offset: usize,
+    ) -> usize {
+        let t = self.symbol_len();
+        let k = self.geometry.source_symbols();
+        let len = tile.width().min(t - offset);
+        let mut unknown = missing.iter().copied().peekable();
+        let known = (0..k).filter(|i| unknown.next_if_eq(i).is_none());
+        tile.load(&self.block, known.map(|i| (i, i as usize * t)), offset, len);
+        let in_block = coded.iter().zip(k..).filter_map(|(place, slot)| match place {
+            Place::Block(i) => Some((slot, *i as usize * t)),
+            Place::Spare(_) => None,
+        });
+        tile.load(&self.block, in_block, offset, len);
+        let in_spare = coded.iter().zip(k..).filter_map(|(place, slot)| match place {
+            Place::Spare(i) => Some((slot, *i as usize * t)),
+            Place::Block(_) => None,
+        });
+        tile.load(&self.spare, in_spare, offset, len);
+        program.run(Level::detect(), tile);
+        tile.store(&mut self.block, missing.iter().map(|&i| (i, i as usize * t)), offset, len);
+        len
+    }
+
+    /// Every source symbol is in its place now.
+    pub fn complete(&mut self) {
+        self.occupants.fill(KNOWN);
+        self.missing = 0;
+        self.coded = Vec::new();
+        self.table = Vec::new();
+        self.spare = Vec::new();
+        self.coded_held = 0;
+    }
+
+    pub fn symbol(&self, index: u32) -> Option<&[u8]> {
+        let start = index as usize * self.symbol_len();
+        self.has(index).then(|| &self.block[start..start + self.geometry.symbol_range(index).len()])
+    }
+
+    pub fn into_block(mut self) -> Option<Vec<u8>> {
+        self.block.truncate(self.geometry.block_len() as usize);
+        (self.missing == 0).then_some(self.block)
+    }
+}

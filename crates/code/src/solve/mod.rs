@@ -1,0 +1,140 @@
+//! From "which symbols are here" to a [`Program`] that makes the missing ones, without touching symbol bytes.
+//!
+//! 1. [`graph`]: the equations over the missing source symbols, sparse.
+//! 2. [`peel`]: an order in which each equation gives one symbol from earlier ones and a few set aside.
+//! 3. [`dense`]: the symbols set aside, by elimination over GF(2), the last few over GF(256).
+//! 4. [`emit`]: all of it as sums over slots.
+//!
+//! Every stage stops when its budget is used up and goes on where it stopped.
+
+mod dense;
+mod emit;
+mod graph;
+mod peel;
+mod russians;
+
+use crate::kernel::Program;
+use crate::structure::{CodedId, Structure};
+use alloc::vec::Vec;
+use dense::Dense;
+use emit::Emit;
+use graph::Graph;
+use peel::Peel;
+
+/// Work left in this call, in bytes of XOR that would take as long.
+pub(crate) struct Budget(pub isize);
+
+impl Budget {
+    /// Takes off the cost of `edges` steps of symbolic work; a step costs about what XORing 64 bytes does.
+    #[inline]
+    pub fn spend(&mut self, edges: usize) {
+        self.0 -= 64 * edges as isize;
+    }
+
+    #[inline]
+    pub fn is_spent(&self) -> bool {
+        self.0 <= 0
+    }
+}
+
+/// Where each kind of symbol lies in a tile. Source symbols come first, at their own index: known ones are loaded,
+/// missing ones made.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Layout {
+    /// Slot of the first coded symbol.
+    pub coded: u32,
+    /// Slot of the first right-hand side of a staircase row.
+    pub stairs: u32,
+    /// Slots before the temporary ones.
+    pub end: u32,
+}
+
+impl Layout {
+    pub fn new(code: &Structure, coded: u32) -> Self {
+        let stairs = code.source + coded;
+        Self { coded: code.source, stairs, end: stairs + code.staircase }
+    }
+}
+
+/// How solving came out.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// The budget is used up.
+    Working,
+    /// The equations leave at least this many unknowns open.
+    Lacking(u32),
+    /// The program makes every missing source symbol.
+    Solved(Program),
+}
+
+/// A solution being worked out. It refers to coded symbols by their place in the list it was made from.
+#[derive(Clone, Debug)]
+pub(crate) struct Solver {
+    code: Structure,
+    stage: Stage,
+    /// Symbols set aside: for figures.
+    pub inactive: u32,
+}
+
+#[derive(Clone, Debug)]
+enum Stage {
+    Graph(Graph),
+    Peel(Graph, Peel),
+    Dense(Graph, Peel, Dense),
+    Emit(Graph, Peel, Emit),
+    Over,
+}
+
+impl Solver {
+    /// `missing` lists the unknown source symbols in rising order, `coded` the coded symbols at hand. Not for small
+    /// blocks: see [`crate::small`].
+    pub fn new(code: Structure, missing: Vec<u32>, coded: Vec<CodedId>) -> Self {
+        Self { code, stage: Stage::Graph(Graph::new(&code, missing, coded)), inactive: 0 }
+    }
+
+    /// Goes on until `budget` is spent.
+    pub fn advance(&mut self, budget: &mut Budget) -> Outcome {
+        loop {
+            if budget.is_spent() {
+                return Outcome::Working;
+            }
+            match core::mem::replace(&mut self.stage, Stage::Over) {
+                Stage::Graph(mut graph) => {
+                    self.stage = if graph.advance(&self.code, budget) {
+                        let peel = Peel::new(&graph);
+                        Stage::Peel(graph, peel)
+                    } else {
+                        Stage::Graph(graph)
+                    };
+                }
+                Stage::Peel(graph, mut peel) => {
+                    self.stage = if peel.advance(&graph, budget) {
+                        let dense = Dense::new(&self.code, &graph, &peel);
+                        self.inactive = dense.columns as u32;
+                        Stage::Dense(graph, peel, dense)
+                    } else {
+                        Stage::Peel(graph, peel)
+                    };
+                }
+                Stage::Dense(mut graph, peel, mut dense) => {
+                    match dense.advance(&self.code, &graph, &peel, budget) {
+                        dense::Progress::Working => self.stage = Stage::Dense(graph, peel, dense),
+                        dense::Progress::Lacking(n) => return Outcome::Lacking(n),
+                        dense::Progress::Solved => {
+                            let program = core::mem::take(&mut graph.program);
+                            let emit = Emit::new(&graph, &peel, dense, program);
+                            self.stage = Stage::Emit(graph, peel, emit);
+                        }
+                    }
+                }
+                Stage::Emit(graph, peel, mut emit) => {
+                    if emit.advance(&self.code, &graph, &peel, budget) {
+                        return Outcome::Solved(emit.program);
+                    }
+                    self.stage = Stage::Emit(graph, peel, emit);
+                }
+                Stage::Over => unreachable!("a solver is dropped once it has said Lacking or Solved"),
+            }
+        }
+    }
+}
