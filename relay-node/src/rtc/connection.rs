@@ -1,0 +1,370 @@
+//! One connection: a str0m instance, the queue in front of it, and the credit that bounds that queue.
+//!
+//! No socket and no clock in here: the driver brings packets and the time, and takes packets and events away.
+//! str0m wants its outputs drained after each change, so every method that changes it ends in [`Connection::drain`].
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
+use str0m::channel::{ChannelConfig, ChannelId, Reliability};
+use str0m::config::DtlsCert;
+use str0m::net::{Receive, Transmit};
+use str0m::{Candidate, Event, IceConnectionState, Input, Output, Rtc, RtcError};
+
+use super::signal::{CandidateUse, Signal, SignalError, judge_candidate};
+use super::{CHANNEL_ID, CHANNEL_LABEL, CloseReason, ConnectionId, Role, RtcConfig, RtcEvent};
+
+/// Where a connection puts what it has for others.
+#[derive(Default)]
+pub(super) struct Outbox {
+    pub packets: Vec<Transmit>,
+    pub events: Vec<RtcEvent>,
+}
+
+pub(super) struct Connection {
+    id: ConnectionId,
+    role: Role,
+    rtc: Rtc,
+    channel: ChannelId,
+    pending_offer: Option<SdpPendingOffer>,
+    described: bool,
+    /// Candidates that overtook their description.
+    early_candidates: Vec<Candidate>,
+    candidates: usize,
+    opened_at: Option<Instant>,
+    created_at: Instant,
+    heard_at: Instant,
+    /// When str0m wants to be woken.
+    wake_at: Instant,
+    queue: VecDeque<Vec<u8>>,
+    queue_bytes: u64,
+    /// Taken from the caller and not yet given back as credit.
+    spent_bytes: u64,
+    limits: Limits,
+}
+
+/// The part of the configuration that a connection needs.
+#[derive(Clone, Copy)]
+struct Limits {
+    message_bytes_max: u64,
+    send_credit_bytes: u64,
+    in_flight_bytes_max: u64,
+    signal_bytes_max: usize,
+    remote_candidates_max: usize,
+    connect_timeout: std::time::Duration,
+    silence_max: std::time::Duration,
+    /// Credit goes back in portions, so that small messages do not cost an event each.
+    credit_portion_bytes: u64,
+}
+
+impl Connection {
+    /// Starts a connection reachable at `addresses`; an offerer's offer goes to the outbox.
+    pub fn open(
+        id: ConnectionId,
+        role: Role,
+        config: &RtcConfig,
+        certificate: &DtlsCert,
+        addresses: &[SocketAddr],
+        now: Instant,
+        outbox: &mut Outbox,
+    ) -> Result<Connection, CloseReason> {
+        let message_bytes_max = config.message_bytes_max as u64;
+        let mut rtc = Rtc::builder()
+            .clear_codecs()
+            .set_ice_lite(config.ice_lite)
+            .set_dtls_cert(certificate.clone())
+            .set_sctp_max_message_size(config.message_bytes_max as u32)
+            // The queue here decides what goes into str0m; its own limit only must not refuse that.
+            .set_sctp_max_buffered_amount(config.in_flight_bytes_max + config.message_bytes_max)
+            .build(now);
+        for address in addresses {
+            let candidate =
+                Candidate::host(*address, "udp").map_err(|error| CloseReason::Stack(error.to_string()))?;
+            rtc.add_local_candidate(candidate);
+        }
+        let channel_config = ChannelConfig {
+            label: CHANNEL_LABEL.into(),
+            ordered: true,
+            reliability: Reliability::Reliable,
+            negotiated: Some(CHANNEL_ID),
+            protocol: String::new(),
+        };
+        let (channel, pending_offer) = match role {
+            Role::Offerer => {
+                let mut changes = rtc.sdp_api();
+                let channel = changes.add_channel_with_config(channel_config);
+                let (offer, pending) = changes.apply().expect("adding a channel is a change");
+                let signal = Signal::Offer { sdp: offer.to_sdp_string() }.to_blob();
+                outbox.events.push(RtcEvent::Signal { connection: id, signal });
+                (channel, Some(pending))
+            }
+            Role::Answerer => (rtc.direct_api().create_data_channel(channel_config), None),
+        };
+        let mut connection = Connection {
+            id,
+            role,
+            rtc,
+            channel,
+            pending_offer,
+            described: false,
+            early_candidates: Vec::new(),
+            candidates: 0,
+            opened_at: None,
+            created_at: now,
+            heard_at: now,
+            wake_at: now,
+            queue: VecDeque::new(),
+            queue_bytes: 0,
+            spent_bytes: 0,
+            limits: Limits {
+                message_bytes_max,
+                send_credit_bytes: config.send_credit_bytes,
+                in_flight_bytes_max: config.in_flight_bytes_max as u64,
+                signal_bytes_max: config.signal_bytes_max,
+                remote_candidates_max: config.remote_candidates_max,
+                connect_timeout: config.connect_timeout,
+                silence_max: config.silence_max,
+                credit_portion_bytes: (config.send_credit_bytes / 8).max(1),
+            },
+        };
+        connection.drain(outbox)?;
+        Ok(connection)
+    }
+
+    /// The name that connectivity checks to this connection carry.
+    pub fn ice_name(&mut self) -> String {
+        self.rtc.direct_api().local_ice_credentials().ufrag
+    }
+
+    /// Whether a packet is for this connection. Checks its credentials, not only its name.
+    pub fn accepts(&self, input: &Input<'_>) -> bool {
+        self.rtc.accepts(input)
+    }
+
+    /// Whether the channel has opened.
+    pub fn is_open(&self) -> bool {
+        self.opened_at.is_some()
+    }
+
+    /// When [`Connection::wake`] is due.
+    pub fn wake_at(&self) -> Instant {
+        let deadline = match self.opened_at {
+            None => self.created_at + self.limits.connect_timeout,
+            Some(_) => self.heard_at + self.limits.silence_max,
+        };
+        self.wake_at.min(deadline)
+    }
+
+    /// Time has come.
+    pub fn wake(&mut self, now: Instant, outbox: &mut Outbox) -> Result<(), CloseReason> {
+        match self.opened_at {
+            None if now >= self.created_at + self.limits.connect_timeout => {
+                return Err(CloseReason::ConnectTimeout);
+            }
+            Some(_) if now >= self.heard_at + self.limits.silence_max => return Err(CloseReason::Lost),
+            _ => {}
+        }
+        self.rtc.handle_input(Input::Timeout(now)).map_err(stack)?;
+        self.drain(outbox)?;
+        self.fill(outbox)
+    }
+
+    /// A packet that this connection accepts has come.
+    pub fn receive(
+        &mut self,
+        now: Instant,
+        packet: Receive<'_>,
+        outbox: &mut Outbox,
+    ) -> Result<(), CloseReason> {
+        self.heard_at = now;
+        self.rtc.handle_input(Input::Receive(now, packet)).map_err(stack)?;
+        self.drain(outbox)?;
+        self.fill(outbox)
+    }
+
+    /// A signal from the remote end has come.
+    pub fn signal(&mut self, now: Instant, blob: &[u8], outbox: &mut Outbox) -> Result<(), CloseReason> {
+        let signal = Signal::parse(blob, self.limits.signal_bytes_max).map_err(CloseReason::Signal)?;
+        self.rtc.handle_input(Input::Timeout(now)).map_err(stack)?;
+        self.drain(outbox)?;
+        match signal {
+            Signal::Offer { sdp } => self.accept_offer(&sdp, outbox)?,
+            Signal::Answer { sdp } => self.accept_answer(&sdp, outbox)?,
+            Signal::Candidate { candidate, .. } => self.accept_candidate(&candidate)?,
+        }
+        self.drain(outbox)?;
+        self.rtc.handle_input(Input::Timeout(now)).map_err(stack)?;
+        self.drain(outbox)
+    }
+
+    fn accept_offer(&mut self, sdp: &str, outbox: &mut Outbox) -> Result<(), CloseReason> {
+        if self.role != Role::Answerer || self.described {
+            return Err(CloseReason::Signal(SignalError::OutOfOrder));
+        }
+        let offer = SdpOffer::from_sdp_string(sdp).map_err(refused)?;
+        let answer = self.rtc.sdp_api().accept_offer(offer).map_err(refused)?;
+        let signal = Signal::Answer { sdp: answer.to_sdp_string() }.to_blob();
+        outbox.events.push(RtcEvent::Signal { connection: self.id, signal });
+        self.described(outbox)
+    }
+
+    fn accept_answer(&mut self, sdp: &str, outbox: &mut Outbox) -> Result<(), CloseReason> {
+        let Some(pending) = self.pending_offer.take() else {
+            return Err(CloseReason::Signal(SignalError::OutOfOrder));
+        };
+        let answer = SdpAnswer::from_sdp_string(sdp).map_err(refused)?;
+        self.rtc.sdp_api().accept_answer(pending, answer).map_err(refused)?;
+        self.described(outbox)
+    }
+
+    fn described(&mut self, outbox: &mut Outbox) -> Result<(), CloseReason> {
+        self.described = true;
+        for candidate in std::mem::take(&mut self.early_candidates) {
+            self.drain(outbox)?;
+            self.rtc.add_remote_candidate(candidate);
+        }
+        Ok(())
+    }
+
+    fn accept_candidate(&mut self, attribute: &str) -> Result<(), CloseReason> {
+        let CandidateUse::Add(candidate) = judge_candidate(attribute).map_err(CloseReason::Signal)? else {
+            return Ok(());
+        };
+        if self.candidates == self.limits.remote_candidates_max {
+            return Ok(());
+        }
+        self.candidates += 1;
+        if self.described {
+            self.rtc.add_remote_candidate(*candidate);
+        } else {
+            self.early_candidates.push(*candidate);
+        }
+        Ok(())
+    }
+
+    /// The caller sends a message.
+    pub fn send(&mut self, now: Instant, message: Vec<u8>, outbox: &mut Outbox) -> Result<(), CloseReason> {
+        let message_bytes = message.len() as u64;
+        let bytes_max = self.limits.message_bytes_max;
+        if message_bytes == 0 || message_bytes > bytes_max {
+            return Err(CloseReason::MessageSize { message_bytes, bytes_max });
+        }
+        let credit_bytes = match self.opened_at {
+            Some(_) => self.limits.send_credit_bytes - self.spent_bytes,
+            None => 0,
+        };
+        if message_bytes > credit_bytes {
+            return Err(CloseReason::CreditExceeded { credit_bytes, message_bytes });
+        }
+        self.spent_bytes += message_bytes;
+        self.queue_bytes += message_bytes;
+        self.queue.push_back(message);
+        // Only a first message finds the stack idle; with others waiting, acknowledgements keep it going.
+        if self.queue.len() == 1 {
+            self.rtc.handle_input(Input::Timeout(now)).map_err(stack)?;
+            self.drain(outbox)?;
+            self.fill(outbox)?;
+        }
+        Ok(())
+    }
+
+    /// Says goodbye, as far as the remote end can hear it.
+    pub fn close(&mut self, outbox: &mut Outbox) {
+        if self.opened_at.is_none() || self.rtc.close().is_err() {
+            self.rtc.disconnect();
+            return;
+        }
+        // What the remote end still says no longer matters: its events are drained and dropped.
+        while let Ok(output) = self.rtc.poll_output() {
+            match output {
+                Output::Transmit(packet) => outbox.packets.push(packet),
+                Output::Event(_) => {}
+                Output::Timeout(_) => break,
+            }
+        }
+    }
+
+    /// Moves messages from the queue into the stack while little enough is in flight, and gives credit back.
+    fn fill(&mut self, outbox: &mut Outbox) -> Result<(), CloseReason> {
+        if self.spent_bytes == 0 {
+            return Ok(());
+        }
+        let Some(mut channel) = self.rtc.channel(self.channel) else {
+            return Ok(());
+        };
+        let mut in_flight_bytes = channel.buffered_amount() as u64;
+        while let Some(message) = self.queue.front() {
+            let message_bytes = message.len() as u64;
+            if in_flight_bytes > 0 && in_flight_bytes + message_bytes > self.limits.in_flight_bytes_max {
+                break;
+            }
+            let Some(mut channel) = self.rtc.channel(self.channel) else {
+                break;
+            };
+            if !channel.write(true, message).map_err(stack)? {
+                break;
+            }
+            in_flight_bytes += message_bytes;
+            self.queue_bytes -= message_bytes;
+            self.queue.pop_front();
+            self.drain(outbox)?;
+        }
+        let back_bytes = self.spent_bytes.saturating_sub(self.queue_bytes + in_flight_bytes);
+        let all_back = back_bytes == self.spent_bytes;
+        if back_bytes >= self.limits.credit_portion_bytes || (all_back && back_bytes > 0) {
+            self.spent_bytes -= back_bytes;
+            outbox.events.push(RtcEvent::Credit { connection: self.id, bytes: back_bytes });
+        }
+        Ok(())
+    }
+
+    /// Takes everything out of str0m until it asks to be woken.
+    fn drain(&mut self, outbox: &mut Outbox) -> Result<(), CloseReason> {
+        loop {
+            match self.rtc.poll_output().map_err(stack)? {
+                Output::Timeout(at) => {
+                    self.wake_at = at;
+                    return Ok(());
+                }
+                Output::Transmit(packet) => outbox.packets.push(packet),
+                Output::Event(event) => self.on_event(event, outbox)?,
+            }
+        }
+    }
+
+    fn on_event(&mut self, event: Event, outbox: &mut Outbox) -> Result<(), CloseReason> {
+        let connection = self.id;
+        match event {
+            Event::ChannelOpen(channel, _) if channel == self.channel => {
+                self.opened_at = Some(self.heard_at);
+                outbox.events.push(RtcEvent::Opened { connection });
+                let bytes = self.limits.send_credit_bytes;
+                outbox.events.push(RtcEvent::Credit { connection, bytes });
+            }
+            Event::ChannelData(data) if data.id == self.channel => {
+                if !data.binary {
+                    return Err(CloseReason::TextMessage);
+                }
+                outbox.events.push(RtcEvent::Message { connection, message: data.data });
+            }
+            Event::ChannelOpen(..) | Event::ChannelData(_) => return Err(CloseReason::ForeignChannel),
+            Event::ChannelClose(channel) if channel == self.channel => return Err(CloseReason::Remote),
+            Event::Closed => return Err(CloseReason::Remote),
+            Event::IceConnectionStateChange(IceConnectionState::Disconnected) if self.opened_at.is_some() => {
+                return Err(CloseReason::Lost);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+fn stack(error: RtcError) -> CloseReason {
+    CloseReason::Stack(error.to_string())
+}
+
+fn refused(error: impl std::fmt::Display) -> CloseReason {
+    CloseReason::Signal(SignalError::Description(error.to_string()))
+}

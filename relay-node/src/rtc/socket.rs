@@ -1,0 +1,158 @@
+//! A UDP socket that sends and receives in batches.
+//!
+//! One system call a datagram is what a busy relay spends most of its time on, so equal-sized datagrams to one
+//! destination leave together (segmentation offload) and arrivals are taken several at a time, where the system
+//! can do so; `quinn-udp` knows where.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSliceMut};
+use std::net::SocketAddr;
+use std::task::{Context, Poll};
+
+use quinn_udp::{BATCH_SIZE, RecvMeta, UdpSockRef, UdpSocketState};
+use tokio::io::Interest;
+use tokio::net::UdpSocket;
+
+/// Datagrams that wait while the system's buffer is full; further ones are dropped, as a network would.
+const WAITING_MAX: usize = 4096;
+/// What one receive buffer holds: a coalesced run of datagrams cannot be longer.
+const RUN_BYTES_MAX: usize = 65_536;
+/// Receive buffers offered to one system call.
+const RUNS_MAX: usize = if BATCH_SIZE < 8 { BATCH_SIZE } else { 8 };
+
+/// Equal-sized datagrams to one destination, end to end; the last may be shorter and ends the run.
+struct Run {
+    destination: SocketAddr,
+    segment_bytes: usize,
+    ended: bool,
+    bytes: Vec<u8>,
+}
+
+pub(super) struct Socket {
+    io: UdpSocket,
+    state: UdpSocketState,
+    /// The address that remote ends know this socket by, and that str0m calls it.
+    pub address: SocketAddr,
+    waiting: VecDeque<Run>,
+    /// Buffers of runs that are gone, for the next ones.
+    spare: Vec<Vec<u8>>,
+    received: Vec<u8>,
+    blocked: bool,
+}
+
+impl Socket {
+    /// Takes over a bound, non-blocking socket. Must run inside the driver's tokio runtime.
+    pub fn new(
+        socket: std::net::UdpSocket,
+        advertised: Option<SocketAddr>,
+        buffer_bytes: usize,
+    ) -> io::Result<Socket> {
+        let bound = socket.local_addr()?;
+        let io = UdpSocket::from_std(socket)?;
+        let state = UdpSocketState::new(UdpSockRef::from(&io))?;
+        // The system caps these where it wants to; less only costs speed.
+        let _ = state.set_send_buffer_size(UdpSockRef::from(&io), buffer_bytes);
+        let _ = state.set_recv_buffer_size(UdpSockRef::from(&io), buffer_bytes);
+        let mut address = advertised.unwrap_or(bound);
+        if address.port() == 0 {
+            address.set_port(bound.port());
+        }
+        let received = vec![0; RUN_BYTES_MAX * RUNS_MAX];
+        Ok(Socket {
+            io,
+            state,
+            address,
+            waiting: VecDeque::new(),
+            spare: Vec::new(),
+            received,
+            blocked: false,
+        })
+    }
+
+    /// Takes a datagram for sending; it leaves with [`Socket::flush`].
+    pub fn queue(&mut self, destination: SocketAddr, datagram: &[u8]) {
+        let segments_max = self.state.max_gso_segments();
+        if let Some(run) = self.waiting.back_mut() {
+            let joins = !run.ended
+                && run.destination == destination
+                && datagram.len() <= run.segment_bytes
+                && run.bytes.len() + datagram.len() <= RUN_BYTES_MAX - 64
+                && run.bytes.len() < run.segment_bytes * segments_max;
+            if joins {
+                run.ended = datagram.len() < run.segment_bytes;
+                run.bytes.extend_from_slice(datagram);
+                return;
+            }
+        }
+        if self.waiting.len() >= WAITING_MAX {
+            return;
+        }
+        let mut bytes = self.spare.pop().unwrap_or_default();
+        bytes.extend_from_slice(datagram);
+        self.waiting.push_back(Run { destination, segment_bytes: datagram.len(), ended: false, bytes });
+    }
+
+    /// Sends what waits, until the system's buffer is full.
+    pub fn flush(&mut self) {
+        self.blocked = false;
+        while let Some(run) = self.waiting.front() {
+            let transmit = quinn_udp::Transmit {
+                destination: run.destination,
+                ecn: None,
+                contents: &run.bytes,
+                segment_size: (run.bytes.len() > run.segment_bytes).then_some(run.segment_bytes),
+                src_ip: None,
+            };
+            let sent = self
+                .io
+                .try_io(Interest::WRITABLE, || self.state.try_send(UdpSockRef::from(&self.io), &transmit));
+            match sent {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.blocked = true;
+                    return;
+                }
+                // Anything else concerns this destination only (unreachable, refused): the datagrams are lost,
+                // as they might be on any path.
+                Ok(()) | Err(_) => {
+                    let mut run = self.waiting.pop_front().expect("the run just looked at");
+                    if self.spare.len() < 64 {
+                        run.bytes.clear();
+                        self.spare.push(run.bytes);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes one batch of arrived datagrams. False when there was nothing.
+    pub fn receive(&mut self, mut each: impl FnMut(SocketAddr, &[u8])) -> bool {
+        let mut metas = [RecvMeta::default(); RUNS_MAX];
+        let mut buffers = self.received.chunks_exact_mut(RUN_BYTES_MAX);
+        let mut slices: [IoSliceMut<'_>; RUNS_MAX] =
+            std::array::from_fn(|_| IoSliceMut::new(buffers.next().expect("a buffer for each run")));
+        let received = self.io.try_io(Interest::READABLE, || {
+            self.state.recv(UdpSockRef::from(&self.io), &mut slices, &mut metas)
+        });
+        // An error here reports an earlier datagram that could not be delivered; the socket goes on.
+        let Ok(runs) = received else {
+            return received.is_err_and(|error| error.kind() != io::ErrorKind::WouldBlock);
+        };
+        for (slice, meta) in slices.iter().zip(&metas).take(runs) {
+            for datagram in slice[..meta.len].chunks(meta.stride.max(1)) {
+                each(meta.addr, datagram);
+            }
+        }
+        true
+    }
+
+    /// Ready when something can be received or, with datagrams waiting, sent.
+    pub fn poll_ready(&self, context: &mut Context<'_>, receiving: bool) -> Poll<()> {
+        if receiving && self.io.poll_recv_ready(context).is_ready() {
+            return Poll::Ready(());
+        }
+        if self.blocked && self.io.poll_send_ready(context).is_ready() {
+            return Poll::Ready(());
+        }
+        Poll::Pending
+    }
+}
