@@ -82,7 +82,8 @@ pub(crate) struct Entry {
     pub(crate) member: Member,
     pub(crate) said: Announcement,
     pub(crate) load: Load,
-    /// To whom this member was told to offer, and when, oldest first.
+    /// Of whom this member was told, and when, oldest first. It goes with the entry: who withdraws and comes back has given up
+    /// its connections and needs them again.
     met: Vec<(Member, Time)>,
 }
 

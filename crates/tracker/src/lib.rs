@@ -1,1 +1,20 @@
-//! One PeerEdge relay's mind as a pure machine
+//! One relay's mind as a pure machine: it proves keys, keeps the registry, introduces peers, carries their signals unread, and
+//! remembers blames. WebSockets, clocks and the byte-moving node belong to the shell around it.
+//!
+//! Trust: a peer is its proved key and nothing more. What it announces and reports is its claim. Signals go only from one live
+//! proved key to another, never to an address. One peer's flood, garbage or silence costs only itself: every bound is per
+//! connection, and inputs are handled one at a time in time bounded by the limits in [`TrackerConfig`].
+#![forbid(unsafe_code)]
+
+mod blame;
+mod bucket;
+mod config;
+mod io;
+mod stats;
+mod tracker;
+
+pub use config::TrackerConfig;
+pub use io::{ConnId, TrackerInput, TrackerOutput};
+pub use peeredge_routing::matching::MatchSettings;
+pub use stats::TrackerStats;
+pub use tracker::Tracker;

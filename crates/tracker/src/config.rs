@@ -1,0 +1,86 @@
+use core::fmt;
+use peeredge_routing::matching::MatchSettings;
+use peeredge_wire::PeerId;
+use peeredge_wire::limits::ANNOUNCED_CONTENTS_MAX;
+
+/// How a tracker behaves. Every bound holds per connection unless it says otherwise.
+#[derive(Clone, PartialEq, Eq)]
+pub struct TrackerConfig {
+    /// The relay's own key: the node that proves it is the operator's, serves as last resort and is bound by no rate.
+    pub relay: PeerId,
+    /// Secret and fresh at every start: challenges and draws follow from it. Whoever knows it can foresee challenges.
+    pub seed: [u8; 32],
+    /// Connections in all; further ones are refused with `full`. Each costs about 1 KiB here before its announces. Default 50,000.
+    pub peers_max: usize,
+    /// Contents that one peer may announce. Default 1024.
+    pub contents_per_peer_max: usize,
+    /// Announced contents of all peers together, each about 200 bytes to 1 KiB. Default 1,000,000.
+    pub announces_max: usize,
+    /// Frames a second that are taken in the long run; a frame counts once for each KiB begun. Default 50.
+    pub frames_per_s_max: u32,
+    /// Frames that are taken at once after a quiet time: a tab that joins sends an offer and candidates for each source.
+    /// Default 400.
+    pub frames_burst_max: u32,
+    /// Introductions that answer one announce, however many are wanted. Default 16.
+    pub introductions_per_announce_max: u8,
+    /// Waiting peers that are told when somebody has something new to give. Default 4.
+    pub takers_per_announce_max: u8,
+    /// Milliseconds in which a new connection must prove its key. Default 10,000.
+    pub hello_timeout_ms: u32,
+    /// Seconds between two reports that peers are asked for. Default 30.
+    pub report_every_s: u16,
+    /// Distinct accusers after which a peer is no longer introduced; at least 2, or one stranger could shut out another.
+    /// Keys cost nothing, so this guards against error and malice of one, not of many. Default 2.
+    pub accusers_min: u8,
+    /// Seconds for which a blame counts. Default 600.
+    pub blame_for_s: u32,
+    /// Peers of which blames are kept, in all; the least recently blamed goes first. Default 4096.
+    pub accused_max: usize,
+    /// How introductions are chosen.
+    pub matching: MatchSettings,
+}
+
+impl TrackerConfig {
+    /// The defaults, for this relay key and seed.
+    pub fn new(relay: PeerId, seed: [u8; 32]) -> Self {
+        TrackerConfig {
+            relay,
+            seed,
+            peers_max: 50_000,
+            contents_per_peer_max: ANNOUNCED_CONTENTS_MAX,
+            announces_max: 1_000_000,
+            frames_per_s_max: 50,
+            frames_burst_max: 400,
+            introductions_per_announce_max: 16,
+            takers_per_announce_max: 4,
+            hello_timeout_ms: 10_000,
+            report_every_s: 30,
+            accusers_min: 2,
+            blame_for_s: 600,
+            accused_max: 4096,
+            matching: MatchSettings::default(),
+        }
+    }
+}
+
+impl fmt::Debug for TrackerConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Without the seed: it is a secret and configurations end up in logs.
+        f.debug_struct("TrackerConfig")
+            .field("relay", &self.relay)
+            .field("peers_max", &self.peers_max)
+            .field("contents_per_peer_max", &self.contents_per_peer_max)
+            .field("announces_max", &self.announces_max)
+            .field("frames_per_s_max", &self.frames_per_s_max)
+            .field("frames_burst_max", &self.frames_burst_max)
+            .field("introductions_per_announce_max", &self.introductions_per_announce_max)
+            .field("takers_per_announce_max", &self.takers_per_announce_max)
+            .field("hello_timeout_ms", &self.hello_timeout_ms)
+            .field("report_every_s", &self.report_every_s)
+            .field("accusers_min", &self.accusers_min)
+            .field("blame_for_s", &self.blame_for_s)
+            .field("accused_max", &self.accused_max)
+            .field("matching", &self.matching)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,51 @@
+use peeredge_wire::relay::ErrorCode;
+
+/// One WebSocket; chosen by the shell, never used for two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnId(pub u64);
+
+/// Everything that a shell can tell a tracker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TrackerInput {
+    /// A WebSocket was accepted.
+    Connected {
+        /// The shell's number for it.
+        conn: ConnId,
+    },
+    /// One binary message arrived. The shell may cut it off behind
+    /// [`RELAY_FRAME_BYTES_MAX`](peeredge_wire::limits::RELAY_FRAME_BYTES_MAX)` + 1` bytes: longer ones are refused all the same.
+    Frame {
+        /// On which connection.
+        conn: ConnId,
+        /// The message.
+        frame: Vec<u8>,
+    },
+    /// The connection is gone.
+    Closed {
+        /// Which.
+        conn: ConnId,
+    },
+    /// The deadline that [`crate::Tracker::deadline`] gave has come, or nothing in particular happened.
+    Wake,
+    /// The relay is going down: every peer is told, and no one is taken any more.
+    Shutdown,
+}
+
+/// Everything that a tracker asks of its shell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TrackerOutput {
+    /// Send this as one binary message.
+    Send {
+        /// On which connection.
+        conn: ConnId,
+        /// The message.
+        frame: Vec<u8>,
+    },
+    /// Close this connection once what was sent before is out. The tracker has forgotten it already.
+    Close {
+        /// Which.
+        conn: ConnId,
+        /// Why; the peer was told by an error before.
+        code: ErrorCode,
+    },
+}

@@ -1,0 +1,50 @@
+use peeredge_hvm::Units;
+use peeredge_wire::relay::{ErrorCode, Report};
+
+/// A picture of the tracker at one moment, for metrics. Counts are since the start.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TrackerStats {
+    /// Connections, those included that have not yet proved a key.
+    pub connections: usize,
+    /// Peers that have proved their key, the relay's own node included.
+    pub peers: usize,
+    /// Whether the relay's own node is one of them.
+    pub relay_node: bool,
+    /// Contents that somebody announces.
+    pub contents: usize,
+    /// Contents announced, counted once for each peer.
+    pub announces: usize,
+    /// Frames taken.
+    pub frames: u64,
+    /// Introductions made.
+    pub introductions: u64,
+    /// Signals carried.
+    pub signals: u64,
+    /// Signals whose addressee was not there.
+    pub unreachable: u64,
+    /// Blames taken.
+    pub blames: u64,
+    /// Peers that are not introduced now, being blamed by enough others; connected or not.
+    pub barred: usize,
+    /// Sums over all reports, the relay's own left out: claims of the peers themselves. `channels` is the latest of each
+    /// peer that is here, summed up to 65,535.
+    pub reported: Report,
+    /// What the peers now connected together sent and received a second, by their latest reports, the relay's own left out: claims.
+    pub pooled: Units,
+    pub(crate) errors: [u64; ErrorCode::ALL.len()],
+}
+
+impl TrackerStats {
+    /// Errors of this kind sent.
+    pub fn errors(&self, code: ErrorCode) -> u64 {
+        self.errors[place(code)]
+    }
+
+    pub(crate) fn count_error(&mut self, code: ErrorCode) {
+        self.errors[place(code)] += 1;
+    }
+}
+
+fn place(code: ErrorCode) -> usize {
+    ErrorCode::ALL.iter().position(|c| *c == code).expect("ALL holds every code")
+}

@@ -1,0 +1,392 @@
+use crate::blame::Blames;
+use crate::bucket::Bucket;
+use crate::config::TrackerConfig;
+use crate::io::{ConnId, TrackerInput, TrackerOutput};
+use crate::stats::TrackerStats;
+use core::time::Duration;
+use ed25519_dalek::{Signature, VerifyingKey};
+use peeredge_hvm::{BytesPerS, Units};
+use peeredge_routing::matching::{Introduction, Matcher};
+use peeredge_routing::registry::{AnnounceError, Announcement, Member, Registry, RegistryLimits};
+use peeredge_wire::relay::{ErrorCode, FromRelay, Report, ToRelay, hello_payload};
+use peeredge_wire::{ContentId, DecodeError, PROTOCOL_VERSION, PeerId, Time};
+use std::collections::{BTreeMap, VecDeque};
+
+/// Between two reminders to one connection that it sends too fast; a reminder a frame would double the flood.
+const REMIND_AFTER: Duration = Duration::from_secs(1);
+
+/// One relay's mind. [`Tracker::handle`] takes an input, [`Tracker::poll`] gives outputs until there are none, and
+/// [`Tracker::deadline`] says when to wake it.
+#[derive(Debug)]
+pub struct Tracker {
+    config: TrackerConfig,
+    challenges: u64,
+    conns: BTreeMap<ConnId, Conn>,
+    peers: BTreeMap<PeerId, ConnId>,
+    /// Connections that must prove a key, and by when: all have the same time, so the first is due first.
+    hellos: VecDeque<(Time, ConnId)>,
+    registry: Registry,
+    matcher: Matcher,
+    blames: Blames,
+    counts: TrackerStats,
+    out: VecDeque<TrackerOutput>,
+    stopping: bool,
+    now: Time,
+}
+
+#[derive(Debug)]
+struct Conn {
+    stage: Stage,
+    bucket: Bucket,
+    reminded: Option<Time>,
+}
+
+#[derive(Debug)]
+enum Stage {
+    /// It has been given this challenge.
+    Challenged { nonce: [u8; 32] },
+    /// It has proved its key.
+    Ready(Peer),
+}
+
+#[derive(Debug)]
+struct Peer {
+    id: PeerId,
+    reported: Time,
+    units: Units,
+    channels: u16,
+}
+
+/// What ends a connection, or only a message: the code says which.
+struct Refusal {
+    code: ErrorCode,
+    detail: String,
+}
+
+fn refuse(code: ErrorCode, detail: impl Into<String>) -> Result<(), Refusal> {
+    Err(Refusal { code, detail: detail.into() })
+}
+
+impl Tracker {
+    /// A tracker that knows no one.
+    pub fn new(config: TrackerConfig) -> Self {
+        let limits = RegistryLimits {
+            entries_max: config.announces_max,
+            entries_per_member_max: config.contents_per_peer_max,
+        };
+        let draws = blake3::derive_key("peeredge tracker draws v1", &config.seed);
+        let mut seed = [0; 8];
+        seed.copy_from_slice(&draws[..8]);
+        Tracker {
+            registry: Registry::new(limits),
+            matcher: Matcher::new(config.matching, u64::from_le_bytes(seed)),
+            blames: Blames::new(
+                config.accused_max,
+                usize::from(config.accusers_min),
+                Duration::from_secs(u64::from(config.blame_for_s)),
+            ),
+            challenges: 0,
+            conns: BTreeMap::new(),
+            peers: BTreeMap::new(),
+            hellos: VecDeque::new(),
+            counts: TrackerStats::default(),
+            out: VecDeque::new(),
+            stopping: false,
+            now: Time::ZERO,
+            config,
+        }
+    }
+
+    /// Takes one input. Call [`Tracker::poll`] until it gives `None` afterwards.
+    pub fn handle(&mut self, now: Time, input: TrackerInput) {
+        self.now = now;
+        match input {
+            TrackerInput::Connected { conn } => self.connected(now, conn),
+            TrackerInput::Frame { conn, frame } => self.frame(now, conn, &frame),
+            TrackerInput::Closed { conn } => self.forget(conn),
+            TrackerInput::Wake => {}
+            TrackerInput::Shutdown => {
+                self.stopping = true;
+                for conn in self.conns.keys().copied().collect::<Vec<_>>() {
+                    self.close(conn, ErrorCode::ShuttingDown, "the relay is going down");
+                }
+            }
+        }
+        self.expire_hellos(now);
+    }
+
+    /// The next output.
+    pub fn poll(&mut self) -> Option<TrackerOutput> {
+        self.out.pop_front()
+    }
+
+    /// When to call `handle(now, TrackerInput::Wake)` at the latest. The one reason to wake is a hello that does not come:
+    /// blames, meetings and rates are compared with the time when they are looked at.
+    pub fn deadline(&self) -> Option<Time> {
+        self.hellos.front().map(|(at, _)| *at)
+    }
+
+    /// A picture of the tracker.
+    pub fn stats(&self) -> TrackerStats {
+        let mut reported = self.counts.reported;
+        let mut pooled = Units::default();
+        for conn in self.conns.values() {
+            if let Stage::Ready(peer) = &conn.stage {
+                pooled = pooled + peer.units;
+                reported.channels = reported.channels.saturating_add(peer.channels);
+            }
+        }
+        TrackerStats {
+            reported,
+            pooled,
+            connections: self.conns.len(),
+            peers: self.peers.len(),
+            relay_node: self.peers.contains_key(&self.config.relay),
+            contents: self.registry.contents(),
+            announces: self.registry.entries(),
+            barred: self.blames.barred_count(self.now),
+            ..self.counts.clone()
+        }
+    }
+
+    fn connected(&mut self, now: Time, conn: ConnId) {
+        let bucket = Bucket::full(now, self.config.frames_per_s_max, self.config.frames_burst_max);
+        let nonce = self.challenge();
+        self.forget(conn);
+        let full = self.conns.len() >= self.config.peers_max;
+        self.conns.insert(conn, Conn { stage: Stage::Challenged { nonce }, bucket, reminded: None });
+        if self.stopping {
+            self.close(conn, ErrorCode::ShuttingDown, "the relay is going down");
+        } else if full {
+            self.close(conn, ErrorCode::Full, "the relay has as many peers as it takes");
+        } else {
+            let timeout = Duration::from_millis(u64::from(self.config.hello_timeout_ms));
+            self.hellos.push_back((now + timeout, conn));
+            self.send(conn, &FromRelay::Challenge { nonce, relay: self.config.relay });
+        }
+    }
+
+    /// Unpredictable without the seed, and never the same twice: a keyed hash of a counter.
+    fn challenge(&mut self) -> [u8; 32] {
+        self.challenges += 1;
+        *blake3::keyed_hash(&self.config.seed, &self.challenges.to_le_bytes()).as_bytes()
+    }
+
+    fn frame(&mut self, now: Time, conn: ConnId, frame: &[u8]) {
+        let Some(state) = self.conns.get_mut(&conn) else { return };
+        let own = matches!(&state.stage, Stage::Ready(peer) if peer.id == self.config.relay);
+        if !own && !state.bucket.take(now, 1 + (frame.len() / 1024) as u32) {
+            if state.reminded.is_none_or(|at| now.since(at) >= REMIND_AFTER) {
+                state.reminded = Some(now);
+                self.tell(conn, ErrorCode::TooFast, "frames are dropped until you slow down");
+            }
+            return;
+        }
+        self.counts.frames += 1;
+        let result = match ToRelay::decode(frame) {
+            Ok(message) => self.message(now, conn, message),
+            Err(error @ DecodeError::TooLong { .. }) => refuse(ErrorCode::TooLarge, error.to_string()),
+            Err(error) => refuse(ErrorCode::Malformed, error.to_string()),
+        };
+        match result {
+            Ok(()) => {}
+            Err(Refusal { code, detail }) if code.closes() => self.close(conn, code, &detail),
+            Err(Refusal { code, detail }) => self.tell(conn, code, &detail),
+        }
+    }
+
+    fn message(&mut self, now: Time, conn: ConnId, message: ToRelay) -> Result<(), Refusal> {
+        let peer = match self.conns.get(&conn).map(|c| &c.stage) {
+            Some(Stage::Ready(peer)) => peer.id,
+            Some(Stage::Challenged { nonce }) => {
+                let nonce = *nonce;
+                return match message {
+                    ToRelay::Hello { version, peer, signature } => {
+                        self.hello(now, conn, &nonce, version, peer, &signature)
+                    }
+                    _ => refuse(ErrorCode::OutOfOrder, "say hello first"),
+                };
+            }
+            None => return Ok(()),
+        };
+        match message {
+            ToRelay::Hello { .. } => refuse(ErrorCode::OutOfOrder, "the key is already proved"),
+            ToRelay::Announce { content, have_permille, wants } => {
+                self.announce(now, conn, peer, content, have_permille, wants)
+            }
+            ToRelay::Withdraw { content } => {
+                self.registry.withdraw(member(conn), content);
+                Ok(())
+            }
+            ToRelay::Signal { to, session, signal } => {
+                self.signal(conn, peer, to, session, signal);
+                Ok(())
+            }
+            ToRelay::Report(report) => {
+                self.report(now, conn, &report);
+                Ok(())
+            }
+            ToRelay::Blame { accused, .. } => {
+                self.blame(now, peer, accused);
+                Ok(())
+            }
+        }
+    }
+
+    fn hello(
+        &mut self,
+        now: Time,
+        conn: ConnId,
+        nonce: &[u8; 32],
+        version: u16,
+        peer: PeerId,
+        signature: &[u8; 64],
+    ) -> Result<(), Refusal> {
+        if version != PROTOCOL_VERSION {
+            return refuse(ErrorCode::Version, format!("this relay speaks version {PROTOCOL_VERSION}"));
+        }
+        let payload = hello_payload(nonce, &self.config.relay);
+        let proved = VerifyingKey::from_bytes(&peer.0)
+            .and_then(|key| key.verify_strict(&payload, &Signature::from_bytes(signature)));
+        if proved.is_err() {
+            return refuse(ErrorCode::Unauthorised, "the signature does not prove the key");
+        }
+        if let Some(older) = self.peers.get(&peer).copied() {
+            self.close(older, ErrorCode::Replaced, "the same key connected again");
+        }
+        if let Some(state) = self.conns.get_mut(&conn) {
+            state.stage =
+                Stage::Ready(Peer { id: peer, reported: now, units: Units::default(), channels: 0 });
+        }
+        self.peers.insert(peer, conn);
+        let report_every_s = self.config.report_every_s;
+        self.send(conn, &FromRelay::Welcome { version: PROTOCOL_VERSION, report_every_s });
+        Ok(())
+    }
+
+    fn announce(
+        &mut self,
+        now: Time,
+        conn: ConnId,
+        peer: PeerId,
+        content: ContentId,
+        have_permille: u16,
+        wants: u8,
+    ) -> Result<(), Refusal> {
+        let said = Announcement { have_permille, wants, reserve: peer == self.config.relay };
+        let announced = match self.registry.announce(member(conn), content, said) {
+            Ok(announced) => announced,
+            Err(error @ (AnnounceError::MemberFull { .. } | AnnounceError::RegistryFull { .. })) => {
+                return refuse(ErrorCode::TooMany, error.to_string());
+            }
+        };
+        let Tracker { config, conns, registry, matcher, blames, .. } = self;
+        let barred = |a: Member, b: Member| match (peer_of(conns, a), peer_of(conns, b)) {
+            (Some(a), Some(b)) => blames.apart(now, &a, &b),
+            _ => true,
+        };
+        let mut found = Vec::new();
+        if announced.more_to_give {
+            let max = usize::from(config.takers_per_announce_max);
+            found = matcher.takers_of(registry, now, member(conn), content, max, barred);
+        }
+        let max = usize::from(config.introductions_per_announce_max);
+        found.extend(matcher.sources_for(registry, now, member(conn), content, max, barred));
+        for Introduction { to, of, have_permille } in found {
+            let Some(peer) = peer_of(&self.conns, of) else { continue };
+            self.counts.introductions += 1;
+            self.send(ConnId(to.0), &FromRelay::Introduce { content, peer, have_permille });
+        }
+        Ok(())
+    }
+
+    fn signal(&mut self, conn: ConnId, from: PeerId, to: PeerId, session: u64, signal: Vec<u8>) {
+        match self.peers.get(&to).copied().filter(|_| to != from) {
+            Some(addressee) => {
+                self.counts.signals += 1;
+                self.send(addressee, &FromRelay::Signal { from, session, signal });
+            }
+            None => {
+                self.counts.unreachable += 1;
+                self.send(conn, &FromRelay::Unreachable { peer: to, session });
+            }
+        }
+    }
+
+    fn report(&mut self, now: Time, conn: ConnId, report: &Report) {
+        let Some(Conn { stage: Stage::Ready(peer), .. }) = self.conns.get_mut(&conn) else { return };
+        if peer.id == self.config.relay {
+            return;
+        }
+        let elapsed = now.since(peer.reported);
+        let received = report.from_peers_bytes.saturating_add(report.from_relay_bytes);
+        let units = Units {
+            up: BytesPerS::over(report.sent_bytes, elapsed),
+            down: BytesPerS::over(received, elapsed),
+        };
+        let sum = &mut self.counts.reported;
+        sum.sent_bytes = sum.sent_bytes.saturating_add(report.sent_bytes);
+        sum.from_peers_bytes = sum.from_peers_bytes.saturating_add(report.from_peers_bytes);
+        sum.from_relay_bytes = sum.from_relay_bytes.saturating_add(report.from_relay_bytes);
+        sum.from_http_bytes = sum.from_http_bytes.saturating_add(report.from_http_bytes);
+        sum.wasted_bytes = sum.wasted_bytes.saturating_add(report.wasted_bytes);
+        (peer.reported, peer.units, peer.channels) = (now, units, report.channels);
+    }
+
+    /// Only who is here can be blamed: otherwise made-up names would push the real ones out.
+    fn blame(&mut self, now: Time, accuser: PeerId, accused: PeerId) {
+        self.counts.blames += 1;
+        if accused != accuser && accused != self.config.relay && self.peers.contains_key(&accused) {
+            self.blames.blame(now, accuser, accused);
+        }
+    }
+
+    fn expire_hellos(&mut self, now: Time) {
+        while let Some((at, conn)) = self.hellos.front().copied() {
+            let waiting = matches!(self.conns.get(&conn), Some(Conn { stage: Stage::Challenged { .. }, .. }));
+            if waiting && at > now {
+                break;
+            }
+            self.hellos.pop_front();
+            if waiting {
+                self.close(conn, ErrorCode::Unauthorised, "no hello in time");
+            }
+        }
+    }
+
+    fn send(&mut self, conn: ConnId, message: &FromRelay) {
+        self.out.push_back(TrackerOutput::Send { conn, frame: message.encode() });
+    }
+
+    fn tell(&mut self, conn: ConnId, code: ErrorCode, detail: &str) {
+        self.counts.count_error(code);
+        self.send(conn, &FromRelay::Error { code, detail: detail.to_owned() });
+    }
+
+    fn close(&mut self, conn: ConnId, code: ErrorCode, detail: &str) {
+        self.tell(conn, code, detail);
+        self.out.push_back(TrackerOutput::Close { conn, code });
+        self.forget(conn);
+    }
+
+    fn forget(&mut self, conn: ConnId) {
+        if let Some(Conn { stage: Stage::Ready(peer), .. }) = self.conns.remove(&conn) {
+            self.registry.remove(member(conn));
+            if self.peers.get(&peer.id) == Some(&conn) {
+                self.peers.remove(&peer.id);
+            }
+        }
+    }
+}
+
+/// The registry numbers members as the shell numbers connections: neither is ever used for two.
+fn member(conn: ConnId) -> Member {
+    Member(conn.0)
+}
+
+fn peer_of(conns: &BTreeMap<ConnId, Conn>, member: Member) -> Option<PeerId> {
+    match conns.get(&ConnId(member.0)).map(|c| &c.stage) {
+        Some(Stage::Ready(peer)) => Some(peer.id),
+        _ => None,
+    }
+}
