@@ -34,7 +34,9 @@ pub enum DecodeError {
 impl fmt::Display for DecodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            DecodeError::Short { needed, left } => write!(f, "frame ends early: {needed} bytes needed, {left} left"),
+            DecodeError::Short { needed, left } => {
+                write!(f, "frame ends early: {needed} bytes needed, {left} left")
+            }
             DecodeError::Trailing { left } => write!(f, "{left} bytes behind the last field"),
             DecodeError::UnknownTag(tag) => write!(f, "unknown message tag {tag:#04x}"),
             DecodeError::Value { field } => write!(f, "field {field} has a value that is not allowed"),

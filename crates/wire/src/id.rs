@@ -60,7 +60,9 @@ pub enum IdError {
 impl fmt::Display for IdError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            IdError::Length { expected, found } => write!(f, "an id has {expected} characters, this has {found}"),
+            IdError::Length { expected, found } => {
+                write!(f, "an id has {expected} characters, this has {found}")
+            }
             IdError::Character { position } => write!(f, "character {position} is not one of a-z and 2-7"),
         }
     }

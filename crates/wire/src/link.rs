@@ -50,7 +50,8 @@ impl FromStr for Link {
         if let Some(id) = text.strip_prefix("peeredge:") {
             return Ok(Link { content: id.parse().map_err(LinkError::Id)?, relay: None });
         }
-        let scheme = ["https://", "http://"].into_iter().find(|s| text.starts_with(s)).ok_or(LinkError::Form)?;
+        let scheme =
+            ["https://", "http://"].into_iter().find(|s| text.starts_with(s)).ok_or(LinkError::Form)?;
         let rest = &text[scheme.len()..];
         let (authority, path) = rest.split_once('/').ok_or(LinkError::Form)?;
         let id = path.strip_prefix("c/").ok_or(LinkError::Form)?;

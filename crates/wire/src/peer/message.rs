@@ -172,7 +172,9 @@ impl PeerMessage<'_> {
             PeerMessage::AskManifest { content } => of(ASK_MANIFEST, content, 0),
             PeerMessage::Manifest { content, bytes } => of(MANIFEST, content, bytes.len()).raw(bytes),
             PeerMessage::AskRecord { content, block } => of(ASK_RECORD, content, 4).u32(*block),
-            PeerMessage::Record { content, block, bytes } => of(RECORD, content, 4 + bytes.len()).u32(*block).raw(bytes),
+            PeerMessage::Record { content, block, bytes } => {
+                of(RECORD, content, 4 + bytes.len()).u32(*block).raw(bytes)
+            }
             PeerMessage::Want { content, block, deadline_ms, picks } => {
                 let w = of(WANT, content, 8 + 10 * picks.len()).u32(*block).u32(*deadline_ms);
                 picks.iter().fold(w, |w, pick| pick.encode(w))

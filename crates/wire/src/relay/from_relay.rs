@@ -135,16 +135,21 @@ impl FromRelay {
     pub fn encode(&self) -> Vec<u8> {
         match self {
             FromRelay::Challenge { nonce, relay } => Writer::new(CHALLENGE, 65).raw(nonce).raw(&relay.0),
-            FromRelay::Welcome { version, report_every_s } => Writer::new(WELCOME, 5).u16(*version).u16(*report_every_s),
+            FromRelay::Welcome { version, report_every_s } => {
+                Writer::new(WELCOME, 5).u16(*version).u16(*report_every_s)
+            }
             FromRelay::Introduce { content, peer, have_permille } => {
                 Writer::new(INTRODUCE, 67).raw(&content.0).raw(&peer.0).u16(*have_permille)
             }
             FromRelay::Signal { from, session, signal } => {
                 Writer::new(SIGNAL, 41 + signal.len()).raw(&from.0).u64(*session).raw(signal)
             }
-            FromRelay::Unreachable { peer, session } => Writer::new(UNREACHABLE, 41).raw(&peer.0).u64(*session),
+            FromRelay::Unreachable { peer, session } => {
+                Writer::new(UNREACHABLE, 41).raw(&peer.0).u64(*session)
+            }
             FromRelay::Error { code, detail } => {
-                let end = (0..=detail.len().min(DETAIL_BYTES_MAX)).rev().find(|&e| detail.is_char_boundary(e));
+                let end =
+                    (0..=detail.len().min(DETAIL_BYTES_MAX)).rev().find(|&e| detail.is_char_boundary(e));
                 Writer::new(ERROR, 4 + detail.len()).u8(*code as u8).text(&detail[..end.unwrap_or(0)])
             }
         }

@@ -133,9 +133,11 @@ impl ToRelay {
                 wasted_bytes: r.u64()?,
                 channels: r.u16()?,
             }),
-            BLAME => {
-                ToRelay::Blame { accused: PeerId(r.array()?), content: ContentId(r.array()?), block: r.u32()? }
-            }
+            BLAME => ToRelay::Blame {
+                accused: PeerId(r.array()?),
+                content: ContentId(r.array()?),
+                block: r.u32()?,
+            },
             tag => return Err(DecodeError::UnknownTag(tag)),
         };
         r.end()?;

@@ -1,0 +1,320 @@
+//! The frames between peer and relay, as they are on the wire.
+
+mod support;
+
+use peeredge_wire::limits::{RELAY_FRAME_BYTES_MAX, SIGNAL_BYTES_MAX};
+use peeredge_wire::relay::{ErrorCode, FromRelay, Report, ToRelay, hello_payload};
+use peeredge_wire::{ContentId, DecodeError, PeerId};
+use proptest::prelude::*;
+use support::{bytes, hex};
+
+const PEER: PeerId = PeerId([0xaa; 32]);
+const CONTENT: ContentId = ContentId([0xcc; 32]);
+
+#[track_caller]
+fn to_relay(message: ToRelay, frame: &str) {
+    assert_eq!(hex(&message.encode()), hex(&bytes(frame)));
+    assert_eq!(ToRelay::decode(&bytes(frame)), Ok(message));
+}
+
+#[track_caller]
+fn from_relay(message: FromRelay, frame: &str) {
+    assert_eq!(hex(&message.encode()), hex(&bytes(frame)));
+    assert_eq!(FromRelay::decode(&bytes(frame)), Ok(message));
+}
+
+#[test]
+fn hello() {
+    to_relay(
+        ToRelay::Hello { version: 1, peer: PEER, signature: [0x55; 64] },
+        "01         # tag
+         0100       # version
+         aa*32      # peer
+         55*64      # signature",
+    );
+}
+
+#[test]
+fn what_a_hello_signs() {
+    let expected = "7065657265646765 2068656c6c6f 207631   # 'peeredge hello v1'
+         11*32                                             # nonce
+         bb*32                                             # the relay's key";
+    assert_eq!(hex(&hello_payload(&[0x11; 32], &PeerId([0xbb; 32]))), hex(&bytes(expected)));
+}
+
+#[test]
+fn announce() {
+    to_relay(
+        ToRelay::Announce { content: CONTENT, have_permille: 1000, wants: 8 },
+        "02         # tag
+         cc*32      # content
+         e803       # have_permille
+         08         # wants",
+    );
+}
+
+#[test]
+fn withdraw() {
+    to_relay(
+        ToRelay::Withdraw { content: CONTENT },
+        "03         # tag
+         cc*32      # content",
+    );
+}
+
+#[test]
+fn signal_to_a_peer() {
+    to_relay(
+        ToRelay::Signal { to: PEER, session: 0x0102_0304_0506_0708, signal: b"sdp".to_vec() },
+        "04                 # tag
+         aa*32              # to
+         0807060504030201   # session
+         736470             # signal, to the frame's end",
+    );
+}
+
+#[test]
+fn report() {
+    to_relay(
+        ToRelay::Report(Report {
+            sent_bytes: 1,
+            from_peers_bytes: 2,
+            from_relay_bytes: 3,
+            from_http_bytes: 4,
+            wasted_bytes: 5,
+            channels: 6,
+        }),
+        "05                 # tag
+         0100000000000000   # sent_bytes
+         0200000000000000   # from_peers_bytes
+         0300000000000000   # from_relay_bytes
+         0400000000000000   # from_http_bytes
+         0500000000000000   # wasted_bytes
+         0600               # channels",
+    );
+}
+
+#[test]
+fn blame() {
+    to_relay(
+        ToRelay::Blame { accused: PEER, content: CONTENT, block: 258 },
+        "06         # tag
+         aa*32      # accused
+         cc*32      # content
+         02010000   # block",
+    );
+}
+
+#[test]
+fn challenge() {
+    from_relay(
+        FromRelay::Challenge { nonce: [0x11; 32], relay: PEER },
+        "81         # tag
+         11*32      # nonce
+         aa*32      # relay",
+    );
+}
+
+#[test]
+fn welcome() {
+    from_relay(
+        FromRelay::Welcome { version: 1, report_every_s: 30 },
+        "82         # tag
+         0100       # version
+         1e00       # report_every_s",
+    );
+}
+
+#[test]
+fn introduce() {
+    from_relay(
+        FromRelay::Introduce { content: CONTENT, peer: PEER, have_permille: 500 },
+        "83         # tag
+         cc*32      # content
+         aa*32      # peer
+         f401       # have_permille",
+    );
+}
+
+#[test]
+fn signal_from_a_peer() {
+    from_relay(
+        FromRelay::Signal { from: PEER, session: 7, signal: vec![] },
+        "84                 # tag
+         aa*32              # from
+         0700000000000000   # session
+                            # signal, here empty",
+    );
+}
+
+#[test]
+fn unreachable_peer() {
+    from_relay(
+        FromRelay::Unreachable { peer: PEER, session: 7 },
+        "85                 # tag
+         aa*32              # peer
+         0700000000000000   # session",
+    );
+}
+
+#[test]
+fn every_error_code_has_its_number() {
+    for (number, code) in (1..).zip(ErrorCode::ALL) {
+        from_relay(
+            FromRelay::Error { code, detail: "é!".into() },
+            &format!(
+                "86         # tag
+                 {number:02x}   # code
+                 0300       # length of detail in bytes
+                 c3a921     # detail"
+            ),
+        );
+    }
+}
+
+#[test]
+fn a_long_detail_is_cut_between_characters() {
+    let frame = FromRelay::Error { code: ErrorCode::Full, detail: "é".repeat(150) + "x" }.encode();
+    assert_eq!(
+        FromRelay::decode(&frame),
+        Ok(FromRelay::Error { code: ErrorCode::Full, detail: "é".repeat(100) })
+    );
+    let frame =
+        FromRelay::Error { code: ErrorCode::Full, detail: "x".to_owned() + &"é".repeat(150) }.encode();
+    assert_eq!(
+        FromRelay::decode(&frame),
+        Ok(FromRelay::Error { code: ErrorCode::Full, detail: "x".to_owned() + &"é".repeat(99) })
+    );
+}
+
+#[test]
+fn wrong_frames_name_the_field() {
+    let decode = |text: &str| ToRelay::decode(&bytes(text)).expect_err("this frame is wrong");
+    assert_eq!(decode(""), DecodeError::Short { needed: 1, left: 0 });
+    assert_eq!(decode("07"), DecodeError::UnknownTag(7));
+    assert_eq!(decode("81"), DecodeError::UnknownTag(0x81));
+    assert_eq!(decode("03 cc*31"), DecodeError::Short { needed: 32, left: 31 });
+    assert_eq!(decode("03 cc*33"), DecodeError::Trailing { left: 1 });
+    assert_eq!(decode("02 cc*32 e903 00"), DecodeError::Value { field: "have_permille" });
+    let signal = |len: usize| ToRelay::Signal { to: PEER, session: 1, signal: vec![0; len] }.encode();
+    assert!(ToRelay::decode(&signal(SIGNAL_BYTES_MAX)).is_ok());
+    assert_eq!(
+        ToRelay::decode(&signal(SIGNAL_BYTES_MAX + 1)),
+        Err(DecodeError::TooLong { field: "signal", max: SIGNAL_BYTES_MAX })
+    );
+    assert_eq!(
+        ToRelay::decode(&vec![4; RELAY_FRAME_BYTES_MAX + 1]),
+        Err(DecodeError::TooLong { field: "frame", max: RELAY_FRAME_BYTES_MAX })
+    );
+
+    let decode = |text: &str| FromRelay::decode(&bytes(text)).expect_err("this frame is wrong");
+    assert_eq!(decode("01"), DecodeError::UnknownTag(1));
+    assert_eq!(decode("86 00 0000"), DecodeError::Value { field: "code" });
+    assert_eq!(decode("86 0b 0000"), DecodeError::Value { field: "code" });
+    assert_eq!(decode("86 01 c900 78*201"), DecodeError::TooLong { field: "detail", max: 200 });
+    assert_eq!(decode("86 01 0100 ff"), DecodeError::Value { field: "detail" });
+    assert_eq!(decode("86 01 0500 78"), DecodeError::Short { needed: 5, left: 1 });
+}
+
+fn signal() -> impl Strategy<Value = Vec<u8>> {
+    prop::collection::vec(any::<u8>(), 0..300)
+}
+
+fn any_to_relay() -> impl Strategy<Value = ToRelay> {
+    let peer = || any::<[u8; 32]>().prop_map(PeerId);
+    let content = || any::<[u8; 32]>().prop_map(ContentId);
+    prop_oneof![
+        (any::<u16>(), peer(), any::<[u8; 32]>(), any::<[u8; 32]>()).prop_map(|(version, peer, a, b)| {
+            let mut signature = [0; 64];
+            signature[..32].copy_from_slice(&a);
+            signature[32..].copy_from_slice(&b);
+            ToRelay::Hello { version, peer, signature }
+        }),
+        (content(), 0..=1000u16, any::<u8>()).prop_map(|(content, have_permille, wants)| ToRelay::Announce {
+            content,
+            have_permille,
+            wants
+        }),
+        content().prop_map(|content| ToRelay::Withdraw { content }),
+        (peer(), any::<u64>(), signal()).prop_map(|(to, session, signal)| ToRelay::Signal {
+            to,
+            session,
+            signal
+        }),
+        any::<([u64; 5], u16)>().prop_map(|([a, b, c, d, e], channels)| ToRelay::Report(Report {
+            sent_bytes: a,
+            from_peers_bytes: b,
+            from_relay_bytes: c,
+            from_http_bytes: d,
+            wasted_bytes: e,
+            channels,
+        })),
+        (peer(), content(), any::<u32>()).prop_map(|(accused, content, block)| ToRelay::Blame {
+            accused,
+            content,
+            block
+        }),
+    ]
+}
+
+fn any_from_relay() -> impl Strategy<Value = FromRelay> {
+    let peer = || any::<[u8; 32]>().prop_map(PeerId);
+    let content = || any::<[u8; 32]>().prop_map(ContentId);
+    prop_oneof![
+        (any::<[u8; 32]>(), peer()).prop_map(|(nonce, relay)| FromRelay::Challenge { nonce, relay }),
+        any::<(u16, u16)>()
+            .prop_map(|(version, report_every_s)| FromRelay::Welcome { version, report_every_s }),
+        (content(), peer(), any::<u16>()).prop_map(|(content, peer, have_permille)| FromRelay::Introduce {
+            content,
+            peer,
+            have_permille
+        }),
+        (peer(), any::<u64>(), signal()).prop_map(|(from, session, signal)| FromRelay::Signal {
+            from,
+            session,
+            signal
+        }),
+        (peer(), any::<u64>()).prop_map(|(peer, session)| FromRelay::Unreachable { peer, session }),
+        (prop::sample::select(&ErrorCode::ALL[..]), "[ -~]{0,200}")
+            .prop_map(|(code, detail)| FromRelay::Error { code, detail }),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn messages_to_the_relay_round_trip(message in any_to_relay()) {
+        prop_assert_eq!(ToRelay::decode(&message.encode()), Ok(message));
+    }
+
+    #[test]
+    fn messages_from_the_relay_round_trip(message in any_from_relay()) {
+        prop_assert_eq!(FromRelay::decode(&message.encode()), Ok(message));
+    }
+
+    #[test]
+    fn any_bytes_are_refused_or_canonical(tag in any::<u8>(), rest in prop::collection::vec(any::<u8>(), 0..200)) {
+        for tag in [tag, tag % 8, 0x80 | (tag % 8)] {
+            let frame = [vec![tag], rest.clone()].concat();
+            if let Ok(message) = ToRelay::decode(&frame) {
+                prop_assert_eq!(message.encode(), frame.clone());
+            }
+            if let Ok(message) = FromRelay::decode(&frame) {
+                prop_assert_eq!(message.encode(), frame);
+            }
+        }
+    }
+
+    #[test]
+    fn a_frame_cut_short_is_refused_unless_its_end_is_open(message in any_to_relay(), cut in any::<prop::sample::Index>()) {
+        let frame = message.encode();
+        let cut = &frame[..cut.index(frame.len())];
+        match ToRelay::decode(cut) {
+            Err(_) => {}
+            Ok(ToRelay::Signal { .. }) => {
+                let open = matches!(message, ToRelay::Signal { .. });
+                prop_assert!(open, "a signal from a part of {:?}", message);
+            }
+            Ok(other) => return Err(TestCaseError::fail(format!("{other:?} from a part of {message:?}"))),
+        }
+    }
+}
