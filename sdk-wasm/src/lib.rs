@@ -7,11 +7,13 @@
 mod engine;
 mod output;
 mod panic;
+mod publisher;
 mod settings;
 mod stats;
 
 pub use engine::Engine;
 pub use panic::take_panic;
+pub use publisher::Publisher;
 
 use wasm_bindgen::prelude::*;
 

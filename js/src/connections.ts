@@ -1,0 +1,135 @@
+export interface ConnectionEvents {
+  /** Hand this channel to the engine; at once, since it can be transferred only before it opens. */
+  channel(connection: number, channel: RTCDataChannel): void;
+  /** Carry this to the other end, unread. */
+  signal(connection: number, signal: string): void;
+  /** The connection failed, or could not be made in time. */
+  closed(connection: number): void;
+}
+
+/** What two ends tell each other, as JSON. The native peer speaks the same. */
+type Signal =
+  | { type: "offer" | "answer"; sdp: string }
+  | { type: "candidate"; candidate: string; mid: string | null };
+
+const CONNECT_WITHIN_MS = 15_000;
+const EARLY_CANDIDATES_MAX = 64;
+
+interface Entry {
+  readonly rtc: RTCPeerConnection;
+  readonly timer: ReturnType<typeof setTimeout>;
+  /** Candidates that came before the description they belong to. */
+  readonly early: RTCIceCandidateInit[];
+  /** Signals are taken one after the other. */
+  tail: Promise<void>;
+}
+
+/** The page's peer connections: only a page has them. What flows in them is the engine's. */
+export class Connections {
+  readonly #iceServers: RTCIceServer[];
+  readonly #events: ConnectionEvents;
+  readonly #entries = new Map<number, Entry>();
+
+  constructor(iceServers: RTCIceServer[], events: ConnectionEvents) {
+    this.#iceServers = iceServers;
+    this.#events = events;
+  }
+
+  /** Connections that exist. */
+  get count(): number {
+    return this.#entries.size;
+  }
+
+  open(connection: number, offerer: boolean): void {
+    let rtc: RTCPeerConnection;
+    try {
+      rtc = new RTCPeerConnection({ iceServers: this.#iceServers });
+      this.#events.channel(connection, rtc.createDataChannel("peeredge", { negotiated: true, id: 0, ordered: true }));
+    } catch {
+      // The browser has had enough of them.
+      this.#events.closed(connection);
+      return;
+    }
+    const timer = setTimeout(() => this.#fail(connection), CONNECT_WITHIN_MS);
+    const entry: Entry = { rtc, timer, early: [], tail: Promise.resolve() };
+    this.#entries.set(connection, entry);
+    rtc.onicecandidate = ({ candidate }) => {
+      if (!candidate?.candidate) return;
+      this.#send(connection, { type: "candidate", candidate: candidate.candidate, mid: candidate.sdpMid });
+    };
+    rtc.onconnectionstatechange = () => {
+      if (rtc.connectionState === "connected") clearTimeout(timer);
+      if (rtc.connectionState === "failed" || rtc.connectionState === "closed") this.#fail(connection);
+    };
+    if (offerer) this.#queue(connection, entry, () => this.#describe(connection, entry));
+  }
+
+  /** Takes what the other end sent. Whatever is no signal of ours ends the connection. */
+  signal(connection: number, text: string): void {
+    const entry = this.#entries.get(connection);
+    if (entry) this.#queue(connection, entry, () => this.#take(connection, entry, parse(text)));
+  }
+
+  close(connection: number): void {
+    const entry = this.#entries.get(connection);
+    if (!entry) return;
+    this.#entries.delete(connection);
+    clearTimeout(entry.timer);
+    entry.rtc.onicecandidate = entry.rtc.onconnectionstatechange = null;
+    entry.rtc.close();
+  }
+
+  closeAll(): void {
+    for (const connection of [...this.#entries.keys()]) this.close(connection);
+  }
+
+  async #take(connection: number, entry: Entry, signal: Signal): Promise<void> {
+    const { rtc, early } = entry;
+    if (signal.type === "candidate") {
+      const candidate = { candidate: signal.candidate, sdpMid: signal.mid };
+      if (rtc.remoteDescription) await addCandidate(rtc, candidate);
+      else if (early.length < EARLY_CANDIDATES_MAX) early.push(candidate);
+      return;
+    }
+    await rtc.setRemoteDescription(signal);
+    for (const candidate of early.splice(0)) await addCandidate(rtc, candidate);
+    if (signal.type === "offer") await this.#describe(connection, entry);
+  }
+
+  async #describe(connection: number, { rtc }: Entry): Promise<void> {
+    await rtc.setLocalDescription();
+    const description = rtc.localDescription;
+    if (!description || (description.type !== "offer" && description.type !== "answer")) return;
+    this.#send(connection, { type: description.type, sdp: description.sdp });
+  }
+
+  #send(connection: number, signal: Signal): void {
+    if (this.#entries.has(connection)) this.#events.signal(connection, JSON.stringify(signal));
+  }
+
+  #queue(connection: number, entry: Entry, job: () => Promise<void>): void {
+    entry.tail = entry.tail.then(() => (this.#entries.get(connection) === entry ? job() : undefined));
+    entry.tail = entry.tail.catch(() => this.#fail(connection));
+  }
+
+  #fail(connection: number): void {
+    if (!this.#entries.has(connection)) return;
+    this.close(connection);
+    this.#events.closed(connection);
+  }
+}
+
+/** One candidate that this browser does not understand (another's mDNS name, a new transport) must not end the connection. */
+async function addCandidate(rtc: RTCPeerConnection, candidate: RTCIceCandidateInit): Promise<void> {
+  await rtc.addIceCandidate(candidate).catch(() => undefined);
+}
+
+function parse(text: string): Signal {
+  const signal = JSON.parse(text) as Partial<Record<string, unknown>>;
+  const { type, sdp, candidate, mid } = signal;
+  if ((type === "offer" || type === "answer") && typeof sdp === "string") return { type, sdp };
+  if (type === "candidate" && typeof candidate === "string") {
+    return { type, candidate, mid: typeof mid === "string" ? mid : null };
+  }
+  throw new Error("no signal");
+}

@@ -1,0 +1,57 @@
+import type { EngineSettings, EngineCaps } from "../peeredge.js";
+import type { PeerEvents, Stats, StoreOptions } from "../types.js";
+
+/** What the page tells the engine, wherever that runs. */
+export type ToEngine =
+  | { type: "start"; settings: EngineSettings; relay: string; store: StoreKind; slot: number | null; progressEveryMs: number }
+  | { type: "fetch"; request: number; content: string; start?: number; end?: number; last?: number }
+  | { type: "pull"; request: number; bytes: number }
+  | { type: "abort"; request: number }
+  | { type: "publish"; publish: number; blob: Blob; name: string; mediaType: string }
+  | { type: "abortPublish"; publish: number }
+  | { type: "remove"; remove: number; content: string }
+  | { type: "caps"; caps: EngineCaps }
+  | { type: "stats"; stats: number }
+  | { type: "progress"; on: boolean }
+  | { type: "channel"; connection: number; channel: RTCDataChannel }
+  | { type: "signal"; connection: number; signal: string }
+  | { type: "closed"; connection: number }
+  | { type: "close" };
+
+/** What the engine tells the page. */
+export type FromEngine =
+  /** The worker's first word: whether data channels can be handed to it. */
+  | { type: "hello"; channels: boolean }
+  | { type: "started"; peer: string; store: "opfs" | "memory"; slot: number | null }
+  | { type: "startFailed"; code: "storage" | "internal"; message: string }
+  | { type: "open"; connection: number; peer: string; offerer: boolean }
+  | { type: "signal"; connection: number; signal: string }
+  | { type: "closeConnection"; connection: number }
+  | { type: "head"; request: number; start: number; end: number; length: number; name: string; mediaType: string }
+  | { type: "data"; request: number; bytes: Uint8Array<ArrayBuffer> }
+  | { type: "done"; request: number }
+  | { type: "failed"; request: number; code: string; message: string; length: number }
+  | { type: "publishProgress"; publish: number; doneBytes: number }
+  | { type: "published"; publish: number; content: string; stored: boolean }
+  | { type: "publishFailed"; publish: number; code: PublishFailure; message: string }
+  | { type: "removed"; remove: number }
+  | { type: "stats"; stats: number; value: EngineStats }
+  | EngineEvent
+  | { type: "fatal"; message: string }
+  | { type: "closed" };
+
+export type EngineEvent = {
+  [K in Exclude<keyof PeerEvents, "error" | "progress">]: { type: "event"; name: K; detail: PeerEvents[K] };
+}[Exclude<keyof PeerEvents, "error" | "progress">] | { type: "event"; name: "progress"; detail: EngineStats };
+
+export type EngineStats = Omit<Stats, "engine">;
+export type StoreKind = NonNullable<StoreOptions["kind"]>;
+export type PublishFailure = "invalid_option" | "unreadable";
+
+/** One end of the wire between page and engine: the engine here and the engine behind a port look alike. */
+export interface EnginePort {
+  readonly kind: "worker" | "page";
+  send(message: ToEngine, transfer?: Transferable[]): void;
+  /** Ends the engine at once. */
+  terminate(): void;
+}

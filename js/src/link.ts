@@ -1,0 +1,25 @@
+import { PeerEdgeError } from "./errors.js";
+
+/** RFC 4648 base32 in lower case: 256 bits, and four bits of zero in the last character. */
+const ID = /^[a-z2-7]{51}[aq]$/;
+
+/** The content that a link names: `peeredge:ID`, or `https://RELAY/c/ID/NAME`. */
+export function contentOf(link: string | URL): string {
+  const text = String(link).trim();
+  const id = text.startsWith("peeredge:") ? text.slice("peeredge:".length) : idInPath(text);
+  if (!ID.test(id)) throw new PeerEdgeError("invalid_link", `a link is peeredge:ID or https://RELAY/c/ID, this is ${text}`);
+  return id;
+}
+
+function idInPath(text: string): string {
+  return /^https?:\/\/[^/?#]+\/c\/([^/?#]*)/.exec(text)?.[1] ?? "";
+}
+
+/** As {@link contentOf}, or an id by itself. */
+export function contentOfIdOrLink(text: string | URL): string {
+  return ID.test(String(text)) ? String(text) : contentOf(text);
+}
+
+export function linkTo(relay: string, content: string, name: string): string {
+  return `${relay}/c/${content}/${encodeURIComponent(name)}`;
+}

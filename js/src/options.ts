@@ -1,0 +1,138 @@
+import { PeerEdgeError } from "./errors.js";
+import type { EngineCaps, EngineSettings } from "./peeredge.js";
+import type { Caps, Consent, PeerOptions, StoreOptions, Tuning } from "./types.js";
+
+const CAPS: Caps = {
+  upload: true,
+  uploadBytesPerSecond: Infinity,
+  uploadBytes: Infinity,
+  connections: 16,
+  uploadOnMetered: false,
+  uploadOnLowBattery: false,
+};
+
+const TUNING: Tuning = {
+  cacheBytes: 64 << 20,
+  http: true,
+  httpAfterMs: 400,
+  giveUpAfterMs: 30_000,
+  codedPermille: 0,
+  progressEveryMs: 250,
+};
+
+/** Options with every default filled in, and checked. */
+export interface Settled {
+  /** Without a slash at its end. */
+  relay: string;
+  consent: Consent;
+  caps: Caps;
+  storeKind: NonNullable<StoreOptions["kind"]>;
+  /** `null`: the store's own default. */
+  storeBytes: number | null;
+  worker: boolean;
+  iceServers: RTCIceServer[];
+  tuning: Tuning;
+}
+
+export function settle(options: PeerOptions): Settled {
+  if (typeof options !== "object" || options === null) throw wrong("options", "an object");
+  const store = options.store ?? {};
+  const kind = store.kind ?? "auto";
+  if (!["auto", "opfs", "memory"].includes(kind)) throw wrong("store.kind", '"auto", "opfs" or "memory"');
+  return {
+    relay: relayOf(options.relay),
+    consent: checkConsent(options.consent),
+    caps: mergeCaps(CAPS, options.caps ?? {}),
+    storeKind: kind,
+    storeBytes: store.bytes === undefined ? null : number("store.bytes", store.bytes, 0, Number.MAX_SAFE_INTEGER),
+    worker: options.worker ?? true,
+    iceServers: options.iceServers ?? [],
+    tuning: settleTuning(options.tuning ?? {}),
+  };
+}
+
+export function checkConsent(consent: unknown): Consent {
+  if (consent === "granted" || consent === "denied" || consent === "pending") return consent;
+  throw wrong("consent", '"granted", "denied" or "pending"');
+}
+
+/** `caps` over `base`; what is `undefined` stays. */
+export function mergeCaps(base: Caps, caps: Partial<Caps>): Caps {
+  const merged = merge(base, caps, "caps");
+  number("caps.uploadBytesPerSecond", merged.uploadBytesPerSecond, 0, Infinity);
+  number("caps.uploadBytes", merged.uploadBytes, 0, Infinity);
+  whole("caps.connections", merged.connections, 0, 64);
+  for (const key of ["upload", "uploadOnMetered", "uploadOnLowBattery"] as const) flag(`caps.${key}`, merged[key]);
+  return merged;
+}
+
+/** Conditions under which a visitor may not want to give bytes. */
+export interface Conditions {
+  metered: boolean;
+  lowBattery: boolean;
+}
+
+/** The caps as they hold under these conditions. */
+export function effectiveCaps(caps: Caps, conditions: Conditions): EngineCaps {
+  const { uploadBytesPerSecond, uploadBytes, connections } = caps;
+  const allowed =
+    (caps.uploadOnMetered || !conditions.metered) && (caps.uploadOnLowBattery || !conditions.lowBattery);
+  return { upload: caps.upload && allowed, uploadBytesPerSecond, uploadBytes, connections };
+}
+
+export function engineSettings(settled: Settled, caps: EngineCaps): EngineSettings {
+  const { cacheBytes, http, httpAfterMs, giveUpAfterMs, codedPermille } = settled.tuning;
+  const storeBytes = settled.storeBytes ?? Infinity;
+  return { caps, cacheBytes, storeBytes, http, httpAfterMs, giveUpAfterMs, codedPermille };
+}
+
+function settleTuning(tuning: Partial<Tuning>): Tuning {
+  const merged = merge(TUNING, tuning, "tuning");
+  number("tuning.cacheBytes", merged.cacheBytes, 1 << 20, Number.MAX_SAFE_INTEGER);
+  flag("tuning.http", merged.http);
+  whole("tuning.httpAfterMs", merged.httpAfterMs, 0, 600_000);
+  whole("tuning.giveUpAfterMs", merged.giveUpAfterMs, 100, 3_600_000);
+  whole("tuning.codedPermille", merged.codedPermille, 0, 1000);
+  whole("tuning.progressEveryMs", merged.progressEveryMs, 16, 60_000);
+  return merged;
+}
+
+function relayOf(relay: unknown): string {
+  let url: URL;
+  try {
+    url = new URL(String(relay));
+  } catch {
+    throw wrong("relay", "an http or https address");
+  }
+  if (url.protocol !== "https:" && url.protocol !== "http:") throw wrong("relay", "an http or https address");
+  if (url.pathname !== "/" || url.search || url.hash || url.username) throw wrong("relay", "an address without a path");
+  return url.origin;
+}
+
+function merge<T extends object>(base: T, over: Partial<T>, name: string): T {
+  const merged: T = { ...base };
+  for (const key of Object.keys(over) as (keyof T & string)[]) {
+    if (!(key in base)) throw new PeerEdgeError("invalid_option", `${name}.${key} is no option`);
+    const value = over[key];
+    if (value !== undefined) merged[key] = value;
+  }
+  return merged;
+}
+
+function flag(name: string, value: unknown): void {
+  if (typeof value !== "boolean") throw wrong(name, "true or false");
+}
+
+function whole(name: string, value: number, min: number, max: number): void {
+  number(name, value, min, max);
+  if (!Number.isInteger(value)) throw wrong(name, "a whole number");
+}
+
+function number(name: string, value: number, min: number, max: number): number {
+  if (typeof value === "number" && value >= min && value <= max) return value;
+  throw wrong(name, `a number from ${min} to ${max}`);
+}
+
+function wrong(name: string, expected: string): PeerEdgeError {
+  return new PeerEdgeError("invalid_option", `${name} must be ${expected}`);
+}

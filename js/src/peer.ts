@@ -1,0 +1,182 @@
+import { PeerEdgeError } from "./errors.js";
+import { contentOf, contentOfIdOrLink, linkTo } from "./link.js";
+import { checkConsent, mergeCaps, type Settled } from "./options.js";
+import { rangeOf } from "./range.js";
+import { Session } from "./session.js";
+import type { Caps, Consent, FetchOptions, Peer, Published, PublishOptions, Stats } from "./types.js";
+
+const NAME_BYTES_MAX = 255;
+const TYPE_BYTES_MAX = 127;
+
+const NO_STATS: Stats = {
+  relayConnected: false,
+  engine: "none",
+  store: "none",
+  fromPeersBytes: 0,
+  fromRelayBytes: 0,
+  fromHttpBytes: 0,
+  sentBytes: 0,
+  duplicateBytes: 0,
+  rejectedBytes: 0,
+  connectionsMade: 0,
+  peers: [],
+  contents: [],
+};
+
+/** Only the public types know which event has which detail. */
+type Untyped<T> = Omit<T, "addEventListener" | "removeEventListener">;
+
+/** The public face: consent, and a session while it is granted. */
+export class PagePeer extends EventTarget implements Untyped<Peer> {
+  readonly #settled: Settled;
+  #consent: Consent = "pending";
+  #caps: Caps;
+  #id: string | null = null;
+  #session: Session | null = null;
+  #starting: { done: Promise<void>; end: AbortController } | null = null;
+  /** The end of the session before, which must have let go of its store before another one starts. */
+  #ending: Promise<void> = Promise.resolve();
+  #closed: PeerEdgeError | null = null;
+  #wantsProgress = false;
+
+  constructor(settled: Settled) {
+    super();
+    this.#settled = settled;
+    this.#caps = settled.caps;
+  }
+
+  get id(): string | null {
+    return this.#id;
+  }
+
+  get consent(): Consent {
+    return this.#consent;
+  }
+
+  get caps(): Readonly<Caps> {
+    return { ...this.#caps };
+  }
+
+  get closed(): boolean {
+    return this.#closed !== null;
+  }
+
+  async fetch(link: string | URL, options: FetchOptions = {}): Promise<Response> {
+    const content = contentOf(link);
+    const range = rangeOf(options);
+    options.signal?.throwIfAborted();
+    const session = await this.#running();
+    options.signal?.throwIfAborted();
+    return session.fetch(content, range, options.signal ?? null);
+  }
+
+  async publish(file: Blob, options: PublishOptions = {}): Promise<Published> {
+    if (!(file instanceof Blob)) throw new PeerEdgeError("invalid_option", "file must be a File or a Blob");
+    const name = options.name ?? (file instanceof File && file.name ? file.name : "content");
+    const type = options.type ?? (file.type || "application/octet-stream");
+    checkLength("name", name, NAME_BYTES_MAX);
+    checkLength("type", type, TYPE_BYTES_MAX);
+    options.signal?.throwIfAborted();
+    const session = await this.#running();
+    options.signal?.throwIfAborted();
+    const progress = options.onProgress ?? (() => {});
+    const { content, stored } = await session.publish(file, name, type, options.signal ?? null, progress);
+    return { link: linkTo(this.#settled.relay, content, name), content, length: file.size, name, type, stored };
+  }
+
+  async remove(content: string | URL): Promise<void> {
+    const id = contentOfIdOrLink(content);
+    return (await this.#running()).remove(id);
+  }
+
+  async stats(): Promise<Stats> {
+    if (this.#closed) throw this.#closed;
+    await this.#starting?.done;
+    return this.#session?.stats() ?? NO_STATS;
+  }
+
+  setCaps(caps: Partial<Caps>): void {
+    if (this.#closed) throw this.#closed;
+    this.#caps = mergeCaps(this.#caps, caps);
+    this.#session?.setCaps(this.#caps);
+  }
+
+  async setConsent(consent: Consent): Promise<void> {
+    checkConsent(consent);
+    if (this.#closed) throw this.#closed;
+    this.#consent = consent;
+    if (consent === "granted") return this.#start();
+    await this.#end(new PeerEdgeError("consent_required", "the visitor's consent was withdrawn"));
+  }
+
+  async close(): Promise<void> {
+    const reason = new PeerEdgeError("closed", "the peer is closed");
+    this.#closed ??= reason;
+    await this.#end(reason);
+  }
+
+  override addEventListener(...[type, listener, options]: Parameters<EventTarget["addEventListener"]>): void {
+    if (type === "progress" && listener && !this.#wantsProgress) {
+      this.#wantsProgress = true;
+      this.#session?.setProgress(true);
+    }
+    super.addEventListener(type, listener, options);
+  }
+
+  #start(): Promise<void> {
+    if (this.#session) return Promise.resolve();
+    if (this.#starting) return this.#starting.done;
+    const end = new AbortController();
+    const starting = { end, done: this.#ending.then(() => this.#startSession(end.signal)) };
+    this.#starting = starting;
+    const over = () => {
+      if (this.#starting === starting) this.#starting = null;
+    };
+    starting.done.then(over, over);
+    return starting.done;
+  }
+
+  async #startSession(ended: AbortSignal): Promise<void> {
+    if (ended.aborted) throw ended.reason;
+    const [session, id] = await Session.start(this.#settled, this.#caps, ended, {
+      event: ({ name, detail }) => {
+        const shown = name === "progress" ? { ...detail, engine: session.engine } : detail;
+        this.dispatchEvent(new CustomEvent(name, { detail: shown }));
+      },
+      failed: (error) => {
+        this.#session = null;
+        this.#closed ??= error;
+        this.dispatchEvent(new CustomEvent("error", { detail: error }));
+      },
+    });
+    this.#session = session;
+    this.#id = id;
+    session.setCaps(this.#caps);
+    if (this.#wantsProgress) session.setProgress(true);
+  }
+
+  #end(reason: PeerEdgeError): Promise<void> {
+    this.#starting?.end.abort(reason);
+    this.#starting = null;
+    const session = this.#session;
+    this.#session = null;
+    if (session) this.#ending = session.close(reason);
+    return this.#ending;
+  }
+
+  /** The session, once it runs. */
+  async #running(): Promise<Session> {
+    if (this.#closed) throw this.#closed;
+    if (this.#consent !== "granted") {
+      throw new PeerEdgeError("consent_required", "the visitor's consent is missing: see setConsent");
+    }
+    await this.#starting?.done;
+    if (this.#session) return this.#session;
+    throw this.#closed ?? new PeerEdgeError("consent_required", "the visitor's consent was withdrawn");
+  }
+}
+
+function checkLength(name: string, text: unknown, max: number): void {
+  if (typeof text === "string" && new TextEncoder().encode(text).byteLength <= max) return;
+  throw new PeerEdgeError("invalid_option", `${name} must be a text of at most ${max} bytes`);
+}

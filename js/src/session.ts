@@ -1,0 +1,270 @@
+import { watchConditions } from "./conditions.js";
+import { Connections } from "./connections.js";
+import { PeerEdgeError, messageOf } from "./errors.js";
+import { openLocal } from "./engine/local.js";
+import type { EngineEvent, EnginePort, EngineStats, FromEngine, ToEngine } from "./engine/messages.js";
+import { effectiveCaps, engineSettings, type Conditions, type Settled } from "./options.js";
+import { openRemote } from "./remote.js";
+import { PageRequest } from "./request.js";
+import { ownSlot, rememberSlot } from "./tab.js";
+import type { Caps, PublishProgress, Range, Stats } from "./types.js";
+
+export interface SessionEvents {
+  event(event: EngineEvent): void;
+  /** The engine failed; everything is closed. */
+  failed(error: PeerEdgeError): void;
+}
+
+interface Publish {
+  resolve(published: { content: string; stored: boolean }): void;
+  reject(reason: unknown): void;
+  progress(progress: PublishProgress): void;
+  lengthBytes: number;
+}
+
+interface Waiting<T> {
+  resolve(value: T): void;
+  reject(reason: unknown): void;
+}
+
+const GOODBYE_WITHIN_MS = 2000;
+
+/** One life of the engine, from consent to its end, with all that the page holds for it. */
+export class Session {
+  readonly #events: SessionEvents;
+  readonly #connections: Connections;
+  readonly #requests = new Map<number, PageRequest>();
+  readonly #publishes = new Map<number, Publish>();
+  readonly #stats = new Map<number, Waiting<EngineStats>>();
+  readonly #removes = new Map<number, Waiting<void>>();
+  readonly #unwatch: () => void;
+  #port: EnginePort | null = null;
+  #started: Waiting<string> | null = null;
+  #closed: (() => void) | null = null;
+  #ended: PeerEdgeError | null = null;
+  #caps: Caps;
+  #conditions: Conditions = { metered: false, lowBattery: false };
+  #nextNumber = 1;
+
+  private constructor(settled: Settled, caps: Caps, events: SessionEvents) {
+    this.#events = events;
+    this.#caps = caps;
+    this.#connections = new Connections(settled.iceServers, {
+      channel: (connection, channel) => this.#send({ type: "channel", connection, channel }, [channel]),
+      signal: (connection, signal) => this.#send({ type: "signal", connection, signal }),
+      closed: (connection) => this.#send({ type: "closed", connection }),
+    });
+    this.#unwatch = watchConditions((conditions) => {
+      this.#conditions = conditions;
+      this.#sendCaps();
+    });
+  }
+
+  /** Starts an engine. `ended` ends the start, too. */
+  static async start(settled: Settled, caps: Caps, ended: AbortSignal, events: SessionEvents): Promise<[Session, id: string]> {
+    const session = new Session(settled, caps, events);
+    const end = () => session.end(ended.reason as PeerEdgeError);
+    ended.addEventListener("abort", end);
+    try {
+      const id = await session.#start(settled);
+      return [session, id];
+    } catch (error) {
+      session.end(error instanceof PeerEdgeError ? error : new PeerEdgeError("internal", messageOf(error)));
+      throw session.#ended;
+    } finally {
+      ended.removeEventListener("abort", end);
+    }
+  }
+
+  get engine(): Stats["engine"] {
+    return this.#port?.kind ?? "none";
+  }
+
+  fetch(content: string, range: Range | null, signal: AbortSignal | null): Promise<Response> {
+    const request = this.#nextNumber++;
+    const page = new PageRequest(content, range !== null, signal, {
+      pull: (bytes) => this.#send({ type: "pull", request, bytes }),
+      abort: () => this.#send({ type: "abort", request }),
+      ended: () => this.#requests.delete(request),
+    });
+    this.#requests.set(request, page);
+    this.#send({ type: "fetch", request, content, ...range });
+    return page.response;
+  }
+
+  publish(
+    blob: Blob,
+    name: string,
+    mediaType: string,
+    signal: AbortSignal | null,
+    progress: (progress: PublishProgress) => void,
+  ): Promise<{ content: string; stored: boolean }> {
+    const publish = this.#nextNumber++;
+    let aborted: (() => void) | null = null;
+    const result = new Promise<{ content: string; stored: boolean }>((resolve, reject) => {
+      aborted = () => {
+        this.#send({ type: "abortPublish", publish });
+        reject(signal?.reason);
+      };
+      signal?.addEventListener("abort", aborted);
+      this.#publishes.set(publish, { resolve, reject, progress, lengthBytes: blob.size });
+      this.#send({ type: "publish", publish, blob, name, mediaType });
+    });
+    return result.finally(() => {
+      this.#publishes.delete(publish);
+      if (aborted) signal?.removeEventListener("abort", aborted);
+    });
+  }
+
+  remove(content: string): Promise<void> {
+    const remove = this.#nextNumber++;
+    return this.#ask(this.#removes, remove, { type: "remove", remove, content });
+  }
+
+  async stats(): Promise<Stats> {
+    const stats = this.#nextNumber++;
+    const value = await this.#ask<EngineStats>(this.#stats, stats, { type: "stats", stats });
+    return { ...value, engine: this.engine };
+  }
+
+  setCaps(caps: Caps): void {
+    this.#caps = caps;
+    this.#sendCaps();
+  }
+
+  setProgress(on: boolean): void {
+    this.#send({ type: "progress", on });
+  }
+
+  /** Says goodbye, then ends. `reason` is what everything under way fails with. */
+  async close(reason: PeerEdgeError): Promise<void> {
+    if (this.#ended) return;
+    this.#failAll(reason);
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    await new Promise<void>((resolve) => {
+      this.#closed = resolve;
+      timer = setTimeout(resolve, GOODBYE_WITHIN_MS);
+      this.#send({ type: "close" });
+    });
+    clearTimeout(timer);
+    this.end(reason);
+  }
+
+  /** Ends at once: no worker, connection or watch is left. */
+  end(reason: PeerEdgeError): void {
+    if (this.#ended) return;
+    this.#ended = reason;
+    this.#unwatch();
+    this.#port?.terminate();
+    this.#connections.closeAll();
+    this.#failAll(reason);
+    this.#closed?.();
+  }
+
+  async #start(settled: Settled): Promise<string> {
+    const receive = (message: FromEngine) => this.#receive(message);
+    const port = await openPort(settled.worker, receive);
+    if (this.#ended) {
+      port.terminate();
+      throw this.#ended;
+    }
+    this.#port = port;
+    return new Promise((resolve, reject) => {
+      this.#started = { resolve, reject };
+      this.#send({
+        type: "start",
+        settings: engineSettings(settled, effectiveCaps(this.#caps, this.#conditions)),
+        relay: settled.relay,
+        store: settled.storeKind,
+        slot: ownSlot(),
+        progressEveryMs: settled.tuning.progressEveryMs,
+      });
+    });
+  }
+
+  #send(message: ToEngine, transfer?: Transferable[]): void {
+    if (!this.#ended) this.#port?.send(message, transfer);
+  }
+
+  #sendCaps(): void {
+    this.#send({ type: "caps", caps: effectiveCaps(this.#caps, this.#conditions) });
+  }
+
+  #ask<T>(waiting: Map<number, Waiting<T>>, number: number, message: ToEngine): Promise<T> {
+    return new Promise((resolve, reject) => {
+      waiting.set(number, { resolve, reject });
+      this.#send(message);
+    });
+  }
+
+  #receive(message: FromEngine): void {
+    if (this.#ended) return;
+    switch (message.type) {
+      case "hello":
+        return;
+      case "started":
+        rememberSlot(message.slot);
+        return this.#started?.resolve(message.peer);
+      case "startFailed":
+        return this.#started?.reject(new PeerEdgeError(message.code, message.message));
+      case "open":
+        return this.#connections.open(message.connection, message.offerer);
+      case "signal":
+        return this.#connections.signal(message.connection, message.signal);
+      case "closeConnection":
+        return this.#connections.close(message.connection);
+      case "head":
+      case "data":
+      case "done":
+      case "failed":
+        return this.#requests.get(message.request)?.receive(message);
+      case "publishProgress": {
+        const publish = this.#publishes.get(message.publish);
+        return publish?.progress({ doneBytes: message.doneBytes, lengthBytes: publish.lengthBytes });
+      }
+      case "published":
+        return this.#publishes.get(message.publish)?.resolve(message);
+      case "publishFailed":
+        return this.#publishes.get(message.publish)?.reject(new PeerEdgeError(message.code, message.message));
+      case "removed":
+        return settle(this.#removes, message.remove, undefined);
+      case "stats":
+        return settle(this.#stats, message.stats, message.value);
+      case "event":
+        return this.#events.event(message);
+      case "fatal": {
+        const error = new PeerEdgeError("internal", `the engine failed: ${message.message}`);
+        this.end(error);
+        return this.#events.failed(error);
+      }
+      case "closed":
+        return this.#closed?.();
+    }
+  }
+
+  #failAll(reason: PeerEdgeError): void {
+    this.#started?.reject(reason);
+    for (const request of [...this.#requests.values()]) request.fail(reason);
+    for (const waiting of [this.#publishes, this.#stats, this.#removes]) {
+      for (const { reject } of waiting.values()) reject(reason);
+      waiting.clear();
+    }
+  }
+}
+
+async function openPort(worker: boolean, receive: (message: FromEngine) => void): Promise<EnginePort> {
+  if (worker && typeof Worker === "function") {
+    try {
+      return await openRemote(receive);
+    } catch {
+      // A content security policy, a script from elsewhere, a browser whose workers take no channels: the page then.
+    }
+  }
+  return openLocal(receive);
+}
+
+function settle<T>(waiting: Map<number, Waiting<T>>, number: number, value: T): void {
+  const entry = waiting.get(number);
+  waiting.delete(number);
+  entry?.resolve(value);
+}
