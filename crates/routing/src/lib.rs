@@ -11,3 +11,5 @@ mod load;
 pub mod matching;
 pub mod perception;
 pub mod registry;
+
+pub use perception::{Rate, RateEstimator};

@@ -11,7 +11,8 @@ use peeredge_wire::{ContentId, Time};
 /// How the matcher behaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MatchSettings {
-    /// Two members are not introduced to each other again for one content within so many milliseconds. Default 60,000.
+    /// Two members are not introduced to each other again for one content within so many milliseconds: by then a
+    /// handshake has succeeded or failed. Default 30,000.
     pub again_after_ms: u64,
     /// The operator's own peer is introduced while all others together hold fewer copies than this, in thousandths. Default 2000.
     pub reserve_below_permille: u64,
@@ -19,7 +20,7 @@ pub struct MatchSettings {
 
 impl Default for MatchSettings {
     fn default() -> Self {
-        MatchSettings { again_after_ms: 60_000, reserve_below_permille: 2000 }
+        MatchSettings { again_after_ms: 30_000, reserve_below_permille: 2000 }
     }
 }
 

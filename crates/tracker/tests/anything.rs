@@ -71,7 +71,7 @@ impl Onlooker {
         let pair = (to.min(of), to.max(of), content_n);
         if let Some(before) = self.met.insert(pair, now) {
             prop_assert!(
-                now.since(before) > Duration::from_secs(60),
+                now.since(before) > Duration::from_secs(30),
                 "the same two again after {:?}",
                 now.since(before)
             );
