@@ -140,7 +140,8 @@ impl Assembly {
                 self.quarantine.push(Quarantined { sender, id, payload: payload.to_vec() });
                 Added::New
             }
-            Ok(false) | Err(DecodeError::Finished) => Added::Duplicate,
+            // A full decoder is not the sender's fault: the symbol is simply not kept.
+            Ok(false) | Err(DecodeError::Full { .. }) => Added::Duplicate,
             Err(_) => Added::Contradicts,
         }
     }
@@ -153,9 +154,12 @@ impl Assembly {
         self.decoder().propose(count, salt)
     }
 
-    /// How many further coded symbols would very probably complete the block.
-    pub fn coded_wanted(&mut self) -> u32 {
-        if self.takes_coded() { self.decoder().coded_wanted() } else { 0 }
+    /// How many further symbols, of either kind, would very probably complete the block.
+    pub fn symbols_wanted(&self) -> u32 {
+        match &self.decoder {
+            Some(decoder) if self.takes_coded() => decoder.coded_wanted(),
+            _ => self.have.len() - self.have.count(),
+        }
     }
 
     fn decoder(&mut self) -> &mut Decoder {
@@ -186,7 +190,8 @@ impl Assembly {
 
     fn take_decoded(&mut self) -> Decoded {
         let Some(decoder) = self.decoder.take() else { return Decoded::NotYet };
-        let missing: Vec<u32> = (0..self.geometry.source_symbols()).filter(|&i| !self.have.contains(i)).collect();
+        let missing: Vec<u32> =
+            (0..self.geometry.source_symbols()).filter(|&i| !self.have.contains(i)).collect();
         let (mut recovered, mut clean) = (Vec::new(), true);
         for index in missing {
             match decoder.symbol(index) {

@@ -31,7 +31,9 @@ impl core::fmt::Display for LayoutError {
             LayoutError::SymbolLen(n) => {
                 write!(f, "symbols of {n} bytes are outside {SYMBOL_BYTES_MIN} to {SYMBOL_BYTES_MAX}")
             }
-            LayoutError::BlockSymbols(n) => write!(f, "{n} symbols a block are outside 1 to {BLOCK_SYMBOLS_MAX}"),
+            LayoutError::BlockSymbols(n) => {
+                write!(f, "{n} symbols a block are outside 1 to {BLOCK_SYMBOLS_MAX}")
+            }
             LayoutError::Blocks(n) => write!(f, "{n} blocks are more than {BLOCKS_MAX}"),
         }
     }
@@ -64,7 +66,9 @@ impl Layout {
         while block_symbols < 256 && length > u64::from(SYMBOL_LEN * block_symbols) * 32 {
             block_symbols *= 2;
         }
-        while block_symbols < 4096 && length.div_ceil(u64::from(SYMBOL_LEN * block_symbols)) > u64::from(BLOCKS_MAX) {
+        while block_symbols < 4096
+            && length.div_ceil(u64::from(SYMBOL_LEN * block_symbols)) > u64::from(BLOCKS_MAX)
+        {
             block_symbols *= 2;
         }
         Layout::new(length, SYMBOL_LEN, block_symbols)

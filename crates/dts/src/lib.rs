@@ -3,14 +3,27 @@
 //! This crate knows nothing of connections, prices or tasks. Sources are numbers, and how fast they are is told from outside.
 #![forbid(unsafe_code)]
 
+mod assembly;
 mod bitmap;
 mod layout;
 mod manifest;
+mod plan;
 mod publisher;
+mod serve;
+mod source;
 mod state;
+mod transfer;
+mod want;
 
+pub use assembly::{Added, Assembly, Decoded, Polluter};
 pub use bitmap::Bitmap;
 pub use layout::{HASH_BYTES, Layout, LayoutError};
 pub use manifest::{Hash, Manifest, ManifestError, Record};
+pub use peeredge_code::{CodedId, Encoder};
+pub use plan::{Need, Reader, plan};
 pub use publisher::{PublishError, Published, Publisher};
+pub use serve::{Due, QUEUE_SYMBOLS_MAX, ServeQueue};
+pub use source::{Holdings, SourceId};
 pub use state::StoredState;
+pub use transfer::{Received, Transfer, WholeBlock};
+pub use want::Want;

@@ -87,12 +87,13 @@ impl Manifest {
     /// The canonical bytes, whose hash is the content id: form `u8`, length `u64`, symbol length `u32`, symbols a block `u32`,
     /// name and media type (each behind a `u16` length), then 32 bytes a block.
     pub fn encode(&self) -> Vec<u8> {
-        let mut w = Writer::new(FORM, 32 + self.name.len() + self.media_type.len() + HASH_BYTES * self.records.len())
-            .u64(self.layout.length())
-            .u32(self.layout.symbol_len())
-            .u32(self.layout.block_symbols())
-            .text(&self.name)
-            .text(&self.media_type);
+        let mut w =
+            Writer::new(FORM, 32 + self.name.len() + self.media_type.len() + HASH_BYTES * self.records.len())
+                .u64(self.layout.length())
+                .u32(self.layout.symbol_len())
+                .u32(self.layout.block_symbols())
+                .text(&self.name)
+                .text(&self.media_type);
         for hash in &self.records {
             w = w.raw(hash);
         }

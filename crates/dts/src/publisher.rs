@@ -54,7 +54,9 @@ impl fmt::Display for PublishError {
         match self {
             PublishError::Layout(error) => write!(f, "too large: {error}"),
             PublishError::TooLong { length } => write!(f, "more than the announced {length} bytes"),
-            PublishError::TooShort { length, pushed } => write!(f, "{pushed} of the announced {length} bytes"),
+            PublishError::TooShort { length, pushed } => {
+                write!(f, "{pushed} of the announced {length} bytes")
+            }
         }
     }
 }
@@ -131,7 +133,8 @@ impl Publisher {
         if !self.record.is_empty() {
             self.end_block();
         }
-        let manifest = Manifest::new(self.layout, &self.name, &self.media_type, core::mem::take(&mut self.hashes));
+        let manifest =
+            Manifest::new(self.layout, &self.name, &self.media_type, core::mem::take(&mut self.hashes));
         let state = StoredState::whole(manifest.clone());
         Ok(Published { content: manifest.content(), manifest: manifest.encode(), state: state.encode() })
     }

@@ -1,3 +1,68 @@
+use crate::bitmap::Bitmap;
+use crate::layout::Layout;
+use std::collections::BTreeMap;
+
 /// A source of symbols: one peer, or plain HTTP. The node gives the numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SourceId(pub u32);
+
+/// What a source says it holds of one content.
+#[derive(Clone, Debug)]
+pub struct Holdings {
+    whole: Bitmap,
+    parts: BTreeMap<u32, Bitmap>,
+}
+
+impl Holdings {
+    /// Nothing yet.
+    pub fn none(layout: &Layout) -> Self {
+        Holdings { whole: Bitmap::new(layout.blocks()), parts: BTreeMap::new() }
+    }
+
+    /// Blocks from `first` on, one bit each. Bits past the content's end are ignored.
+    pub fn add_blocks(&mut self, first: u32, bits: &[u8]) {
+        let len = self.whole.len().saturating_sub(first);
+        for offset in Bitmap::from_bytes(len, bits).iter() {
+            self.whole.insert(first + offset);
+            self.parts.remove(&(first + offset));
+        }
+    }
+
+    /// Source symbols of one block. Replaces what was known of the block.
+    pub fn set_symbols(&mut self, layout: &Layout, block: u32, bits: &[u8]) {
+        if block < layout.blocks() && !self.whole.contains(block) {
+            self.parts.insert(block, Bitmap::from_bytes(layout.symbols_of(block), bits));
+        }
+    }
+
+    /// The source refused a symbol as not held: forget what it said of this block.
+    pub fn forget(&mut self, block: u32) {
+        self.whole.remove(block);
+        self.parts.remove(&block);
+    }
+
+    /// Whether it holds the whole block, and so can make coded symbols of it.
+    pub fn has_block(&self, block: u32) -> bool {
+        self.whole.contains(block)
+    }
+
+    /// Whether it holds a source symbol.
+    pub fn has_symbol(&self, block: u32, index: u32) -> bool {
+        self.whole.contains(block) || self.parts.get(&block).is_some_and(|p| p.contains(index))
+    }
+
+    /// Whether it holds anything of the block, and so its record.
+    pub fn has_some(&self, block: u32) -> bool {
+        self.whole.contains(block) || self.parts.get(&block).is_some_and(|p| !p.is_empty())
+    }
+
+    /// Whether it holds the whole content.
+    pub fn is_seed(&self) -> bool {
+        self.whole.is_full()
+    }
+
+    /// Blocks held as a whole.
+    pub fn blocks(&self) -> u32 {
+        self.whole.count()
+    }
+}

@@ -24,13 +24,23 @@ impl StoredState {
     /// Nothing but the manifest is held.
     pub fn empty(manifest: Manifest) -> Self {
         let blocks = manifest.layout().blocks();
-        StoredState { manifest, records: Bitmap::new(blocks), whole: Bitmap::new(blocks), parts: BTreeMap::new() }
+        StoredState {
+            manifest,
+            records: Bitmap::new(blocks),
+            whole: Bitmap::new(blocks),
+            parts: BTreeMap::new(),
+        }
     }
 
     /// Everything is held.
     pub fn whole(manifest: Manifest) -> Self {
         let blocks = manifest.layout().blocks();
-        StoredState { manifest, records: Bitmap::full(blocks), whole: Bitmap::full(blocks), parts: BTreeMap::new() }
+        StoredState {
+            manifest,
+            records: Bitmap::full(blocks),
+            whole: Bitmap::full(blocks),
+            parts: BTreeMap::new(),
+        }
     }
 
     /// The state as bytes: a form byte, the manifest behind its length, bitmaps, then a checksum.
@@ -102,7 +112,8 @@ mod tests {
         let mut publisher = Publisher::with_layout(layout, "n", "t");
         publisher.push(&vec![7; 300_000]).unwrap();
         let published = publisher.finish().unwrap();
-        let mut state = StoredState::empty(Manifest::decode(&published.content, &published.manifest).unwrap());
+        let mut state =
+            StoredState::empty(Manifest::decode(&published.content, &published.manifest).unwrap());
         state.records.insert(1);
         state.whole.insert(3);
         state.parts.insert(1, Bitmap::from_bytes(16, &[0b101, 0b1]));

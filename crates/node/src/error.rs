@@ -35,7 +35,9 @@ impl fmt::Display for FetchError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             FetchError::Unavailable => write!(f, "no peer, relay or server had the content in time"),
-            FetchError::RangeNotSatisfiable { length } => write!(f, "the range starts behind the content's {length} bytes"),
+            FetchError::RangeNotSatisfiable { length } => {
+                write!(f, "the range starts behind the content's {length} bytes")
+            }
             FetchError::ManifestInvalid => write!(f, "no holder's manifest meets the link"),
             FetchError::Aborted => write!(f, "aborted"),
             FetchError::DuplicateRequest => write!(f, "a request with this number is under way"),

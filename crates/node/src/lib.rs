@@ -3,11 +3,22 @@
 //! simulator; sockets, clocks and files belong to the shell around it.
 #![forbid(unsafe_code)]
 
+mod blocks;
 mod caps;
+mod connections;
+mod contents;
 mod error;
+mod fetch;
+mod http;
 mod input;
 mod output;
+mod picture;
+mod receive;
+mod relay_link;
+mod rng;
+mod serve;
 mod stats;
+mod timers;
 
 pub use caps::Caps;
 pub use error::FetchError;
@@ -17,8 +28,21 @@ pub use stats::{ActiveBlock, ContentStats, PeerStats, Stats};
 
 pub use peeredge_dts::{PublishError, Published, Publisher};
 
+use blocks::Blocks;
+use connections::Connections;
+use contents::Content;
+use core::time::Duration;
+use ed25519_dalek::SigningKey;
+use fetch::Request;
+use http::HttpUse;
 use peeredge_dts::StoredState;
-use peeredge_wire::{PeerId, Time};
+use peeredge_wire::{ContentId, PeerId, RequestId, Time, Token};
+use picture::Totals;
+use relay_link::RelayLink;
+use rng::Rng;
+use serve::Upload;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use timers::{Timer, Timers};
 
 /// The manifest's bytes inside a stored state, for shells that serve it by HTTP; none when the bytes are no state.
 pub fn manifest_of_state(state: &[u8]) -> Option<&[u8]> {
@@ -69,14 +93,55 @@ impl Config {
 /// One peer.
 #[derive(Debug)]
 pub struct Node {
+    config: Config,
+    key: SigningKey,
     id: PeerId,
+    now: Time,
+    out: VecDeque<Output>,
+    rng: Rng,
+    timers: Timers,
+    relay: RelayLink,
+    connections: Connections,
+    contents: BTreeMap<ContentId, Content>,
+    requests: BTreeMap<RequestId, Request>,
+    blocks: Blocks,
+    http: BTreeMap<Token, HttpUse>,
+    /// Blocks whose decoding goes on.
+    decoding: BTreeSet<(ContentId, u32)>,
+    upload: Upload,
+    totals: Totals,
+    tokens: u32,
+    uses: u64,
+    closing: bool,
 }
 
 impl Node {
-    /// A node that has not yet asked for anything.
+    /// A node that wants its relay first.
     pub fn new(config: Config) -> Self {
-        let id = PeerId(ed25519_dalek::SigningKey::from_bytes(&config.secret_key).verifying_key().to_bytes());
-        Node { id }
+        let key = SigningKey::from_bytes(&config.secret_key);
+        let mut node = Node {
+            id: PeerId(key.verifying_key().to_bytes()),
+            key,
+            now: Time::ZERO,
+            out: VecDeque::new(),
+            rng: Rng::new(config.seed),
+            config,
+            timers: Timers::new(),
+            relay: RelayLink::new(),
+            connections: Connections::default(),
+            contents: BTreeMap::new(),
+            requests: BTreeMap::new(),
+            blocks: Blocks::default(),
+            http: BTreeMap::new(),
+            decoding: BTreeSet::new(),
+            upload: Upload::new(),
+            totals: Totals::default(),
+            tokens: 0,
+            uses: 0,
+            closing: false,
+        };
+        node.relay_connect();
+        node
     }
 
     /// This peer's id: its public key.
@@ -85,20 +150,96 @@ impl Node {
     }
 
     /// Takes one input. Call [`Node::poll`] until it gives `None` afterwards.
-    pub fn handle(&mut self, _now: Time, _input: Input) {}
+    pub fn handle(&mut self, now: Time, input: Input) {
+        self.now = now.max(self.now);
+        self.handle_inner(input);
+        self.run_timers();
+        self.settle();
+    }
 
     /// The next output.
     pub fn poll(&mut self) -> Option<Output> {
-        None
+        self.out.pop_front()
     }
 
     /// When to call `handle(now, Input::Wake)` at the latest, if nothing else happens before.
     pub fn deadline(&self) -> Option<Time> {
-        None
+        self.timers.next()
     }
 
-    /// A picture of the node.
-    pub fn stats(&self) -> Stats {
-        Stats::default()
+    fn handle_inner(&mut self, input: Input) {
+        match input {
+            Input::RelayOpened => self.relay_opened(),
+            Input::RelayMessage(frame) => self.relay_message(&frame),
+            Input::RelayClosed => self.relay_closed(),
+            Input::Signal { connection, signal } => self.local_signal(connection, signal),
+            Input::Opened { connection, credit_bytes } => self.opened(connection, credit_bytes),
+            Input::Message { connection, message } => self.peer_message(connection, &message),
+            Input::Credit { connection, bytes } => self.credit(connection, bytes),
+            Input::Closed { connection } => self.closed(connection),
+            Input::Stored { content, state } => self.stored(content, &state),
+            Input::Read { token, bytes } => self.read_done(token, bytes),
+            Input::StoreFailed { content } => self.store_failed(content),
+            Input::Http { token, result } => self.http_done(token, result),
+            Input::Fetch { request, content, range } => self.fetch(request, content, range),
+            Input::Pull { request, bytes } => self.pull(request, bytes),
+            Input::Abort { request } => self.abort(request),
+            Input::Remove { content } => self.remove(content),
+            Input::Caps(caps) => {
+                self.config.caps = caps;
+                self.pump_all();
+            }
+            Input::Wake => {}
+            Input::Close => self.close(),
+        }
+    }
+
+    fn run_timers(&mut self) {
+        let now = self.now;
+        if self.timers.take(Timer::Relay, now) {
+            self.relay_connect();
+        }
+        if self.timers.take(Timer::Announce, now) {
+            self.announce_due();
+        }
+        if self.timers.take(Timer::Report, now) {
+            self.report_due();
+        }
+        if self.timers.take(Timer::Haves, now) {
+            self.tell_news();
+        }
+        if self.timers.take(Timer::Persist, now) {
+            self.persist_due();
+        }
+        if self.timers.take(Timer::Upload, now) {
+            self.pump_all();
+        }
+        if self.timers.take(Timer::Decode, now) {
+            self.decode_due();
+        }
+        if self.timers.take(Timer::Check, now) {
+            self.check_connections();
+            self.check_requests();
+            self.check_sources();
+            if self.has_late_work() {
+                self.check_soon();
+            } else if !self.connections.all.is_empty() {
+                self.timers.by(Timer::Check, now + Duration::from_secs(1));
+            }
+        }
+    }
+
+    /// Makes plans again where something changed, gives the page what is there, and asks for more. A reader that moves on
+    /// changes its plan, so this goes round until nothing moves.
+    fn settle(&mut self) {
+        while let Some(id) = self.contents.iter().find(|(_, c)| c.replan || c.touched).map(|(&id, _)| id) {
+            if self.contents.get(&id).is_some_and(|c| c.replan) {
+                self.replan(id);
+                self.deliver(id);
+            } else {
+                self.ask_all(id);
+                self.http_pump(id);
+            }
+        }
     }
 }

@@ -1,0 +1,329 @@
+use crate::assembly::{Added, Assembly, Decoded, Polluter};
+use crate::bitmap::Bitmap;
+use crate::layout::Layout;
+use crate::manifest::Record;
+use crate::plan::Need;
+use crate::source::{Holdings, SourceId};
+use peeredge_code::CodedId;
+use peeredge_wire::Time;
+use peeredge_wire::peer::{Marker, Pick};
+use std::collections::BTreeMap;
+
+/// The receiving side of one content: which blocks are being filled, who holds what, and which symbols are under way from whom.
+/// What to ask next is decided in `want.rs`.
+#[derive(Debug)]
+pub struct Transfer {
+    pub(crate) layout: Layout,
+    /// Tells receivers apart, so that two of them ask the same seeder for different symbols first.
+    pub(crate) salt: u64,
+    pub(crate) coded_permille: u16,
+    /// Blocks being filled, in the order in which they are needed.
+    pub(crate) order: Vec<u32>,
+    pub(crate) active: BTreeMap<u32, Active>,
+    pub(crate) sources: BTreeMap<SourceId, Source>,
+}
+
+/// One block being filled.
+#[derive(Debug)]
+pub(crate) struct Active {
+    pub(crate) need: Bitmap,
+    pub(crate) urgent_from: Option<u32>,
+    /// None until the block's record is known.
+    pub(crate) assembly: Option<Assembly>,
+    /// Source symbols under way. The same one is under way from two sources only when the first is late.
+    pub(crate) flights: BTreeMap<u32, Vec<Flight>>,
+    pub(crate) coded_flights: BTreeMap<CodedId, Flight>,
+    pub(crate) salt_next: u64,
+}
+
+/// One symbol that was asked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Flight {
+    pub(crate) source: SourceId,
+    pub(crate) asked: Time,
+}
+
+/// One source of this content.
+#[derive(Debug)]
+pub(crate) struct Source {
+    pub(crate) holdings: Holdings,
+    pub(crate) in_flight_bytes: u64,
+    /// Bytes that may be under way; 0 while the source is not to be asked.
+    pub(crate) window_bytes: u64,
+    pub(crate) rate_bytes_per_s: f64,
+}
+
+/// What came of a symbol from a source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Received {
+    /// It was new; a source symbol is verified, a coded one in quarantine.
+    New,
+    /// It was there already, or no longer needed.
+    Duplicate,
+    /// It was never asked for, and was not looked at.
+    Unasked,
+    /// It contradicts the manifest: proof that the sender lies.
+    Contradicts,
+}
+
+impl Transfer {
+    /// Nothing is needed yet. `salt` should differ from receiver to receiver.
+    pub fn new(layout: Layout, salt: u64, coded_permille: u16) -> Self {
+        Transfer {
+            layout,
+            salt,
+            coded_permille,
+            order: Vec::new(),
+            active: BTreeMap::new(),
+            sources: BTreeMap::new(),
+        }
+    }
+
+    /// Takes the plan: blocks that it no longer names are put away and returned with what they hold.
+    pub fn set_plan(&mut self, needs: Vec<Need>) -> Vec<(u32, Assembly)> {
+        self.order = needs.iter().map(|n| n.block).collect();
+        let mut dropped = Vec::new();
+        let gone: Vec<u32> = self.active.keys().copied().filter(|b| !self.order.contains(b)).collect();
+        for block in gone {
+            if let Some(assembly) = self.put_away(block) {
+                dropped.push((block, assembly));
+            }
+        }
+        for need in needs {
+            let active = self.active.entry(need.block).or_insert_with(|| Active {
+                need: Bitmap::new(0),
+                urgent_from: None,
+                assembly: None,
+                flights: BTreeMap::new(),
+                coded_flights: BTreeMap::new(),
+                salt_next: 0,
+            });
+            active.need = need.symbols;
+            active.urgent_from = need.urgent_from;
+        }
+        dropped
+    }
+
+    fn put_away(&mut self, block: u32) -> Option<Assembly> {
+        let active = self.active.remove(&block)?;
+        let symbol_len = u64::from(self.layout.symbol_len());
+        for flight in active.flights.values().flatten().chain(active.coded_flights.values()) {
+            if let Some(source) = self.sources.get_mut(&flight.source) {
+                source.in_flight_bytes = source.in_flight_bytes.saturating_sub(symbol_len);
+            }
+        }
+        active.assembly
+    }
+
+    /// Blocks being filled, in the order in which they are needed.
+    pub fn blocks(&self) -> &[u32] {
+        &self.order
+    }
+
+    /// Blocks being filled whose record is not known.
+    pub fn blocks_without_record(&self) -> impl Iterator<Item = u32> + '_ {
+        self.order.iter().copied().filter(|b| self.active.get(b).is_some_and(|a| a.assembly.is_none()))
+    }
+
+    /// The record of a block being filled has come. False when the block is not being filled, or is open already.
+    pub fn open(&mut self, block: u32, record: Record) -> bool {
+        match self.active.get_mut(&block) {
+            Some(active) if active.assembly.is_none() => {
+                active.assembly = Assembly::new(&self.layout, block, record);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// A block being filled.
+    pub fn assembly(&self, block: u32) -> Option<&Assembly> {
+        self.active.get(&block)?.assembly.as_ref()
+    }
+
+    /// Source symbols of a block being filled that are needed and not held.
+    pub fn missing(&self, block: u32) -> u32 {
+        let Some(active) = self.active.get(&block) else { return 0 };
+        match &active.assembly {
+            Some(assembly) => active.need.iter().filter(|&i| !assembly.have().contains(i)).count() as u32,
+            None => active.need.count(),
+        }
+    }
+
+    /// Makes a source known, or finds it.
+    pub fn source(&mut self, id: SourceId) -> &mut Holdings {
+        let layout = self.layout;
+        let source = self.sources.entry(id).or_insert_with(|| Source {
+            holdings: Holdings::none(&layout),
+            in_flight_bytes: 0,
+            window_bytes: 0,
+            rate_bytes_per_s: 0.0,
+        });
+        &mut source.holdings
+    }
+
+    /// What a source holds, as far as is known.
+    pub fn holdings(&self, id: SourceId) -> Option<&Holdings> {
+        self.sources.get(&id).map(|s| &s.holdings)
+    }
+
+    /// How many bytes may be under way from a source, and how fast it is thought to be.
+    pub fn set_window(&mut self, id: SourceId, window_bytes: u64, rate_bytes_per_s: f64) {
+        if let Some(source) = self.sources.get_mut(&id) {
+            source.window_bytes = window_bytes;
+            source.rate_bytes_per_s = rate_bytes_per_s;
+        }
+    }
+
+    /// Bytes under way from a source.
+    pub fn in_flight_bytes(&self, id: SourceId) -> u64 {
+        self.sources.get(&id).map_or(0, |s| s.in_flight_bytes)
+    }
+
+    /// A source left: what was under way from it can be asked of others at once.
+    pub fn source_gone(&mut self, id: SourceId) {
+        self.sources.remove(&id);
+        self.forget_flights(id, |_| true);
+    }
+
+    /// A source will not send what was asked of it so far, though it stays.
+    pub fn give_up_on_flights(&mut self, id: SourceId) {
+        self.forget_flights(id, |_| true);
+        if let Some(source) = self.sources.get_mut(&id) {
+            source.in_flight_bytes = 0;
+        }
+    }
+
+    fn forget_flights(&mut self, id: SourceId, which: impl Fn(u32) -> bool) {
+        for (&block, active) in &mut self.active {
+            if which(block) {
+                active.flights.retain(|_, flights| {
+                    flights.retain(|f| f.source != id);
+                    !flights.is_empty()
+                });
+                active.coded_flights.retain(|_, f| f.source != id);
+            }
+        }
+    }
+
+    /// A source refused these symbols.
+    pub fn refused(&mut self, id: SourceId, block: u32, picks: &[Pick], not_held: bool) {
+        for pick in picks {
+            match *pick {
+                Pick::Sources { first, count } => {
+                    // A stranger's count: no further than the block goes.
+                    let end = first.saturating_add(count).min(self.layout.symbols_of(block));
+                    (first..end).for_each(|index| _ = self.land(id, block, Marker::Source(index)));
+                }
+                Pick::Coded { density, seed } => _ = self.land(id, block, Marker::Coded { density, seed }),
+            }
+        }
+        if not_held && let Some(source) = self.sources.get_mut(&id) {
+            source.holdings.forget(block);
+        }
+    }
+
+    /// Takes a symbol out of what is under way; false when it was not.
+    fn land(&mut self, id: SourceId, block: u32, marker: Marker) -> bool {
+        let Some(active) = self.active.get_mut(&block) else { return false };
+        let landed = match marker {
+            Marker::Source(index) => match active.flights.get_mut(&index) {
+                Some(flights) => {
+                    let before = flights.len();
+                    flights.retain(|f| f.source != id);
+                    let landed = flights.len() < before;
+                    if flights.is_empty() {
+                        active.flights.remove(&index);
+                    }
+                    landed
+                }
+                None => false,
+            },
+            Marker::Coded { density, seed } => {
+                let coded = CodedId { density, seed };
+                let landed = active.coded_flights.get(&coded).is_some_and(|f| f.source == id);
+                if landed {
+                    active.coded_flights.remove(&coded);
+                }
+                landed
+            }
+        };
+        if landed && let Some(source) = self.sources.get_mut(&id) {
+            source.in_flight_bytes =
+                source.in_flight_bytes.saturating_sub(u64::from(self.layout.symbol_len()));
+        }
+        landed
+    }
+
+    /// A symbol arrived.
+    pub fn receive(&mut self, id: SourceId, block: u32, marker: Marker, payload: &[u8]) -> Received {
+        let asked = self.land(id, block, marker);
+        let Some(assembly) = self.active.get_mut(&block).and_then(|a| a.assembly.as_mut()) else {
+            return if block < self.layout.blocks() { Received::Duplicate } else { Received::Unasked };
+        };
+        let added = match marker {
+            // A source symbol proves itself, so one that comes unasked (late, after it was asked elsewhere) is welcome.
+            Marker::Source(index) => assembly.add_source(index, payload),
+            // Only seeds that this receiver chose: or a sender could choose what its garbage covers.
+            Marker::Coded { .. } if !asked => return Received::Unasked,
+            Marker::Coded { density, seed } => assembly.add_coded(id, CodedId { density, seed }, payload),
+        };
+        match added {
+            Added::New => Received::New,
+            Added::Duplicate => Received::Duplicate,
+            Added::Contradicts => Received::Contradicts,
+        }
+    }
+
+    /// Takes verified bytes from the own store into a block being filled. False when they do not verify.
+    pub fn restore(&mut self, block: u32, index: u32, payload: &[u8]) -> bool {
+        match self.active.get_mut(&block).and_then(|a| a.assembly.as_mut()) {
+            Some(assembly) => assembly.add_source(index, payload) != Added::Contradicts,
+            None => false,
+        }
+    }
+
+    /// Works on decoding a block for about `budget_bytes`.
+    pub fn decode(&mut self, block: u32, budget_bytes: usize) -> Decoded {
+        match self.active.get_mut(&block).and_then(|a| a.assembly.as_mut()) {
+            Some(assembly) => assembly.decode(budget_bytes),
+            None => Decoded::NotYet,
+        }
+    }
+
+    /// When every source symbol of the block is held: takes it out, with those who were proved to have sent wrong coded symbols,
+    /// and those from whom something of it is still under way.
+    pub fn take_whole(&mut self, block: u32) -> Option<WholeBlock> {
+        let active = self.active.get_mut(&block)?;
+        if !active.assembly.as_ref().is_some_and(|a| a.have().is_full()) {
+            return None;
+        }
+        let polluters = active.assembly.as_mut().map(Assembly::judge).unwrap_or_default();
+        let mut late: Vec<SourceId> = active
+            .flights
+            .values()
+            .flatten()
+            .chain(active.coded_flights.values())
+            .map(|f| f.source)
+            .collect();
+        late.sort();
+        late.dedup();
+        let record = active.assembly.as_ref()?.record().clone();
+        let assembly = self.put_away(block)?;
+        self.order.retain(|&b| b != block);
+        Some(WholeBlock { bytes: assembly.into_bytes()?, record, polluters, late })
+    }
+}
+
+/// A block that became whole.
+#[derive(Debug)]
+pub struct WholeBlock {
+    /// Its bytes, verified.
+    pub bytes: Vec<u8>,
+    /// Its record.
+    pub record: Record,
+    /// Who was proved to have sent wrong coded symbols.
+    pub polluters: Vec<Polluter>,
+    /// Who need not send what it was asked.
+    pub late: Vec<SourceId>,
+}

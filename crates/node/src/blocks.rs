@@ -1,0 +1,460 @@
+//! Blocks in memory, and their way to the store and back. What comes back from the store is verified like what comes from a
+//! stranger, so a damaged disk costs a block and never a wrong byte.
+
+use crate::Node;
+use crate::contents::Content;
+use crate::output::{Area, Output};
+use crate::timers::Timer;
+use core::time::Duration;
+use peeredge_dts::{Assembly, Bitmap, CodedId, Encoder, Record, SourceId, StoredState};
+use peeredge_wire::peer::PeerMessage;
+use peeredge_wire::{ConnectionId, ContentId, Token};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// State is written so often while blocks are being filled.
+pub(crate) const PERSIST_EVERY: Duration = Duration::from_millis(1000);
+
+/// Something that may have to be read first.
+pub(crate) enum Fetched<T> {
+    /// Here it is.
+    Here(T),
+    /// It is being read: ask again when it has been.
+    Loading,
+    /// It is not held.
+    NotHeld,
+}
+
+/// Whole blocks in memory.
+#[derive(Debug, Default)]
+pub(crate) struct Blocks {
+    cached: BTreeMap<(ContentId, u32), Cached>,
+    bytes: u64,
+    clock: u64,
+    loads: BTreeMap<(ContentId, u32), Load>,
+    reads: BTreeMap<Token, ReadFor>,
+    /// Records that were asked for while their block was being read.
+    pub(crate) records_due: BTreeSet<(ConnectionId, ContentId, u32)>,
+}
+
+#[derive(Debug)]
+struct Cached {
+    bytes: Vec<u8>,
+    record: Record,
+    /// The code's parity, made when the first coded symbol is asked for.
+    parity: Option<Vec<u8>>,
+    used: u64,
+}
+
+/// A block on its way from the store.
+#[derive(Debug, Default)]
+struct Load {
+    record: Option<Vec<u8>>,
+    bytes: Option<Vec<u8>>,
+}
+
+#[derive(Debug)]
+enum ReadFor {
+    LoadRecord(ContentId, u32),
+    LoadBytes(ContentId, u32),
+    /// The record of a block that is to be filled.
+    OpenRecord(ContentId, u32),
+    /// Source symbols of a block that is being filled, from this one on.
+    Restore(ContentId, u32, u32),
+}
+
+impl Node {
+    fn read(&mut self, why: ReadFor, content: ContentId, area: Area, offset: u64, len: u64) {
+        let token = self.next_token();
+        self.blocks.reads.insert(token, why);
+        self.out.push_back(Output::StoreRead { token, content, area, offset, len: len as u32 });
+    }
+
+    pub(crate) fn next_token(&mut self) -> Token {
+        self.tokens += 1;
+        Token(self.tokens)
+    }
+
+    /// A block that is held, if it is in memory; else it is being loaded.
+    pub(crate) fn whole_block(&mut self, id: ContentId, block: u32) -> Option<&[u8]> {
+        self.blocks.clock += 1;
+        if !self.blocks.cached.contains_key(&(id, block)) {
+            self.load(id, block);
+            return None;
+        }
+        let cached = self.blocks.cached.get_mut(&(id, block))?;
+        cached.used = self.blocks.clock;
+        Some(&cached.bytes)
+    }
+
+    fn load(&mut self, id: ContentId, block: u32) {
+        let Some(layout) = self.contents.get(&id).and_then(|c| c.layout()) else { return };
+        if self.blocks.loads.contains_key(&(id, block)) {
+            return;
+        }
+        self.blocks.loads.insert((id, block), Load::default());
+        let (record, bytes) = (layout.record_range(block), layout.block_range(block));
+        self.read(ReadFor::LoadRecord(id, block), id, Area::Records, record.start, record.end - record.start);
+        self.read(ReadFor::LoadBytes(id, block), id, Area::Data, bytes.start, bytes.end - bytes.start);
+    }
+
+    /// Reads the record of a block that is to be filled.
+    pub(crate) fn load_record(&mut self, id: ContentId, block: u32) {
+        let Some(layout) = self.contents.get(&id).and_then(|c| c.layout()) else { return };
+        let range = layout.record_range(block);
+        self.read(ReadFor::OpenRecord(id, block), id, Area::Records, range.start, range.end - range.start);
+    }
+
+    /// The record of a block of which anything is held.
+    pub(crate) fn record_of(&mut self, id: ContentId, block: u32) -> Fetched<Record> {
+        let Some(content) = self.contents.get(&id) else { return Fetched::NotHeld };
+        if let Some(assembly) = content.transfer.as_ref().and_then(|t| t.assembly(block)) {
+            return Fetched::Here(assembly.record().clone());
+        }
+        if let Some(cached) = self.blocks.cached.get(&(id, block)) {
+            return Fetched::Here(cached.record.clone());
+        }
+        if !content.has_block(block) {
+            return Fetched::NotHeld;
+        }
+        self.load(id, block);
+        Fetched::Loading
+    }
+
+    /// A coded symbol of a block that is held; none while it is being loaded.
+    pub(crate) fn coded_symbol(&mut self, id: ContentId, block: u32, coded: CodedId) -> Option<Vec<u8>> {
+        let geometry = self.contents.get(&id)?.layout()?.geometry(block)?;
+        self.whole_block(id, block)?;
+        let cached = self.blocks.cached.get_mut(&(id, block))?;
+        let mut out = vec![0; geometry.symbol_len() as usize];
+        let encoder = match &cached.parity {
+            Some(parity) => Encoder::with_parity(geometry, &cached.bytes, parity).ok()?,
+            None => Encoder::new(geometry, &cached.bytes).ok()?,
+        };
+        encoder.write_coded(coded, &mut out).ok()?;
+        if cached.parity.is_none() {
+            cached.parity = Some(encoder.parity().to_vec());
+        }
+        Some(out)
+    }
+
+    /// A block became whole: it is kept, stored, and told of.
+    pub(crate) fn keep_whole(&mut self, id: ContentId, block: u32, bytes: Vec<u8>, record: Record) {
+        let Some(symbols) = self.contents.get(&id).and_then(|c| c.layout()).map(|l| l.symbols_of(block))
+        else {
+            return;
+        };
+        // Only what has not been flushed while the block was being filled is written now.
+        self.flush_part(id, block, &bytes, &Bitmap::full(symbols), Some(&record));
+        let Some(content) = self.contents.get_mut(&id) else { return };
+        let Some(state) = &mut content.state else { return };
+        state.whole.insert(block);
+        state.records.insert(block);
+        state.parts.remove(&block);
+        content.flushed.remove(&block);
+        content.unsaved = true;
+        content.news.0.insert(block);
+        content.news.1.remove(&block);
+        self.timers.by(Timer::Haves, self.now + crate::serve::TELL_EVERY);
+        self.timers.by(Timer::Persist, self.now + PERSIST_EVERY);
+        self.cache(id, block, bytes, record);
+        self.keep_quota();
+    }
+
+    fn cache(&mut self, id: ContentId, block: u32, bytes: Vec<u8>, record: Record) {
+        self.blocks.clock += 1;
+        self.blocks.bytes += bytes.len() as u64;
+        let cached = Cached { bytes, record, parity: None, used: self.blocks.clock };
+        if let Some(old) = self.blocks.cached.insert((id, block), cached) {
+            self.blocks.bytes -= old.bytes.len() as u64;
+        }
+        while self.blocks.bytes > self.config.cache_bytes_max && self.blocks.cached.len() > 1 {
+            let Some(oldest) = self.blocks.cached.iter().min_by_key(|(_, c)| c.used).map(|(&key, _)| key)
+            else {
+                return;
+            };
+            self.evict(oldest);
+        }
+    }
+
+    fn evict(&mut self, (id, block): (ContentId, u32)) {
+        let Some(cached) = self.blocks.cached.remove(&(id, block)) else { return };
+        self.blocks.bytes -= cached.bytes.len() as u64;
+        if let Some(content) = self.contents.get_mut(&id)
+            && !content.stored
+        {
+            // It was nowhere but in memory.
+            Self::lose(content, block);
+        }
+    }
+
+    /// A block that was held is not any more: it is fetched again if anyone needs it.
+    fn lose(content: &mut Content, block: u32) {
+        if let Some(state) = &mut content.state {
+            state.whole.remove(block);
+            state.records.remove(block);
+        }
+        content.unsaved = true;
+        content.replan = true;
+    }
+
+    /// The store answered.
+    pub(crate) fn read_done(&mut self, token: Token, bytes: Option<Vec<u8>>) {
+        match self.blocks.reads.remove(&token) {
+            Some(ReadFor::LoadRecord(id, block)) => {
+                self.loaded(id, block, |load, bytes| load.record = Some(bytes), bytes)
+            }
+            Some(ReadFor::LoadBytes(id, block)) => {
+                self.loaded(id, block, |load, bytes| load.bytes = Some(bytes), bytes)
+            }
+            Some(ReadFor::OpenRecord(id, block)) => self.record_loaded(id, block, bytes),
+            Some(ReadFor::Restore(id, block, first)) => self.restored(id, block, first, bytes),
+            None => {}
+        }
+    }
+
+    fn loaded(
+        &mut self,
+        id: ContentId,
+        block: u32,
+        put: impl FnOnce(&mut Load, Vec<u8>),
+        bytes: Option<Vec<u8>>,
+    ) {
+        let Some(load) = self.blocks.loads.get_mut(&(id, block)) else { return };
+        // What cannot be read counts as empty, and so fails verification.
+        put(load, bytes.unwrap_or_default());
+        if load.record.is_none() || load.bytes.is_none() {
+            return;
+        }
+        let Some(Load { record: Some(record), bytes: Some(bytes) }) = self.blocks.loads.remove(&(id, block))
+        else {
+            return;
+        };
+        let Some(content) = self.contents.get_mut(&id) else { return };
+        match content.state.as_ref().and_then(|s| verified_block(s, block, &record, &bytes)) {
+            Some(record) => self.cache(id, block, bytes, record),
+            None => Self::lose(content, block),
+        }
+        let due: Vec<_> =
+            self.blocks.records_due.iter().copied().filter(|d| (d.1, d.2) == (id, block)).collect();
+        for (connection, id, block) in due {
+            self.blocks.records_due.remove(&(connection, id, block));
+            self.asked_record(connection, id, block);
+        }
+        self.deliver(id);
+        self.pump_all();
+    }
+
+    fn record_loaded(&mut self, id: ContentId, block: u32, bytes: Option<Vec<u8>>) {
+        let Some(content) = self.contents.get_mut(&id) else { return };
+        let Some(state) = &mut content.state else { return };
+        match Record::decode(&state.manifest, block, &bytes.unwrap_or_default()) {
+            Some(record) => self.record_known(id, block, record),
+            None => {
+                state.records.remove(block);
+                content.record_asked.remove(&block);
+                content.touched = true;
+            }
+        }
+    }
+
+    /// Reads back what the store holds of a block that is being filled again.
+    pub(crate) fn restore_parts(&mut self, id: ContentId, block: u32) {
+        let Some(content) = self.contents.get_mut(&id) else { return };
+        let Some(layout) = content.layout() else { return };
+        let Some(part) =
+            content.state.as_mut().and_then(|s| s.parts.remove(&block)).filter(|_| content.stored)
+        else {
+            return;
+        };
+        let runs = part.runs(64);
+        content.flushed.insert(block, part);
+        for (first, count) in runs {
+            let start = layout.symbol_range(block, first).start;
+            let end = layout.symbol_range(block, first + count - 1).end;
+            self.read(ReadFor::Restore(id, block, first), id, Area::Data, start, end - start);
+        }
+    }
+
+    fn restored(&mut self, id: ContentId, block: u32, first: u32, bytes: Option<Vec<u8>>) {
+        let Some(content) = self.contents.get_mut(&id) else { return };
+        let Some(layout) = content.layout() else { return };
+        let Some(transfer) = &mut content.transfer else { return };
+        for (at, symbol) in bytes.unwrap_or_default().chunks(layout.symbol_len() as usize).enumerate() {
+            let index = first + at as u32;
+            if !transfer.restore(block, index, symbol)
+                && let Some(flushed) = content.flushed.get_mut(&block)
+            {
+                flushed.remove(index);
+            }
+        }
+        content.touched = true;
+        self.symbol_held(id, block);
+    }
+
+    /// A block is no longer being filled: what is held of it goes to the store.
+    pub(crate) fn put_away(&mut self, id: ContentId, block: u32, assembly: &Assembly) {
+        self.flush_part(id, block, assembly.bytes(), assembly.have(), Some(assembly.record()));
+        let Some(content) = self.contents.get_mut(&id) else { return };
+        let flushed = content.flushed.remove(&block);
+        if let (Some(state), Some(flushed)) = (&mut content.state, flushed)
+            && !flushed.is_empty()
+        {
+            state.parts.insert(block, flushed);
+            content.unsaved = true;
+            self.timers.by(Timer::Persist, self.now + PERSIST_EVERY);
+        }
+    }
+
+    fn flush_part(
+        &mut self,
+        id: ContentId,
+        block: u32,
+        bytes: &[u8],
+        have: &Bitmap,
+        record: Option<&Record>,
+    ) {
+        let Some(content) = self.contents.get_mut(&id) else { return };
+        let Some(state) = content.state.as_mut().filter(|_| content.stored) else { return };
+        let layout = *state.manifest.layout();
+        let flushed = content.flushed.entry(block).or_insert_with(|| Bitmap::new(have.len()));
+        let mut fresh = Bitmap::new(have.len());
+        have.iter().filter(|&i| !flushed.contains(i)).for_each(|i| _ = fresh.insert(i));
+        let base = layout.block_range(block).start;
+        for (first, count) in fresh.runs(u32::MAX) {
+            let start = layout.symbol_range(block, first).start;
+            let end = layout.symbol_range(block, first + count - 1).end;
+            (first..first + count).for_each(|i| _ = flushed.insert(i));
+            let bytes = bytes[(start - base) as usize..(end - base) as usize].to_vec();
+            self.out.push_back(Output::StoreWrite { content: id, area: Area::Data, offset: start, bytes });
+        }
+        if let Some(record) = record
+            && !flushed.is_empty()
+            && state.records.insert(block)
+        {
+            let offset = layout.record_range(block).start;
+            self.out.push_back(Output::StoreWrite {
+                content: id,
+                area: Area::Records,
+                offset,
+                bytes: record.encode(),
+            });
+        }
+    }
+
+    /// Writes what is held of blocks being filled, then the state.
+    pub(crate) fn persist(&mut self, id: ContentId) {
+        let Some(content) = self.contents.get_mut(&id) else { return };
+        if !content.unsaved || !content.stored || content.state.is_none() {
+            return;
+        }
+        content.unsaved = false;
+        // Taken out while its blocks are read: nothing in between looks at it.
+        if let Some(transfer) = content.transfer.take() {
+            for &block in transfer.blocks() {
+                if let Some(assembly) = transfer.assembly(block).filter(|a| !a.have().is_empty()) {
+                    self.flush_part(id, block, assembly.bytes(), assembly.have(), Some(assembly.record()));
+                }
+            }
+            if let Some(content) = self.contents.get_mut(&id) {
+                content.transfer = Some(transfer);
+            }
+        }
+        let Some(content) = self.contents.get(&id) else { return };
+        let Some(mut state) = content.state.clone() else { return };
+        state
+            .parts
+            .extend(content.flushed.iter().filter(|(_, f)| !f.is_empty()).map(|(&b, f)| (b, f.clone())));
+        self.out.push_back(Output::StoreState { content: id, state: state.encode() });
+    }
+
+    pub(crate) fn persist_due(&mut self) {
+        let ids: Vec<ContentId> = self.contents.keys().copied().collect();
+        ids.into_iter().for_each(|id| self.persist(id));
+    }
+
+    /// The store holds this content, from before or because it was just published.
+    pub(crate) fn stored(&mut self, id: ContentId, state: &[u8]) {
+        let Some(state) = StoredState::decode(&id, state) else {
+            return self.out.push_back(Output::StoreRemove { content: id });
+        };
+        let used = self.next_use();
+        let content = self.contents.entry(id).or_insert_with(|| Content::new(used));
+        content.state = Some(state);
+        content.last_used = used;
+        content.replan = true;
+        self.announce_soon(id);
+        self.keep_quota();
+    }
+
+    pub(crate) fn store_failed(&mut self, id: ContentId) {
+        let Some(content) = self.contents.get_mut(&id) else { return };
+        content.stored = false;
+        let Some(state) = &mut content.state else { return };
+        // Only what is in memory is still held.
+        let lost: Vec<u32> =
+            state.whole.iter().filter(|&b| !self.blocks.cached.contains_key(&(id, b))).collect();
+        for block in lost {
+            state.whole.remove(block);
+            state.records.remove(block);
+        }
+        state.parts.clear();
+        content.flushed.clear();
+        content.replan = true;
+        self.announce_soon(id);
+    }
+
+    /// Forgets a content: here, in the store, and at the relay. Requests of it fail.
+    pub(crate) fn remove(&mut self, id: ContentId) {
+        let requests: Vec<_> =
+            self.requests.iter().filter(|(_, r)| r.content == id).map(|(&r, _)| r).collect();
+        requests.into_iter().for_each(|r| self.fail(r, crate::FetchError::Aborted));
+        let Some(content) = self.contents.remove(&id) else { return };
+        let keys: Vec<_> = self.blocks.cached.range((id, 0)..=(id, u32::MAX)).map(|(&k, _)| k).collect();
+        keys.into_iter().for_each(|key| self.evict(key));
+        for connection in content.subscribers {
+            self.send(connection, &PeerMessage::HaveNone { content: id });
+        }
+        self.http_forget(id);
+        if content.announced.is_some() {
+            self.relay_send(peeredge_wire::relay::ToRelay::Withdraw { content: id });
+        }
+        self.out.push_back(Output::StoreRemove { content: id });
+    }
+
+    /// Removes the least recently used contents that no request needs, until the store's bound is kept.
+    fn keep_quota(&mut self) {
+        loop {
+            let held: u64 = self.contents.values().filter(|c| c.stored).map(Content::held_bytes).sum();
+            if held <= self.config.store_bytes_max {
+                return;
+            }
+            let busy: BTreeSet<ContentId> = self.requests.values().map(|r| r.content).collect();
+            let oldest = self
+                .contents
+                .iter()
+                .filter(|(id, c)| c.stored && c.state.is_some() && !busy.contains(id))
+                .min_by_key(|(_, c)| c.last_used)
+                .map(|(&id, _)| id);
+            match oldest {
+                Some(id) if self.contents.len() > 1 => self.remove(id),
+                _ => return,
+            }
+        }
+    }
+
+    /// The source number under which the own store answers for records.
+    pub(crate) const STORE: SourceId = SourceId(u32::MAX - 1);
+}
+
+/// Checks a block that was read back: its record against the manifest, its symbols against the record.
+fn verified_block(state: &StoredState, block: u32, record: &[u8], bytes: &[u8]) -> Option<Record> {
+    let layout = state.manifest.layout();
+    let record = Record::decode(&state.manifest, block, record)?;
+    let range = layout.block_range(block);
+    if bytes.len() as u64 != range.end - range.start {
+        return None;
+    }
+    let sound =
+        bytes.chunks(layout.symbol_len() as usize).enumerate().all(|(i, s)| record.verifies(i as u32, s));
+    sound.then_some(record)
+}

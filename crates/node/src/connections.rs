@@ -1,0 +1,364 @@
+//! Connections to other peers: who is offered, whose offer is taken, and what is queued until the channel takes it.
+
+use crate::Node;
+use crate::output::{Event, Output, Role};
+use core::time::Duration;
+use peeredge_dts::{ServeQueue, SourceId};
+use peeredge_routing::perception::RateEstimator;
+use peeredge_wire::peer::PeerMessage;
+use peeredge_wire::relay::ToRelay;
+use peeredge_wire::{ConnectionId, ContentId, PROTOCOL_VERSION, PeerId, Time};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+/// A connection that is not open by then never will be.
+const OPEN_WITHIN: Duration = Duration::from_secs(20);
+/// A connection over which nobody wants anything is kept so long for the next content.
+const IDLE_CLOSE: Duration = Duration::from_secs(120);
+/// Bytes of control messages that wait for a channel; a peer that reads so slowly is let go.
+const OUTBOX_BYTES_MAX: usize = 4 << 20;
+/// Sessions remembered after their end, so that late candidates do not look like a new offer.
+const ENDED_SESSIONS_MAX: usize = 256;
+
+/// All connections of a node.
+#[derive(Debug, Default)]
+pub(crate) struct Connections {
+    pub(crate) all: BTreeMap<ConnectionId, Connection>,
+    by_session: BTreeMap<(PeerId, u64), ConnectionId>,
+    ended: VecDeque<(PeerId, u64)>,
+    blamed: BTreeSet<PeerId>,
+    pub(crate) made: u32,
+}
+
+/// One connection.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) peer: PeerId,
+    session: u64,
+    role: Role,
+    since: Time,
+    pub(crate) open: bool,
+    pub(crate) greeted: bool,
+    pub(crate) credit: u64,
+    outbox: VecDeque<Vec<u8>>,
+    outbox_bytes: usize,
+    pub(crate) serve: ServeQueue,
+    /// Contents whose changes this side asked to hear of.
+    pub(crate) subscribed: BTreeSet<ContentId>,
+    /// Contents that the other side asked to hear of.
+    pub(crate) subscriber_of: BTreeSet<ContentId>,
+    pub(crate) rate: RateEstimator,
+    pub(crate) received_bytes: u64,
+    pub(crate) sent_bytes: u64,
+    pub(crate) unasked_bytes: u64,
+    pub(crate) last_symbol: Time,
+    /// Not asked for more until something arrives: it let its wants run out.
+    pub(crate) stalled: bool,
+    /// Not asked for anything before this time: it said it was busy or capped.
+    pub(crate) rest_until: Time,
+    last_used: Time,
+    sent_then: (Time, u64),
+    pub(crate) up_bytes_per_s: u64,
+}
+
+impl Connection {
+    pub(crate) fn wants_nothing_now(&self) -> bool {
+        self.serve.is_empty() && self.outbox.is_empty()
+    }
+
+    pub(crate) fn can_send(&self, bytes: usize) -> bool {
+        self.open && self.outbox.is_empty() && self.credit >= bytes as u64
+    }
+}
+
+/// The source number of a connection: they share one numbering.
+pub(crate) fn source_of(connection: ConnectionId) -> SourceId {
+    SourceId(connection.0)
+}
+
+impl Connections {
+    pub(crate) fn ids(&self) -> Vec<ConnectionId> {
+        self.all.keys().copied().collect()
+    }
+
+    pub(crate) fn open_ids(&self) -> Vec<ConnectionId> {
+        self.all.iter().filter(|(_, c)| c.open && c.greeted).map(|(&id, _)| id).collect()
+    }
+
+    pub(crate) fn open_count(&self) -> u16 {
+        self.all.values().filter(|c| c.open).count() as u16
+    }
+
+    pub(crate) fn opening(&self) -> bool {
+        self.all.values().any(|c| !c.open || !c.greeted)
+    }
+
+    pub(crate) fn session_of(&self, id: ConnectionId) -> Option<(PeerId, u64)> {
+        self.all.get(&id).map(|c| (c.peer, c.session))
+    }
+
+    fn with_peer(&self, peer: &PeerId) -> Option<ConnectionId> {
+        self.all.iter().find(|(_, c)| c.peer == *peer).map(|(&id, _)| id)
+    }
+}
+
+impl Node {
+    /// The relay says that `peer` holds something of `content`.
+    pub(crate) fn introduced(&mut self, content: ContentId, peer: PeerId) {
+        if peer == self.id()
+            || !self.contents.contains_key(&content)
+            || self.connections.blamed.contains(&peer)
+        {
+            return;
+        }
+        if let Some(existing) = self.connections.with_peer(&peer) {
+            return self.subscribe(existing, content);
+        }
+        if self.may_connect() {
+            let session = self.rng.next();
+            self.open_connection(peer, session, Role::Offerer);
+        }
+    }
+
+    fn may_connect(&mut self) -> bool {
+        let caps = &self.config.caps;
+        if self.closing || self.connections.made >= u32::from(caps.connections_made_max) {
+            return false;
+        }
+        if self.connections.all.len() < usize::from(caps.connections_max) {
+            return true;
+        }
+        // Room is made by the connection that was of no use for longest, if there is one.
+        let idle = self
+            .connections
+            .all
+            .iter()
+            .filter(|(_, c)| c.open && c.subscribed.is_empty() && c.subscriber_of.is_empty());
+        match idle.min_by_key(|(_, c)| c.last_used).map(|(&id, _)| id) {
+            Some(id) => {
+                self.hang_up(id);
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn open_connection(&mut self, peer: PeerId, session: u64, role: Role) -> ConnectionId {
+        self.connections.made += 1;
+        let id = ConnectionId(self.connections.made);
+        self.connections.by_session.insert((peer, session), id);
+        self.connections.all.insert(
+            id,
+            Connection {
+                peer,
+                session,
+                role,
+                since: self.now,
+                open: false,
+                greeted: false,
+                credit: 0,
+                outbox: VecDeque::new(),
+                outbox_bytes: 0,
+                serve: ServeQueue::default(),
+                subscribed: BTreeSet::new(),
+                subscriber_of: BTreeSet::new(),
+                rate: RateEstimator::new(),
+                received_bytes: 0,
+                sent_bytes: 0,
+                unasked_bytes: 0,
+                last_symbol: self.now,
+                stalled: false,
+                rest_until: Time::ZERO,
+                last_used: self.now,
+                sent_then: (self.now, 0),
+                up_bytes_per_s: 0,
+            },
+        );
+        self.out.push_back(Output::Open { connection: id, peer, role });
+        self.check_soon();
+        id
+    }
+
+    /// An offer, answer or candidate arrived for this peer.
+    pub(crate) fn remote_signal(&mut self, from: PeerId, session: u64, signal: Vec<u8>) {
+        if let Some(&connection) = self.connections.by_session.get(&(from, session)) {
+            return self.out.push_back(Output::Signal { connection, signal });
+        }
+        if from == self.id()
+            || self.connections.blamed.contains(&from)
+            || self.connections.ended.contains(&(from, session))
+        {
+            return;
+        }
+        if let Some(existing) = self.connections.with_peer(&from) {
+            let c = &self.connections.all[&existing];
+            // Both offered at once: the offer of the lower key stands, on both sides.
+            if !c.open && c.role == Role::Offerer && self.id() < from {
+                return;
+            }
+            // Otherwise the other side began anew, after a reload or a loss that this side has not seen.
+            self.hang_up(existing);
+        }
+        if self.may_connect() {
+            let connection = self.open_connection(from, session, Role::Answerer);
+            self.out.push_back(Output::Signal { connection, signal });
+        }
+    }
+
+    pub(crate) fn unreachable(&mut self, peer: PeerId, session: u64) {
+        if let Some(&id) = self.connections.by_session.get(&(peer, session))
+            && !self.connections.all[&id].open
+        {
+            self.hang_up(id);
+        }
+    }
+
+    pub(crate) fn opened(&mut self, id: ConnectionId, credit_bytes: u64) {
+        let Some(connection) = self.connections.all.get_mut(&id) else { return };
+        if connection.open {
+            return;
+        }
+        connection.open = true;
+        connection.credit = credit_bytes;
+        connection.last_used = self.now;
+        self.send(id, &PeerMessage::Greet { version: PROTOCOL_VERSION });
+    }
+
+    /// The other side greeted: from now on both may ask.
+    pub(crate) fn greeted(&mut self, id: ConnectionId) {
+        let Some(connection) = self.connections.all.get_mut(&id) else { return };
+        connection.greeted = true;
+        let peer = connection.peer;
+        self.out.push_back(Output::Event(Event::PeerOpened { peer }));
+        let wanted: BTreeSet<ContentId> = self.requests.values().map(|r| r.content).collect();
+        for content in wanted {
+            self.subscribe(id, content);
+        }
+    }
+
+    pub(crate) fn subscribe(&mut self, id: ConnectionId, content: ContentId) {
+        let Some(connection) = self.connections.all.get_mut(&id) else { return };
+        if !connection.greeted || self.contents.get(&content).is_none_or(|c| c.is_whole()) {
+            return;
+        }
+        connection.last_used = self.now;
+        connection.subscribed.insert(content);
+        self.send(id, &PeerMessage::Subscribe { content });
+        self.ask_manifest(content);
+    }
+
+    /// Nothing more is needed of this content: the other sides need not tell of changes.
+    pub(crate) fn unsubscribe_all(&mut self, content: ContentId) {
+        for id in self.connections.ids() {
+            let connection = self.connections.all.get_mut(&id).expect("listed just now");
+            if connection.subscribed.remove(&content) {
+                self.send(id, &PeerMessage::Unsubscribe { content });
+            }
+        }
+    }
+
+    /// Sends a control message, or queues it until there is credit.
+    pub(crate) fn send(&mut self, id: ConnectionId, message: &PeerMessage<'_>) {
+        let Some(connection) = self.connections.all.get_mut(&id) else { return };
+        if !connection.open {
+            return;
+        }
+        let frame = message.encode();
+        if connection.outbox_bytes + frame.len() > OUTBOX_BYTES_MAX {
+            return self.hang_up(id);
+        }
+        connection.outbox_bytes += frame.len();
+        connection.outbox.push_back(frame);
+        self.flush(id);
+    }
+
+    fn flush(&mut self, id: ConnectionId) {
+        let Some(connection) = self.connections.all.get_mut(&id) else { return };
+        while let Some(frame) = connection.outbox.front() {
+            if connection.credit < frame.len() as u64 {
+                return;
+            }
+            connection.credit -= frame.len() as u64;
+            connection.outbox_bytes -= frame.len();
+            if let Some(message) = connection.outbox.pop_front() {
+                self.out.push_back(Output::Send { connection: id, message });
+            }
+        }
+    }
+
+    pub(crate) fn credit(&mut self, id: ConnectionId, bytes: u64) {
+        let Some(connection) = self.connections.all.get_mut(&id) else { return };
+        connection.credit = connection.credit.saturating_add(bytes);
+        self.flush(id);
+        self.pump(id);
+    }
+
+    /// This side ends a connection.
+    pub(crate) fn hang_up(&mut self, id: ConnectionId) {
+        if self.connections.all.contains_key(&id) {
+            self.out.push_back(Output::Close { connection: id });
+            self.closed(id);
+        }
+    }
+
+    /// A connection is gone.
+    pub(crate) fn closed(&mut self, id: ConnectionId) {
+        let Some(connection) = self.connections.all.remove(&id) else { return };
+        self.connections.by_session.remove(&(connection.peer, connection.session));
+        self.connections.ended.push_back((connection.peer, connection.session));
+        if self.connections.ended.len() > ENDED_SESSIONS_MAX {
+            self.connections.ended.pop_front();
+        }
+        if connection.greeted {
+            self.out.push_back(Output::Event(Event::PeerClosed { peer: connection.peer }));
+        }
+        let contents: Vec<ContentId> = self.contents.keys().copied().collect();
+        for id_of_content in contents {
+            let content = self.contents.get_mut(&id_of_content).expect("listed just now");
+            content.subscribers.remove(&id);
+            content.record_asked.retain(|_, (source, _)| *source != source_of(id));
+            content.manifest_asked.remove(&id);
+            if let Some(transfer) = &mut content.transfer
+                && transfer.holdings(source_of(id)).is_some()
+            {
+                transfer.source_gone(source_of(id));
+                content.touched = true;
+                // The place is free: ask the relay for someone else.
+                self.announce_soon(id_of_content);
+            }
+        }
+    }
+
+    /// The peer was proved to have sent something wrong: it is dropped, reported, and not spoken to again.
+    pub(crate) fn blame(&mut self, id: ConnectionId, content: ContentId, block: u32, coded: bool) {
+        let Some(connection) = self.connections.all.get(&id) else { return };
+        let peer = connection.peer;
+        self.connections.blamed.insert(peer);
+        self.out.push_back(Output::Event(Event::PeerBlamed { peer, content, block, coded }));
+        self.relay_send(ToRelay::Blame { accused: peer, content, block });
+        self.hang_up(id);
+    }
+
+    /// Lets go of connections that do not open, or that nobody uses; measures what goes out.
+    pub(crate) fn check_connections(&mut self) {
+        let mut ended = Vec::new();
+        for (&id, c) in &mut self.connections.all {
+            if !c.open || !c.greeted {
+                if self.now.since(c.since) > OPEN_WITHIN {
+                    ended.push(id);
+                }
+                continue;
+            }
+            let span_s = self.now.since(c.sent_then.0).as_secs_f64();
+            if span_s >= 0.5 {
+                c.up_bytes_per_s = ((c.sent_bytes - c.sent_then.1) as f64 / span_s) as u64;
+                c.sent_then = (self.now, c.sent_bytes);
+            }
+            if !c.subscribed.is_empty() || !c.subscriber_of.is_empty() || !c.wants_nothing_now() {
+                c.last_used = self.now;
+            } else if self.now.since(c.last_used) > IDLE_CLOSE {
+                ended.push(id);
+            }
+        }
+        ended.into_iter().for_each(|id| self.hang_up(id));
+    }
+}

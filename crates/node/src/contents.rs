@@ -1,0 +1,130 @@
+//! What a node knows of one content.
+
+use core::time::Duration;
+use peeredge_dts::{Bitmap, Layout, Manifest, SourceId, StoredState, Transfer};
+use peeredge_wire::{ConnectionId, Time};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// One content, held or wanted.
+#[derive(Debug)]
+pub(crate) struct Content {
+    /// What is held, as soon as the manifest is known.
+    pub(crate) state: Option<StoredState>,
+    /// The receiving side, while the page wants something that is not held.
+    pub(crate) transfer: Option<Transfer>,
+    /// Whether the store takes this content.
+    pub(crate) stored: bool,
+    /// Whether the state differs from what the store has.
+    pub(crate) unsaved: bool,
+    /// Symbols of blocks being filled that the store has already.
+    pub(crate) flushed: BTreeMap<u32, Bitmap>,
+    /// Connections that asked to hear of changes.
+    pub(crate) subscribers: BTreeSet<ConnectionId>,
+    /// Blocks that became whole, and blocks that grew, since subscribers were last told.
+    pub(crate) news: (BTreeSet<u32>, BTreeSet<u32>),
+    pub(crate) manifest_asked: BTreeMap<ConnectionId, Time>,
+    pub(crate) record_asked: BTreeMap<u32, (SourceId, Time)>,
+    pub(crate) http: HttpUseOfContent,
+    /// Share held and introductions wanted, as last announced.
+    pub(crate) announced: Option<(u16, u8)>,
+    pub(crate) announce_at: Time,
+    pub(crate) announce_wait: Duration,
+    /// Something changed that may let a source be asked for more.
+    pub(crate) touched: bool,
+    /// The plan must be made again: a reader moved to another block, came or went, or a block became whole.
+    pub(crate) replan: bool,
+    /// When it last grew.
+    pub(crate) progress: Time,
+    /// Grows with every use of any content: the least is the least recently used.
+    pub(crate) last_used: u64,
+}
+
+/// How plain HTTP serves this content.
+#[derive(Debug)]
+pub(crate) struct HttpUseOfContent {
+    /// Not asked before this time: the server did not have it, did not answer, or lied.
+    pub(crate) rest_until: Time,
+    pub(crate) in_flight: u32,
+    pub(crate) manifest_in_flight: bool,
+    /// Bytes that HTTP has delivered.
+    pub(crate) bytes: u64,
+    /// When HTTP last helped a reader whom peers let starve, and how often in a row it had to.
+    pub(crate) rescued: Time,
+    pub(crate) streak: u32,
+}
+
+impl Content {
+    pub(crate) fn new(last_used: u64) -> Self {
+        Content {
+            state: None,
+            transfer: None,
+            stored: true,
+            unsaved: false,
+            flushed: BTreeMap::new(),
+            subscribers: BTreeSet::new(),
+            news: Default::default(),
+            manifest_asked: BTreeMap::new(),
+            record_asked: BTreeMap::new(),
+            http: HttpUseOfContent {
+                rest_until: Time::ZERO,
+                in_flight: 0,
+                manifest_in_flight: false,
+                bytes: 0,
+                rescued: Time::ZERO,
+                streak: 0,
+            },
+            announced: None,
+            announce_at: Time::ZERO,
+            announce_wait: Duration::from_secs(1),
+            touched: false,
+            replan: false,
+            progress: Time::ZERO,
+            last_used,
+        }
+    }
+
+    pub(crate) fn manifest(&self) -> Option<&Manifest> {
+        self.state.as_ref().map(|s| &s.manifest)
+    }
+
+    pub(crate) fn layout(&self) -> Option<Layout> {
+        self.manifest().map(|m| *m.layout())
+    }
+
+    /// Whether every block is held.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.state.as_ref().is_some_and(|s| s.whole.is_full())
+    }
+
+    pub(crate) fn has_block(&self, block: u32) -> bool {
+        self.state.as_ref().is_some_and(|s| s.whole.contains(block))
+    }
+
+    /// Verified bytes held.
+    pub(crate) fn held_bytes(&self) -> u64 {
+        let Some(state) = &self.state else { return 0 };
+        let layout = state.manifest.layout();
+        let whole: u64 = state
+            .whole
+            .iter()
+            .map(|b| {
+                let r = layout.block_range(b);
+                r.end - r.start
+            })
+            .sum();
+        let active: u64 = self.transfer.as_ref().map_or(0, |t| {
+            let held = |b: &u32| t.assembly(*b).map_or(0, |a| u64::from(a.have().count()));
+            t.blocks().iter().map(held).sum::<u64>() * u64::from(layout.symbol_len())
+        });
+        (whole + active).min(layout.length())
+    }
+
+    /// Share of the content that is held, in thousandths; 1000 only when all of it is.
+    pub(crate) fn have_permille(&self) -> u16 {
+        match self.layout() {
+            Some(_) if self.is_whole() => 1000,
+            Some(layout) => (self.held_bytes() * 1000 / layout.length().max(1)).min(999) as u16,
+            None => 0,
+        }
+    }
+}

@@ -1,0 +1,329 @@
+//! The page's requests: from a link and a range to bytes in order.
+
+use crate::contents::Content;
+use crate::input::RangeSpec;
+use crate::output::Output;
+use crate::timers::Timer;
+use crate::{FetchError, Node};
+use core::ops::Range;
+use core::time::Duration;
+use peeredge_dts::{Manifest, Reader, StoredState, Transfer, plan};
+use peeredge_wire::peer::PeerMessage;
+use peeredge_wire::{ContentId, RequestId, Time};
+
+/// One piece of data to the page: large enough to be cheap, small enough to arrive soon.
+const DATA_BYTES_MAX: u64 = 256 * 1024;
+/// Blocks filled at the same time, at most: every one costs memory for its bytes.
+const BLOCKS_MAX: u64 = 32;
+/// Bytes ahead of a reader that are fetched.
+const AHEAD_BYTES_MAX: u64 = 256 << 20;
+/// How often stalls and starving readers are looked for.
+pub(crate) const CHECK_EVERY: Duration = Duration::from_millis(100);
+
+/// One request of the page.
+#[derive(Debug)]
+pub(crate) struct Request {
+    pub(crate) content: ContentId,
+    spec: RangeSpec,
+    /// Known with the manifest.
+    pub(crate) range: Option<Range<u64>>,
+    /// Next byte to deliver.
+    pub(crate) at: u64,
+    /// Bytes that the page has asked for and not got.
+    pub(crate) credit: u64,
+    pub(crate) since: Time,
+    /// When the last byte was delivered, or the page began to wait.
+    pub(crate) starving_since: Time,
+}
+
+impl Request {
+    /// Whether the page waits for bytes.
+    pub(crate) fn waits(&self) -> bool {
+        self.range.as_ref().is_none_or(|r| self.credit > 0 && self.at < r.end)
+    }
+}
+
+fn resolve(spec: RangeSpec, length: u64) -> Option<Range<u64>> {
+    match spec {
+        RangeSpec::Whole => Some(0..length),
+        RangeSpec::From { start, end } => {
+            let end = end.map_or(length, |e| e.saturating_add(1).min(length));
+            (start < length && start < end).then_some(start..end)
+        }
+        RangeSpec::Last(count) => (count > 0 && length > 0).then(|| length - count.min(length)..length),
+    }
+}
+
+impl Node {
+    pub(crate) fn fetch(&mut self, request: RequestId, id: ContentId, spec: RangeSpec) {
+        if self.requests.contains_key(&request) {
+            return self.out.push_back(Output::Failed { request, error: FetchError::DuplicateRequest });
+        }
+        if self.closing {
+            return self.out.push_back(Output::Failed { request, error: FetchError::Aborted });
+        }
+        let used = self.next_use();
+        let content = self.contents.entry(id).or_insert_with(|| Content::new(used));
+        content.last_used = used;
+        let (now, known, whole) = (self.now, content.state.is_some(), content.is_whole());
+        self.requests.insert(
+            request,
+            Request { content: id, spec, range: None, at: 0, credit: 0, since: now, starving_since: now },
+        );
+        if known {
+            self.begin(request);
+        }
+        if !whole {
+            self.announce_soon(id);
+            for connection in self.connections.open_ids() {
+                self.subscribe(connection, id);
+            }
+            self.ask_manifest(id);
+        }
+        self.check_soon();
+    }
+
+    pub(crate) fn next_use(&mut self) -> u64 {
+        self.uses += 1;
+        self.uses
+    }
+
+    /// Looks for stalls and starving readers again soon.
+    pub(crate) fn check_soon(&mut self) {
+        self.timers.by(Timer::Check, self.now + CHECK_EVERY);
+    }
+
+    /// Asks for the manifest wherever it may be had: it is small, and nothing can begin without it.
+    pub(crate) fn ask_manifest(&mut self, id: ContentId) {
+        let now = self.now;
+        let Some(content) = self.contents.get_mut(&id) else { return };
+        if content.state.is_some() {
+            return;
+        }
+        let mut ask = Vec::new();
+        for (&connection, c) in &self.connections.all {
+            let again = content
+                .manifest_asked
+                .get(&connection)
+                .is_none_or(|&at| now.since(at) > Duration::from_secs(5));
+            if c.subscribed.contains(&id) && again {
+                content.manifest_asked.insert(connection, now);
+                ask.push(connection);
+            }
+        }
+        for connection in ask {
+            self.send(connection, &PeerMessage::AskManifest { content: id });
+        }
+        self.http_manifest(id);
+    }
+
+    /// A manifest that met the link: its requests can begin.
+    pub(crate) fn manifest_known(&mut self, id: ContentId, manifest: Manifest) {
+        let Some(content) = self.contents.get_mut(&id) else { return };
+        if content.state.is_some() {
+            return;
+        }
+        content.state = Some(StoredState::empty(manifest));
+        content.unsaved = true;
+        let waiting: Vec<RequestId> =
+            self.requests.iter().filter(|(_, r)| r.content == id).map(|(&r, _)| r).collect();
+        waiting.into_iter().for_each(|r| self.begin(r));
+        // What others said they hold could not be read before the sizes were known.
+        for connection in self.connections.ids() {
+            if self.connections.all.get(&connection).is_some_and(|c| c.subscribed.contains(&id)) {
+                self.subscribe(connection, id);
+            }
+        }
+    }
+
+    fn begin(&mut self, request: RequestId) {
+        let now = self.now;
+        let Some(r) = self.requests.get_mut(&request) else { return };
+        let Some(content) = self.contents.get_mut(&r.content) else { return };
+        let Some(state) = &content.state else { return };
+        let layout = *state.manifest.layout();
+        let Some(range) = resolve(r.spec, layout.length()) else {
+            return self.fail(request, FetchError::RangeNotSatisfiable { length: layout.length() });
+        };
+        (r.range, r.at, r.starving_since) = (Some(range.clone()), range.start, now);
+        content.replan = true;
+        if !content.is_whole() && content.transfer.is_none() {
+            content.transfer = Some(Transfer::new(layout, self.rng.next(), self.config.coded_permille));
+        }
+        let manifest = content.manifest().expect("the state was there above");
+        self.out.push_back(Output::Head {
+            request,
+            start: range.start,
+            end: range.end,
+            length: layout.length(),
+            name: manifest.name().to_owned(),
+            media_type: manifest.media_type().to_owned(),
+        });
+    }
+
+    pub(crate) fn pull(&mut self, request: RequestId, bytes: u64) {
+        let Some(r) = self.requests.get_mut(&request) else { return };
+        if !r.waits() {
+            r.starving_since = self.now;
+        }
+        r.credit = r.credit.saturating_add(bytes);
+        if let Some(content) = self.contents.get_mut(&r.content) {
+            content.replan = true;
+        }
+        self.check_soon();
+    }
+
+    pub(crate) fn abort(&mut self, request: RequestId) {
+        self.end_request(request);
+    }
+
+    pub(crate) fn fail(&mut self, request: RequestId, error: FetchError) {
+        if self.end_request(request) {
+            self.out.push_back(Output::Failed { request, error });
+        }
+    }
+
+    fn end_request(&mut self, request: RequestId) -> bool {
+        let Some(r) = self.requests.remove(&request) else { return false };
+        if let Some(content) = self.contents.get_mut(&r.content) {
+            content.replan = true;
+            if content.state.is_none() && !self.requests.values().any(|other| other.content == r.content) {
+                self.contents.remove(&r.content);
+                self.http_forget(r.content);
+            }
+        }
+        self.announce_soon(r.content);
+        true
+    }
+
+    /// Gives the page what is there, in order.
+    pub(crate) fn deliver(&mut self, id: ContentId) {
+        let ids: Vec<RequestId> =
+            self.requests.iter().filter(|(_, r)| r.content == id).map(|(&r, _)| r).collect();
+        for request in ids {
+            self.deliver_to(request, id);
+        }
+    }
+
+    fn deliver_to(&mut self, request: RequestId, id: ContentId) {
+        loop {
+            let Some(r) = self.requests.get(&request) else { return };
+            let Some(range) = r.range.clone() else { return };
+            let (at, credit) = (r.at, r.credit);
+            if at == range.end {
+                self.out.push_back(Output::Done { request });
+                self.end_request(request);
+                return;
+            }
+            if credit == 0 {
+                return;
+            }
+            let Some(bytes) = self.bytes_at(id, at, credit.min(range.end - at).min(DATA_BYTES_MAX)) else {
+                return;
+            };
+            let Some(content) = self.contents.get_mut(&id) else { return };
+            let Some(layout) = content.layout() else { return };
+            let r = self.requests.get_mut(&request).expect("looked up above");
+            let before = layout.locate(r.at).0;
+            r.at += bytes.len() as u64;
+            r.credit -= bytes.len() as u64;
+            r.starving_since = self.now;
+            // The reader's place decides what is urgent.
+            content.replan |= r.at == range.end || layout.locate(r.at).0 != before;
+            self.out.push_back(Output::Data { request, bytes });
+        }
+    }
+
+    /// Verified bytes of the content from `at` on, at most `max`, within one block; none when they are not in memory. A block
+    /// that is in the store only is loaded meanwhile.
+    fn bytes_at(&mut self, id: ContentId, at: u64, max: u64) -> Option<Vec<u8>> {
+        let content = self.contents.get(&id)?;
+        let layout = content.layout()?;
+        let (block, first) = layout.locate(at);
+        let of_block = layout.block_range(block);
+        if content.has_block(block) {
+            let bytes = self.whole_block(id, block)?;
+            let from = (at - of_block.start) as usize;
+            let to = from + max.min(of_block.end - at) as usize;
+            return Some(bytes[from..to].to_vec());
+        }
+        let assembly = content.transfer.as_ref()?.assembly(block)?;
+        let last = (first..layout.symbols_of(block)).take_while(|&i| assembly.have().contains(i)).last()?;
+        let end = layout.symbol_range(block, last).end.min(at + max);
+        Some(assembly.bytes()[(at - of_block.start) as usize..(end - of_block.start) as usize].to_vec())
+    }
+
+    /// Makes the plan again after readers or blocks changed.
+    pub(crate) fn replan(&mut self, id: ContentId) {
+        let Some(content) = self.contents.get_mut(&id) else { return };
+        content.replan = false;
+        content.touched = true;
+        let (Some(layout), Some(state)) = (content.layout(), &content.state) else { return };
+        let Some(transfer) = &mut content.transfer else { return };
+        let readers: Vec<Reader> = self
+            .requests
+            .values()
+            .filter(|r| r.content == id)
+            .filter_map(|r| Some(Reader { at: r.at, end: r.range.as_ref()?.end, waiting: r.waits() }))
+            .collect();
+        let blocks_max = (self.config.cache_bytes_max / 2 / layout.block_len()).clamp(2, BLOCKS_MAX);
+        // Without a store, what is ahead of the readers has to fit the memory.
+        let ahead = if content.stored { AHEAD_BYTES_MAX } else { self.config.cache_bytes_max / 2 };
+        let needs = plan(&layout, &readers, blocks_max as usize, ahead, |block, symbols| {
+            state.whole.contains(block)
+                || transfer.assembly(block).is_some_and(|a| symbols.clone().all(|i| a.have().contains(i)))
+        });
+        let dropped = transfer.set_plan(needs);
+        let idle = readers.is_empty() && transfer.blocks().is_empty();
+        for (block, assembly) in dropped {
+            self.put_away(id, block, &assembly);
+        }
+        if idle {
+            if let Some(content) = self.contents.get_mut(&id) {
+                content.transfer = None;
+            }
+            self.unsubscribe_all(id);
+        }
+    }
+
+    /// Ends requests that have waited too long for anything.
+    pub(crate) fn check_requests(&mut self) {
+        let limit = Duration::from_millis(u64::from(self.config.give_up_after_ms));
+        let hopeless: Vec<RequestId> = self
+            .requests
+            .iter()
+            .filter(|(_, r)| {
+                r.waits() && self.now.since(r.starving_since.max(self.progress_of(r.content))) > limit
+            })
+            .map(|(&r, _)| r)
+            .collect();
+        for request in hopeless {
+            self.fail(request, FetchError::Unavailable);
+        }
+        let wanted: Vec<ContentId> =
+            self.requests.values().filter(|r| r.range.is_none()).map(|r| r.content).collect();
+        wanted.into_iter().for_each(|c| self.ask_manifest(c));
+    }
+
+    fn progress_of(&self, content: ContentId) -> Time {
+        self.contents.get(&content).map_or(Time::ZERO, |c| c.progress)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_resolve_as_rfc_9110_says() {
+        assert_eq!(resolve(RangeSpec::Whole, 0), Some(0..0));
+        assert_eq!(resolve(RangeSpec::From { start: 5, end: None }, 10), Some(5..10));
+        assert_eq!(resolve(RangeSpec::From { start: 5, end: Some(5) }, 10), Some(5..6));
+        assert_eq!(resolve(RangeSpec::From { start: 5, end: Some(u64::MAX) }, 10), Some(5..10));
+        assert_eq!(resolve(RangeSpec::From { start: 10, end: None }, 10), None);
+        assert_eq!(resolve(RangeSpec::From { start: 6, end: Some(5) }, 10), None);
+        assert_eq!(resolve(RangeSpec::Last(3), 10), Some(7..10));
+        assert_eq!(resolve(RangeSpec::Last(30), 10), Some(0..10));
+        assert_eq!(resolve(RangeSpec::Last(0), 10), None);
+    }
+}

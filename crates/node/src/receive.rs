@@ -1,0 +1,400 @@
+//! What other peers say: their holdings, their symbols, and what they ask.
+
+use crate::Node;
+use crate::connections::source_of;
+use crate::output::Event;
+use crate::timers::Timer;
+use core::time::Duration;
+use peeredge_dts::{Decoded, Manifest, Received, Record, SourceId, WholeBlock};
+use peeredge_wire::peer::{Marker, PeerMessage, Pick, RefuseReason};
+use peeredge_wire::{ConnectionId, ContentId, PROTOCOL_VERSION};
+
+/// XORed bytes of one decoding step: a few milliseconds in a browser.
+const DECODE_BUDGET_BYTES: usize = 32 << 20;
+/// Bytes that a peer may send unasked before it is let go.
+const UNASKED_BYTES_MAX: u64 = 4 << 20;
+/// A source from which nothing came for so long, though it was asked, is asked for no more until something comes.
+const STALLED_AFTER: Duration = Duration::from_secs(4);
+/// A want is worthless after so long: then it has been asked elsewhere.
+const WANT_DEADLINE_MS: u32 = 10_000;
+const WINDOW_BYTES_FIRST: u64 = 512 << 10;
+const WINDOW_BYTES_MIN: u64 = 128 << 10;
+const WINDOW_BYTES_MAX: u64 = 3 << 20;
+/// Seconds of a source's rate that are kept under way.
+const WINDOW_SECONDS: f64 = 0.4;
+/// Records asked again elsewhere after so long.
+const RECORD_WITHIN: Duration = Duration::from_secs(3);
+
+impl Node {
+    pub(crate) fn peer_message(&mut self, id: ConnectionId, frame: &[u8]) {
+        let Some(connection) = self.connections.all.get(&id) else { return };
+        let Ok(message) = PeerMessage::decode(frame) else { return self.hang_up(id) };
+        if !connection.greeted {
+            return match message {
+                PeerMessage::Greet { version: PROTOCOL_VERSION } => self.greeted(id),
+                _ => self.hang_up(id),
+            };
+        }
+        match message {
+            PeerMessage::Greet { .. } => self.hang_up(id),
+            PeerMessage::Symbol { content, block, marker, payload } => {
+                self.symbol(id, content, block, marker, payload)
+            }
+            PeerMessage::HaveNone { content } => self.have_none(id, content),
+            PeerMessage::HaveBlocks { content, first, bits } => {
+                self.have(id, content, |transfer, source, _| transfer.source(source).add_blocks(first, bits));
+            }
+            PeerMessage::HaveSymbols { content, block, bits } => {
+                self.have(id, content, |transfer, source, layout| {
+                    transfer.source(source).set_symbols(layout, block, bits);
+                });
+            }
+            PeerMessage::Manifest { content, bytes } => self.manifest_from(id, content, bytes),
+            PeerMessage::Record { content, block, bytes } => self.record_from(id, content, block, bytes),
+            PeerMessage::Refuse { content, block, reason, picks } => {
+                self.refused(id, content, block, reason, &picks)
+            }
+            PeerMessage::Subscribe { content } => self.subscribed(id, content),
+            PeerMessage::Unsubscribe { content } => self.unsubscribed(id, content),
+            PeerMessage::AskManifest { content } => self.asked_manifest(id, content),
+            PeerMessage::AskRecord { content, block } => self.asked_record(id, content, block),
+            PeerMessage::Want { content, block, deadline_ms, picks } => {
+                self.wanted(id, content, block, deadline_ms, &picks);
+            }
+            PeerMessage::Cancel { content, block } => {
+                if let Some(c) = self.connections.all.get_mut(&id) {
+                    c.serve.cancel(&content, block);
+                }
+            }
+        }
+    }
+
+    fn have(
+        &mut self,
+        id: ConnectionId,
+        content: ContentId,
+        add: impl FnOnce(&mut peeredge_dts::Transfer, SourceId, &peeredge_dts::Layout),
+    ) {
+        // Only of what was subscribed: or a stranger could fill the memory with holdings.
+        if !self.connections.all.get(&id).is_some_and(|c| c.subscribed.contains(&content)) {
+            return;
+        }
+        let Some(c) = self.contents.get_mut(&content) else { return };
+        let Some(layout) = c.layout() else { return };
+        if let Some(transfer) = &mut c.transfer {
+            add(transfer, source_of(id), &layout);
+            c.touched = true;
+        }
+    }
+
+    fn have_none(&mut self, id: ConnectionId, content: ContentId) {
+        if let Some(transfer) = self.contents.get_mut(&content).and_then(|c| c.transfer.as_mut()) {
+            transfer.source_gone(source_of(id));
+        }
+    }
+
+    fn manifest_from(&mut self, id: ConnectionId, content: ContentId, bytes: &[u8]) {
+        let Some(c) = self.contents.get_mut(&content) else { return };
+        if c.state.is_some() || c.manifest_asked.remove(&id).is_none() {
+            return;
+        }
+        match Manifest::decode(&content, bytes) {
+            Ok(manifest) => self.manifest_known(content, manifest),
+            // Only a liar sends a manifest that does not meet the link.
+            Err(_) => {
+                self.totals.rejected_bytes += bytes.len() as u64;
+                self.blame(id, content, 0, false);
+            }
+        }
+    }
+
+    fn record_from(&mut self, id: ConnectionId, content: ContentId, block: u32, bytes: &[u8]) {
+        let Some(c) = self.contents.get_mut(&content) else { return };
+        let asked = c.record_asked.get(&block).is_some_and(|(source, _)| *source == source_of(id));
+        if asked {
+            c.record_asked.remove(&block);
+        }
+        let Some(manifest) = c.manifest() else { return };
+        match Record::decode(manifest, block, bytes) {
+            Some(record) => self.record_known(content, block, record),
+            None if asked => {
+                self.totals.rejected_bytes += bytes.len() as u64;
+                self.blame(id, content, block, false);
+            }
+            None => {}
+        }
+    }
+
+    /// A block's record is known and checked: its symbols can be asked for and verified.
+    pub(crate) fn record_known(&mut self, id: ContentId, block: u32, record: Record) {
+        let Some(content) = self.contents.get_mut(&id) else { return };
+        let Some(transfer) = &mut content.transfer else { return };
+        if transfer.open(block, record) {
+            content.touched = true;
+            content.record_asked.remove(&block);
+            self.restore_parts(id, block);
+        }
+    }
+
+    fn symbol(&mut self, id: ConnectionId, content: ContentId, block: u32, marker: Marker, payload: &[u8]) {
+        let bytes = payload.len() as u64;
+        let received = match self.contents.get_mut(&content).and_then(|c| c.transfer.as_mut()) {
+            Some(transfer) => transfer.receive(source_of(id), block, marker, payload),
+            // The request ended while this was under way.
+            None => Received::Duplicate,
+        };
+        let now = self.now;
+        let is_relay =
+            self.relay.relay.is_some_and(|r| self.connections.all.get(&id).is_some_and(|c| c.peer == r));
+        let Some(connection) = self.connections.all.get_mut(&id) else { return };
+        connection.last_symbol = now;
+        connection.stalled = false;
+        if received != Received::Unasked {
+            connection.rate.fragment(now, bytes, true);
+        }
+        match received {
+            Received::New => {
+                connection.received_bytes += bytes;
+                if is_relay {
+                    self.totals.from_relay_bytes += bytes;
+                } else {
+                    self.totals.from_peers_bytes += bytes;
+                }
+                if let Some(c) = self.contents.get_mut(&content) {
+                    c.progress = now;
+                }
+                match marker {
+                    Marker::Source(_) => self.symbol_held(content, block),
+                    Marker::Coded { .. } => self.decode(content, block),
+                }
+            }
+            Received::Duplicate => self.totals.duplicate_bytes += bytes,
+            Received::Unasked => {
+                self.totals.duplicate_bytes += bytes;
+                connection.unasked_bytes += bytes;
+                if connection.unasked_bytes > UNASKED_BYTES_MAX {
+                    return self.hang_up(id);
+                }
+            }
+            Received::Contradicts => {
+                self.totals.rejected_bytes += bytes;
+                self.blame(id, content, block, matches!(marker, Marker::Coded { .. }));
+            }
+        }
+        self.ask(content, id);
+    }
+
+    /// A source symbol became held: others hear of it, and the block may be whole.
+    pub(crate) fn symbol_held(&mut self, id: ContentId, block: u32) {
+        let Some(content) = self.contents.get_mut(&id) else { return };
+        if !content.subscribers.is_empty() {
+            content.news.1.insert(block);
+            self.timers.by(Timer::Haves, self.now + crate::serve::TELL_EVERY);
+        }
+        content.unsaved = true;
+        self.timers.by(Timer::Persist, self.now + crate::blocks::PERSIST_EVERY);
+        let Some(transfer) = &mut content.transfer else { return };
+        if let Some(whole) = transfer.take_whole(block) {
+            self.block_whole(id, block, whole);
+        } else if transfer.missing(block) == 0 {
+            content.replan = true;
+        }
+        self.deliver(id);
+    }
+
+    pub(crate) fn decode(&mut self, id: ContentId, block: u32) {
+        let Some(transfer) = self.contents.get_mut(&id).and_then(|c| c.transfer.as_mut()) else { return };
+        match transfer.decode(block, DECODE_BUDGET_BYTES) {
+            Decoded::NotYet => {}
+            Decoded::Working => {
+                self.decoding.insert((id, block));
+                self.timers.by(Timer::Decode, self.now);
+            }
+            Decoded::Recovered(_) | Decoded::Polluted(_) => {
+                if let Some(content) = self.contents.get_mut(&id) {
+                    content.touched = true;
+                }
+                self.symbol_held(id, block);
+            }
+        }
+    }
+
+    pub(crate) fn decode_due(&mut self) {
+        for (content, block) in core::mem::take(&mut self.decoding) {
+            self.decode(content, block);
+        }
+    }
+
+    fn block_whole(&mut self, id: ContentId, block: u32, whole: WholeBlock) {
+        let WholeBlock { bytes, record, polluters, late } = whole;
+        self.keep_whole(id, block, bytes, record);
+        for source in late {
+            self.send(ConnectionId(source.0), &PeerMessage::Cancel { content: id, block });
+        }
+        for polluter in polluters {
+            let symbol_len = self.contents.get(&id).and_then(|c| c.layout()).map_or(0, |l| l.symbol_len());
+            self.totals.rejected_bytes += u64::from(symbol_len);
+            self.blame(ConnectionId(polluter.sender.0), id, block, true);
+        }
+        let Some(content) = self.contents.get_mut(&id) else { return };
+        content.replan = true;
+        if content.is_whole() {
+            self.out.push_back(crate::Output::Event(Event::Complete { content: id }));
+            self.persist(id);
+            self.announce_soon(id);
+        }
+    }
+
+    fn refused(
+        &mut self,
+        id: ConnectionId,
+        content: ContentId,
+        block: u32,
+        reason: RefuseReason,
+        picks: &[Pick],
+    ) {
+        let rest = match reason {
+            RefuseReason::NotHeld => Duration::ZERO,
+            RefuseReason::Busy => Duration::from_secs(1),
+            RefuseReason::Capped => Duration::from_secs(30),
+        };
+        if let Some(connection) = self.connections.all.get_mut(&id) {
+            connection.rest_until = self.now + rest;
+        }
+        let Some(c) = self.contents.get_mut(&content) else { return };
+        if let Some(transfer) = &mut c.transfer {
+            transfer.refused(source_of(id), block, picks, reason == RefuseReason::NotHeld);
+            c.touched = true;
+        }
+    }
+
+    /// Asks every source of a content for what it can give.
+    pub(crate) fn ask_all(&mut self, id: ContentId) {
+        let Some(content) = self.contents.get_mut(&id) else { return };
+        content.touched = false;
+        self.ask_records(id);
+        // Whoever has least to do is asked first, so that no order of names decides who works.
+        let Some(transfer) = self.contents.get(&id).and_then(|c| c.transfer.as_ref()) else { return };
+        let mut order: Vec<(u64, ConnectionId)> = self
+            .connections
+            .open_ids()
+            .into_iter()
+            .map(|c| (transfer.in_flight_bytes(source_of(c)), c))
+            .collect();
+        order.sort();
+        order.into_iter().for_each(|(_, connection)| self.ask(id, connection));
+    }
+
+    /// Asks one source for what it can give.
+    pub(crate) fn ask(&mut self, id: ContentId, connection: ConnectionId) {
+        let Some(c) = self.connections.all.get_mut(&connection) else { return };
+        let Some(content) = self.contents.get_mut(&id) else { return };
+        let symbol = content.layout().map_or(0, |l| u64::from(l.symbol_len()));
+        let Some(transfer) = &mut content.transfer else { return };
+        let source = source_of(connection);
+        if transfer.holdings(source).is_none() {
+            return;
+        }
+        let rate = c.rate.rate().map_or(0.0, |r| r.bytes_per_s);
+        let window = if c.rest_until > self.now {
+            0
+        } else if c.stalled {
+            symbol
+        } else if rate == 0.0 {
+            WINDOW_BYTES_FIRST
+        } else {
+            ((rate * WINDOW_SECONDS) as u64).clamp(WINDOW_BYTES_MIN, WINDOW_BYTES_MAX)
+        };
+        transfer.set_window(source, window, rate);
+        if transfer.in_flight_bytes(source) == 0 {
+            // The pipe was empty: a pause that the source is not to blame for.
+            c.last_symbol = self.now;
+        }
+        for want in transfer.wants(self.now, source) {
+            self.send(
+                connection,
+                &PeerMessage::Want {
+                    content: id,
+                    block: want.block,
+                    deadline_ms: WANT_DEADLINE_MS,
+                    picks: want.picks,
+                },
+            );
+        }
+    }
+
+    /// Asks for the records of blocks that are to be filled.
+    fn ask_records(&mut self, id: ContentId) {
+        let now = self.now;
+        let Some(content) = self.contents.get(&id) else { return };
+        let (Some(transfer), Some(state)) = (&content.transfer, &content.state) else { return };
+        let mut asks: Vec<(u32, SourceId)> = Vec::new();
+        let mut loads = Vec::new();
+        let sources: Vec<SourceId> = self.connections.open_ids().into_iter().map(source_of).collect();
+        for block in transfer.blocks_without_record() {
+            if let Some((_, at)) = content.record_asked.get(&block)
+                && now.since(*at) < RECORD_WITHIN
+            {
+                continue;
+            }
+            if content.stored && state.records.contains(block) {
+                loads.push(block);
+                continue;
+            }
+            let before = content.record_asked.get(&block).map(|(source, _)| *source);
+            let holders: Vec<SourceId> = sources
+                .iter()
+                .copied()
+                .filter(|&s| transfer.holdings(s).is_some_and(|h| h.has_some(block)))
+                .filter(|&s| Some(s) != before || sources.len() == 1)
+                .collect();
+            if !holders.is_empty() {
+                asks.push((block, holders[block as usize % holders.len()]));
+            }
+        }
+        for block in loads {
+            self.note_record_asked(id, block, Self::STORE);
+            self.load_record(id, block);
+        }
+        for (block, source) in asks {
+            self.note_record_asked(id, block, source);
+            self.send(ConnectionId(source.0), &PeerMessage::AskRecord { content: id, block });
+        }
+    }
+
+    pub(crate) fn note_record_asked(&mut self, id: ContentId, block: u32, source: SourceId) {
+        let now = self.now;
+        if let Some(content) = self.contents.get_mut(&id) {
+            content.record_asked.insert(block, (source, now));
+        }
+    }
+
+    /// Looks for sources that were asked and do not answer.
+    pub(crate) fn check_sources(&mut self) {
+        let ids: Vec<ContentId> =
+            self.contents.iter().filter(|(_, c)| c.transfer.is_some()).map(|(&id, _)| id).collect();
+        for id in ids {
+            for connection in self.connections.open_ids() {
+                let c = self.connections.all.get_mut(&connection).expect("listed just now");
+                let Some(content) = self.contents.get_mut(&id) else { break };
+                let Some(transfer) = &mut content.transfer else { break };
+                let source = source_of(connection);
+                if transfer.in_flight_bytes(source) > 0 && self.now.since(c.last_symbol) > STALLED_AFTER {
+                    c.stalled = true;
+                    c.last_symbol = self.now;
+                    transfer.give_up_on_flights(source);
+                }
+            }
+            if let Some(content) = self.contents.get_mut(&id) {
+                // Late symbols are found by the clock, not by an arrival.
+                content.touched = true;
+            }
+        }
+    }
+
+    pub(crate) fn has_late_work(&self) -> bool {
+        self.contents.values().any(|c| c.transfer.is_some())
+            || !self.requests.is_empty()
+            || self.connections.opening()
+    }
+}

@@ -1,0 +1,226 @@
+//! The socket to the relay: proof of the key, announces, introductions and signals, and trying again when it is lost.
+
+use crate::output::{Event, Output};
+use crate::timers::Timer;
+use crate::{Node, input};
+use core::time::Duration;
+use ed25519_dalek::Signer;
+use peeredge_wire::relay::{FromRelay, Report, ToRelay, hello_payload};
+use peeredge_wire::{ContentId, PROTOCOL_VERSION, PeerId, Time};
+
+const RETRY_FIRST: Duration = Duration::from_millis(500);
+const RETRY_MAX: Duration = Duration::from_secs(30);
+const ANNOUNCE_FIRST: Duration = Duration::from_secs(1);
+const ANNOUNCE_MAX: Duration = Duration::from_secs(30);
+/// Introductions that one announce asks for.
+const INTRODUCTIONS: u8 = 8;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Down,
+    Connecting,
+    /// The socket is open; the challenge, or the welcome, is awaited.
+    Proving,
+    Ready,
+}
+
+/// What a node knows of its relay.
+#[derive(Debug)]
+pub(crate) struct RelayLink {
+    state: State,
+    retry: Duration,
+    pub(crate) relay: Option<PeerId>,
+    report_every: Duration,
+    reported: Report,
+}
+
+impl RelayLink {
+    pub(crate) fn new() -> Self {
+        RelayLink {
+            state: State::Down,
+            retry: RETRY_FIRST,
+            relay: None,
+            report_every: Duration::from_secs(10),
+            reported: Report::default(),
+        }
+    }
+
+    pub(crate) fn is_ready(&self) -> bool {
+        self.state == State::Ready
+    }
+}
+
+impl Node {
+    pub(crate) fn relay_connect(&mut self) {
+        if self.relay.state == State::Down && !self.closing {
+            self.relay.state = State::Connecting;
+            self.out.push_back(Output::RelayConnect);
+        }
+    }
+
+    pub(crate) fn relay_opened(&mut self) {
+        if self.relay.state == State::Connecting {
+            self.relay.state = State::Proving;
+        }
+    }
+
+    pub(crate) fn relay_closed(&mut self) {
+        if self.relay.state == State::Ready {
+            self.out.push_back(Output::Event(Event::RelayLost));
+        }
+        self.relay.state = State::Down;
+        if !self.closing {
+            // Spread the returns, so that a relay that restarts is not met by all its peers in one instant.
+            let jitter_micros = self.rng.below(self.relay.retry.as_micros() as u64 / 2 + 1);
+            let at = self.now + self.relay.retry + Duration::from_micros(jitter_micros);
+            self.timers.by(Timer::Relay, at);
+            self.relay.retry = (self.relay.retry * 2).min(RETRY_MAX);
+        }
+    }
+
+    pub(crate) fn relay_send(&mut self, message: ToRelay) {
+        if self.relay.is_ready() {
+            self.out.push_back(Output::RelaySend(message.encode()));
+        }
+    }
+
+    pub(crate) fn relay_message(&mut self, frame: &[u8]) {
+        // A relay that talks nonsense is left alone until the next try: there is nothing to tell it.
+        let Ok(message) = FromRelay::decode(frame) else {
+            self.out.push_back(Output::RelayClose);
+            return self.relay_closed();
+        };
+        match message {
+            FromRelay::Challenge { nonce, relay } if self.relay.state == State::Proving => {
+                self.relay.relay = Some(relay);
+                let signature = self.key.sign(&hello_payload(&nonce, &relay)).to_bytes();
+                let hello = ToRelay::Hello { version: PROTOCOL_VERSION, peer: self.id(), signature };
+                self.out.push_back(Output::RelaySend(hello.encode()));
+            }
+            FromRelay::Welcome { report_every_s, .. } if self.relay.state == State::Proving => {
+                self.relay_ready(Duration::from_secs(u64::from(report_every_s.max(1))));
+            }
+            FromRelay::Introduce { content, peer, .. } if self.relay.is_ready() => {
+                self.introduced(content, peer)
+            }
+            FromRelay::Signal { from, session, signal } if self.relay.is_ready() => {
+                self.remote_signal(from, session, signal);
+            }
+            FromRelay::Unreachable { peer, session } => self.unreachable(peer, session),
+            FromRelay::Error { code, detail } => {
+                self.out.push_back(Output::Event(Event::RelayRefused { code: code.name(), detail }));
+            }
+            _ => {}
+        }
+    }
+
+    fn relay_ready(&mut self, report_every: Duration) {
+        self.relay.state = State::Ready;
+        self.relay.retry = RETRY_FIRST;
+        self.relay.report_every = report_every;
+        self.timers.by(Timer::Report, self.now + report_every);
+        if let Some(relay) = self.relay.relay {
+            self.out.push_back(Output::Event(Event::RelayReady { relay }));
+        }
+        // A relay keeps nothing of a peer that went: tell it everything again.
+        for content in self.contents.values_mut() {
+            content.announced = None;
+            content.announce_at = Time::ZERO;
+            content.announce_wait = ANNOUNCE_FIRST;
+        }
+        self.announce_due();
+    }
+
+    /// Announces this content soon.
+    pub(crate) fn announce_soon(&mut self, content: ContentId) {
+        if let Some(content) = self.contents.get_mut(&content) {
+            content.announce_at = self.now;
+            content.announce_wait = ANNOUNCE_FIRST;
+            self.timers.by(Timer::Announce, self.now);
+        }
+    }
+
+    /// Announces every content whose time has come and whose announce would say something new or ask for introductions.
+    pub(crate) fn announce_due(&mut self) {
+        if !self.relay.is_ready() {
+            return;
+        }
+        let mut messages = Vec::new();
+        for (&id, content) in &mut self.contents {
+            if content.announce_at > self.now {
+                self.timers.by(Timer::Announce, content.announce_at);
+                continue;
+            }
+            let wanted = self.requests.values().any(|r| r.content == id) && !content.is_whole();
+            let now = (content.have_permille(), if wanted { INTRODUCTIONS } else { 0 });
+            if now == (0, 0) {
+                content.announce_at = Time::NEVER;
+                if content.announced.take().is_some() {
+                    messages.push(ToRelay::Withdraw { content: id });
+                }
+                continue;
+            }
+            if wanted || content.announced != Some(now) {
+                content.announced = Some(now);
+                messages.push(ToRelay::Announce { content: id, have_permille: now.0, wants: now.1 });
+            }
+            content.announce_at = if wanted { self.now + content.announce_wait } else { Time::NEVER };
+            content.announce_wait = (content.announce_wait * 2).min(ANNOUNCE_MAX);
+            self.timers.by(Timer::Announce, content.announce_at);
+        }
+        messages.into_iter().for_each(|m| self.relay_send(m));
+    }
+
+    pub(crate) fn report_due(&mut self) {
+        let total = self.report_total();
+        let last = core::mem::replace(&mut self.relay.reported, total);
+        self.relay_send(ToRelay::Report(Report {
+            sent_bytes: total.sent_bytes - last.sent_bytes,
+            from_peers_bytes: total.from_peers_bytes - last.from_peers_bytes,
+            from_relay_bytes: total.from_relay_bytes - last.from_relay_bytes,
+            from_http_bytes: total.from_http_bytes - last.from_http_bytes,
+            wasted_bytes: total.wasted_bytes - last.wasted_bytes,
+            channels: total.channels,
+        }));
+        if self.relay.is_ready() {
+            self.timers.by(Timer::Report, self.now + self.relay.report_every);
+        }
+    }
+
+    fn report_total(&self) -> Report {
+        let t = &self.totals;
+        Report {
+            sent_bytes: t.sent_bytes,
+            from_peers_bytes: t.from_peers_bytes,
+            from_relay_bytes: t.from_relay_bytes,
+            from_http_bytes: t.from_http_bytes,
+            wasted_bytes: t.duplicate_bytes + t.rejected_bytes,
+            channels: self.connections.open_count(),
+        }
+    }
+
+    pub(crate) fn close(&mut self) {
+        self.closing = true;
+        let requests: Vec<_> = self.requests.keys().copied().collect();
+        requests.into_iter().for_each(|r| self.fail(r, crate::FetchError::Aborted));
+        let contents: Vec<_> = self.contents.keys().copied().collect();
+        contents.iter().for_each(|&c| self.persist(c));
+        let connections: Vec<_> = self.connections.ids();
+        connections.into_iter().for_each(|c| self.hang_up(c));
+        if self.relay.state != State::Down {
+            self.out.push_back(Output::RelayClose);
+            self.relay.state = State::Down;
+        }
+        self.timers.clear();
+    }
+
+    /// The shell's own signals go out as they are.
+    pub(crate) fn local_signal(&mut self, connection: peeredge_wire::ConnectionId, signal: Vec<u8>) {
+        if signal.len() > peeredge_wire::limits::SIGNAL_BYTES_MAX {
+            return self.handle_inner(input::Input::Closed { connection });
+        }
+        if let Some((to, session)) = self.connections.session_of(connection) {
+            self.relay_send(ToRelay::Signal { to, session, signal });
+        }
+    }
+}

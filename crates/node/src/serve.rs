@@ -1,0 +1,280 @@
+//! What this node gives to others: holdings, manifests, records and symbols, within the visitor's caps.
+
+use crate::Node;
+use crate::blocks::Fetched;
+use crate::caps::Caps;
+use crate::output::Output;
+use crate::timers::Timer;
+use core::time::Duration;
+use peeredge_dts::{Bitmap, CodedId, Due};
+use peeredge_wire::peer::{Marker, PeerMessage, Pick, RefuseReason};
+use peeredge_wire::{ConnectionId, ContentId, Time};
+
+/// Subscribers hear of new symbols so often: early enough to spread a block while it arrives, seldom enough to cost nothing.
+pub(crate) const TELL_EVERY: Duration = Duration::from_millis(40);
+/// Contents that one connection may subscribe to.
+const SUBSCRIPTIONS_MAX: usize = 256;
+
+/// Keeps the upload caps: a token bucket for the rate, a count for the total.
+#[derive(Debug)]
+pub(crate) struct Upload {
+    tokens: f64,
+    filled: Time,
+    sent_bytes: u64,
+}
+
+/// Whether a symbol may go out.
+enum Leave {
+    Now,
+    At(Time),
+    Never,
+}
+
+impl Upload {
+    pub(crate) fn new() -> Self {
+        Upload { tokens: 0.0, filled: Time::ZERO, sent_bytes: 0 }
+    }
+
+    fn leave(&mut self, caps: &Caps, now: Time, bytes: u64) -> Leave {
+        if !caps.upload_allowed
+            || self.sent_bytes + bytes > caps.upload_bytes_max
+            || caps.upload_bytes_per_s_max == 0
+        {
+            return Leave::Never;
+        }
+        if caps.upload_bytes_per_s_max == u64::MAX {
+            return Leave::Now;
+        }
+        let rate = caps.upload_bytes_per_s_max as f64;
+        // A tenth of a second at once, but always room for the symbol: or it could never leave.
+        let room = (rate / 10.0).max(bytes as f64);
+        self.tokens = (self.tokens + rate * now.since(self.filled).as_secs_f64()).min(room);
+        self.filled = now;
+        if self.tokens >= bytes as f64 {
+            return Leave::Now;
+        }
+        Leave::At(
+            now + Duration::from_secs_f64((bytes as f64 - self.tokens) / rate) + Duration::from_millis(1),
+        )
+    }
+
+    fn sent(&mut self, caps: &Caps, bytes: u64) {
+        self.sent_bytes += bytes;
+        if caps.upload_bytes_per_s_max != u64::MAX {
+            self.tokens -= bytes as f64;
+        }
+    }
+}
+
+impl Node {
+    pub(crate) fn subscribed(&mut self, id: ConnectionId, content: ContentId) {
+        let Some(connection) = self.connections.all.get_mut(&id) else { return };
+        let Some(c) = self.contents.get_mut(&content) else {
+            return self.send(id, &PeerMessage::HaveNone { content });
+        };
+        if connection.subscriber_of.len() >= SUBSCRIPTIONS_MAX {
+            return;
+        }
+        connection.subscriber_of.insert(content);
+        c.subscribers.insert(id);
+        c.last_used = self.uses;
+        let Some(state) = &c.state else { return };
+        let bits = state.whole.to_bytes();
+        let parts: Vec<u32> = c.transfer.as_ref().map_or(Vec::new(), |t| t.blocks().to_vec());
+        self.send(id, &PeerMessage::HaveBlocks { content, first: 0, bits: &bits });
+        for block in parts {
+            self.tell_part(id, content, block);
+        }
+        // Who asks of this content may have what is missing here.
+        if self.requests.values().any(|r| r.content == content)
+            && self.connections.all.get(&id).is_some_and(|c| !c.subscribed.contains(&content))
+        {
+            self.subscribe(id, content);
+        }
+    }
+
+    pub(crate) fn unsubscribed(&mut self, id: ConnectionId, content: ContentId) {
+        if let Some(connection) = self.connections.all.get_mut(&id) {
+            connection.subscriber_of.remove(&content);
+            connection.serve.cancel_content(&content);
+        }
+        if let Some(c) = self.contents.get_mut(&content) {
+            c.subscribers.remove(&id);
+        }
+    }
+
+    fn tell_part(&mut self, id: ConnectionId, content: ContentId, block: u32) {
+        let Some(transfer) = self.contents.get(&content).and_then(|c| c.transfer.as_ref()) else { return };
+        let Some(have) = transfer.assembly(block).map(|a| a.have()).filter(|h| !h.is_empty()) else { return };
+        let bits = have.to_bytes();
+        self.send(id, &PeerMessage::HaveSymbols { content, block, bits: &bits });
+    }
+
+    /// Tells subscribers what became held.
+    pub(crate) fn tell_news(&mut self) {
+        let ids: Vec<ContentId> = self.contents.keys().copied().collect();
+        for id in ids {
+            let content = self.contents.get_mut(&id).expect("listed just now");
+            let (whole, parts) = core::mem::take(&mut content.news);
+            if whole.is_empty() && parts.is_empty() {
+                continue;
+            }
+            let subscribers: Vec<ConnectionId> = content.subscribers.iter().copied().collect();
+            for connection in subscribers {
+                // Far apart as a rule: one message a block is shorter than a bitmap over the gaps.
+                for &block in &whole {
+                    self.send(connection, &PeerMessage::HaveBlocks { content: id, first: block, bits: &[1] });
+                }
+                for &block in &parts {
+                    self.tell_part(connection, id, block);
+                }
+            }
+        }
+    }
+
+    pub(crate) fn asked_manifest(&mut self, id: ConnectionId, content: ContentId) {
+        match self.contents.get(&content).and_then(|c| c.manifest()).map(|m| m.encode()) {
+            Some(bytes) => self.send(id, &PeerMessage::Manifest { content, bytes: &bytes }),
+            None => self.send(id, &PeerMessage::HaveNone { content }),
+        }
+    }
+
+    pub(crate) fn asked_record(&mut self, id: ConnectionId, content: ContentId, block: u32) {
+        match self.record_of(content, block) {
+            Fetched::Here(record) => {
+                let bytes = record.encode();
+                self.send(id, &PeerMessage::Record { content, block, bytes: &bytes });
+            }
+            // Sent when the block has been read.
+            Fetched::Loading => _ = self.blocks.records_due.insert((id, content, block)),
+            Fetched::NotHeld => {
+                self.send(
+                    id,
+                    &PeerMessage::Refuse { content, block, reason: RefuseReason::NotHeld, picks: Vec::new() },
+                );
+            }
+        }
+    }
+
+    pub(crate) fn wanted(
+        &mut self,
+        id: ConnectionId,
+        content: ContentId,
+        block: u32,
+        deadline_ms: u32,
+        picks: &[Pick],
+    ) {
+        let until = self.now + Duration::from_millis(u64::from(deadline_ms));
+        let Some(connection) = self.connections.all.get_mut(&id) else { return };
+        let refused = connection.serve.push(content, block, until, picks);
+        if !refused.is_empty() {
+            self.send(
+                id,
+                &PeerMessage::Refuse { content, block, reason: RefuseReason::Busy, picks: refused },
+            );
+        }
+        self.pump(id);
+    }
+
+    /// Sends queued symbols while the channel, the caps and the memory allow.
+    pub(crate) fn pump(&mut self, id: ConnectionId) {
+        loop {
+            let now = self.now;
+            let Some(connection) = self.connections.all.get_mut(&id) else { return };
+            let Some(due) = connection.serve.front(now) else { return };
+            let Some(layout) = self.contents.get(&due.content).and_then(|c| c.layout()) else {
+                self.refuse_front(id, RefuseReason::NotHeld);
+                continue;
+            };
+            let bytes = u64::from(layout.symbol_len());
+            if !connection.can_send(bytes as usize + 64) {
+                return;
+            }
+            match self.upload.leave(&self.config.caps, now, bytes) {
+                Leave::Now => {}
+                Leave::At(at) => return self.timers.by(Timer::Upload, at),
+                Leave::Never => {
+                    self.refuse_front(id, RefuseReason::Capped);
+                    continue;
+                }
+            }
+            match self.symbol_frame(&due) {
+                Fetched::Here(message) => self.send_symbol(id, message, bytes),
+                Fetched::Loading => return,
+                Fetched::NotHeld => self.refuse_front(id, RefuseReason::NotHeld),
+            }
+        }
+    }
+
+    fn send_symbol(&mut self, id: ConnectionId, message: Vec<u8>, bytes: u64) {
+        let Some(connection) = self.connections.all.get_mut(&id) else { return };
+        connection.serve.pop();
+        connection.credit -= (message.len() as u64).min(connection.credit);
+        connection.sent_bytes += bytes;
+        self.totals.sent_bytes += bytes;
+        self.upload.sent(&self.config.caps, bytes);
+        self.out.push_back(Output::Send { connection: id, message });
+    }
+
+    fn refuse_front(&mut self, id: ConnectionId, reason: RefuseReason) {
+        let Some(connection) = self.connections.all.get_mut(&id) else { return };
+        if let Some((content, block, pick)) = connection.serve.pop_order() {
+            self.send(id, &PeerMessage::Refuse { content, block, reason, picks: vec![pick] });
+        }
+    }
+
+    /// The frame of a symbol that is due.
+    fn symbol_frame(&mut self, due: &Due) -> Fetched<Vec<u8>> {
+        let Due { content, block, marker } = *due;
+        let frame = |payload: &[u8]| PeerMessage::Symbol { content, block, marker, payload }.encode();
+        let Some(c) = self.contents.get(&content) else { return Fetched::NotHeld };
+        let Some(layout) = c.layout() else { return Fetched::NotHeld };
+        if !c.has_block(block) {
+            // A block that is being filled is shared already, as far as it is verified.
+            return match (marker, c.transfer.as_ref().and_then(|t| t.assembly(block))) {
+                (Marker::Source(index), Some(assembly)) => {
+                    assembly.symbol(index).map_or(Fetched::NotHeld, |bytes| Fetched::Here(frame(bytes)))
+                }
+                _ => Fetched::NotHeld,
+            };
+        }
+        match marker {
+            Marker::Source(index) if index < layout.symbols_of(block) => {
+                match self.whole_block(content, block) {
+                    Some(bytes) => {
+                        let (of_block, of_symbol) =
+                            (layout.block_range(block), layout.symbol_range(block, index));
+                        let from = (of_symbol.start - of_block.start) as usize;
+                        let to = (of_symbol.end - of_block.start) as usize;
+                        Fetched::Here(frame(&bytes[from..to]))
+                    }
+                    None => Fetched::Loading,
+                }
+            }
+            Marker::Coded { density, seed } if (CodedId { density, seed }).is_valid() => {
+                match self.coded_symbol(content, block, CodedId { density, seed }) {
+                    Some(bytes) => Fetched::Here(frame(&bytes)),
+                    None => Fetched::Loading,
+                }
+            }
+            _ => Fetched::NotHeld,
+        }
+    }
+
+    /// Everyone gets a turn, beginning with another one each time: under a cap the first would else take all.
+    pub(crate) fn pump_all(&mut self) {
+        let ids = self.connections.open_ids();
+        if ids.is_empty() {
+            return;
+        }
+        let start = self.rng.below(ids.len() as u64) as usize;
+        for at in 0..ids.len() {
+            self.pump(ids[(start + at) % ids.len()]);
+        }
+    }
+
+    /// Blocks held, as a bitmap, for tests of holdings and for the page.
+    pub(crate) fn held_blocks(&self, content: &ContentId) -> Option<&Bitmap> {
+        self.contents.get(content)?.state.as_ref().map(|s| &s.whole)
+    }
+}

@@ -1,0 +1,59 @@
+use peeredge_wire::Time;
+
+/// All reasons for which a node wants to be woken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+pub(crate) enum Timer {
+    /// The relay's socket is opened again.
+    Relay,
+    /// Contents are announced again.
+    Announce,
+    /// Bytes moved are reported to the relay.
+    Report,
+    /// Subscribers hear of symbols that became held.
+    Haves,
+    /// State is written to the store.
+    Persist,
+    /// The upload cap lets another symbol pass.
+    Upload,
+    /// Stalled sources, starving readers and connections that do not open are looked for.
+    Check,
+    /// A block's decoding goes on.
+    Decode,
+}
+
+const TIMERS: usize = 8;
+
+/// The table of wake times.
+#[derive(Debug)]
+pub(crate) struct Timers([Time; TIMERS]);
+
+impl Timers {
+    pub(crate) fn new() -> Self {
+        Timers([Time::NEVER; TIMERS])
+    }
+
+    /// Wakes at `at` at the latest.
+    pub(crate) fn by(&mut self, timer: Timer, at: Time) {
+        let slot = &mut self.0[timer as usize];
+        *slot = at.min(*slot);
+    }
+
+    /// Whether the timer is due; it is taken away if so.
+    pub(crate) fn take(&mut self, timer: Timer, now: Time) -> bool {
+        let due = self.0[timer as usize] <= now;
+        if due {
+            self.0[timer as usize] = Time::NEVER;
+        }
+        due
+    }
+
+    pub(crate) fn clear(&mut self) {
+        *self = Timers::new();
+    }
+
+    /// The next wake time.
+    pub(crate) fn next(&self) -> Option<Time> {
+        self.0.iter().copied().min().filter(|&t| t != Time::NEVER)
+    }
+}

@@ -1,0 +1,182 @@
+//! A content crosses between nodes, whole and in ranges, from peers, from HTTP and from the store.
+
+mod world;
+
+use peeredge_node::{Event, Input, RangeSpec, Resource};
+use peeredge_wire::RequestId;
+use world::{World, bytes, publish};
+
+#[test]
+fn one_receiver_gets_it_all() {
+    let data = bytes(5_000_123, 1);
+    let (content, stored) = publish(&data);
+    let mut world = World::new();
+    let (a, b) = (world.add(|_| {}), world.add(|_| {}));
+    world.hold(a, content, &stored);
+    world.fetch(b, 1, content, RangeSpec::Whole);
+    assert!(world.run_until(20, |w| w.finished(b, 1)));
+    assert!(world.got(b, 1) == data);
+    let stats = world.peers[b].node.stats();
+    assert_eq!(
+        (stats.from_peers_bytes, stats.duplicate_bytes, stats.rejected_bytes),
+        (data.len() as u64, 0, 0)
+    );
+    world.run_until(3, |_| false);
+    assert!(world.peers[b].store[&content].data == data);
+    assert!(world.peers[b].events.contains(&Event::Complete { content }));
+}
+
+#[test]
+fn receivers_exchange_what_they_have() {
+    let data = bytes(16 << 20, 2);
+    let (content, stored) = publish(&data);
+    let mut world = World::new();
+    let (a, b, c) = (world.add(|_| {}), world.add(|_| {}), world.add(|_| {}));
+    world.hold(a, content, &stored);
+    world.fetch(b, 1, content, RangeSpec::Whole);
+    world.fetch(c, 1, content, RangeSpec::Whole);
+    assert!(world.run_until(60, |w| w.finished(b, 1) && w.finished(c, 1)));
+    assert!(world.got(b, 1) == data && world.got(c, 1) == data);
+    let copies = world.peers[a].sent_bytes as f64 / data.len() as f64;
+    assert!(copies < 1.6, "the seeder sent {copies} copies");
+}
+
+#[test]
+fn a_range_fetches_its_symbols_only() {
+    let data = bytes(8 << 20, 3);
+    let (content, stored) = publish(&data);
+    let mut world = World::new();
+    let (a, b) = (world.add(|_| {}), world.add(|_| {}));
+    world.hold(a, content, &stored);
+    world.fetch(b, 1, content, RangeSpec::From { start: 4_000_001, end: Some(4_100_000) });
+    assert!(world.run_until(20, |w| w.finished(b, 1)));
+    assert!(world.got(b, 1) == &data[4_000_001..=4_100_000]);
+    assert_eq!(world.peers[b].heads[&RequestId(1)], (4_000_001, 4_100_001, 8 << 20));
+    assert!(world.peers[b].node.stats().from_peers_bytes <= 100_000 + 2 * 16384);
+    world.fetch(b, 2, content, RangeSpec::From { start: 8 << 20, end: None });
+    assert!(world.run_until(5, |w| w.finished(b, 2)));
+    assert_eq!(world.peers[b].ended[&RequestId(2)], Err("range_not_satisfiable"));
+}
+
+#[test]
+fn the_relay_may_vanish_after_the_introductions() {
+    let data = bytes(8 << 20, 4);
+    let (content, stored) = publish(&data);
+    let mut world = World::new();
+    let (a, b, c) = (world.add(|_| {}), world.add(|_| {}), world.add(|_| {}));
+    world.hold(a, content, &stored);
+    world.fetch(b, 1, content, RangeSpec::Whole);
+    world.fetch(c, 1, content, RangeSpec::Whole);
+    assert!(
+        world.run_until(20, |w| [b, c].iter().all(|&p| w.peers[p].node.stats().from_peers_bytes > 1 << 20))
+    );
+    world.kill_relay();
+    assert!(world.run_until(60, |w| w.finished(b, 1) && w.finished(c, 1)));
+    assert!(world.got(b, 1) == data && world.got(c, 1) == data);
+}
+
+#[test]
+fn a_seeder_may_leave_when_the_others_hold_enough() {
+    let data = bytes(8 << 20, 5);
+    let (content, stored) = publish(&data);
+    let mut world = World::new();
+    let (a, b, c) = (world.add(|_| {}), world.add(|_| {}), world.add(|_| {}));
+    world.hold(a, content, &stored);
+    world.fetch(b, 1, content, RangeSpec::Whole);
+    world.fetch(c, 1, content, RangeSpec::Whole);
+    let half = |w: &World, p: usize| w.peers[p].node.stats().contents[0].held_bytes;
+    assert!(world.run_until(20, |w| half(w, b).max(half(w, c)) >= 8 << 20));
+    world.kill(a);
+    assert!(world.run_until(60, |w| w.finished(b, 1) && w.finished(c, 1)));
+    assert!(world.got(b, 1) == data && world.got(c, 1) == data);
+}
+
+#[test]
+fn http_carries_everything_when_there_are_no_peers() {
+    let data = bytes(5 << 20, 6);
+    let (content, stored) = publish(&data);
+    let mut world = World::new();
+    let a = world.add(|c| c.http = true);
+    world.peers[a].http.insert(content, stored);
+    world.fetch(a, 1, content, RangeSpec::Whole);
+    assert!(world.run_until(20, |w| w.finished(a, 1)));
+    assert!(world.got(a, 1) == data);
+    assert_eq!(world.peers[a].node.stats().from_http_bytes, data.len() as u64);
+}
+
+#[test]
+fn http_that_lies_is_found_out() {
+    let data = bytes(1 << 20, 7);
+    let (content, mut stored) = publish(&data);
+    stored.data[700_000] ^= 1;
+    let mut world = World::new();
+    let a = world.add(|c| {
+        c.http = true;
+        c.give_up_after_ms = 3000;
+    });
+    world.peers[a].http.insert(content, stored);
+    world.fetch(a, 1, content, RangeSpec::Whole);
+    assert!(world.run_until(20, |w| w.finished(a, 1)));
+    assert_eq!(world.peers[a].ended[&RequestId(1)], Err("unavailable"));
+    assert!(data.starts_with(&world.peers[a].got[&RequestId(1)]));
+    assert_eq!(world.peers[a].node.stats().rejected_bytes, 16384);
+}
+
+#[test]
+fn nobody_has_it() {
+    let mut world = World::new();
+    let a = world.add(|c| c.http = true);
+    world.fetch(a, 1, publish(b"x").0, RangeSpec::Whole);
+    assert!(world.run_until(60, |w| w.finished(a, 1)));
+    assert_eq!(world.peers[a].ended[&RequestId(1)], Err("unavailable"));
+    assert_eq!(world.peers[a].http_gets[0], Resource::Manifest);
+}
+
+#[test]
+fn an_empty_content_is_a_content() {
+    let (content, stored) = publish(b"");
+    let mut world = World::new();
+    let (a, b) = (world.add(|_| {}), world.add(|_| {}));
+    world.hold(a, content, &stored);
+    world.fetch(b, 1, content, RangeSpec::Whole);
+    assert!(world.run_until(20, |w| w.finished(b, 1)));
+    assert!(world.got(b, 1).is_empty());
+}
+
+#[test]
+fn a_reload_resumes_from_the_store() {
+    let data = bytes(8 << 20, 8);
+    let (content, stored) = publish(&data);
+    let mut world = World::new();
+    let (a, b) = (world.add(|_| {}), world.add(|_| {}));
+    world.hold(a, content, &stored);
+    world.fetch(b, 1, content, RangeSpec::Whole);
+    assert!(world.run_until(20, |w| w.peers[b].node.stats().from_peers_bytes > 4 << 20));
+    world.input(b, Input::Close);
+    world.kill(b);
+    let kept = world.peers[b].store[&content].clone();
+    let c = world.add(|_| {});
+    world.hold(c, content, &kept);
+    world.fetch(c, 1, content, RangeSpec::Whole);
+    assert!(world.run_until(20, |w| w.finished(c, 1)));
+    assert!(world.got(c, 1) == data);
+    let again = world.peers[c].node.stats().from_peers_bytes;
+    assert!(again < 4 << 20, "{again} bytes were fetched again");
+}
+
+#[test]
+fn a_damaged_store_costs_a_block_and_no_wrong_byte() {
+    let data = bytes(4 << 20, 9);
+    let (content, stored) = publish(&data);
+    let mut damaged = stored.clone();
+    damaged.data[1_000_000] ^= 0x80;
+    damaged.records[40] ^= 1;
+    let mut world = World::new();
+    let (a, b) = (world.add(|_| {}), world.add(|_| {}));
+    world.hold(a, content, &stored);
+    world.hold(b, content, &damaged);
+    world.fetch(b, 1, content, RangeSpec::Whole);
+    assert!(world.run_until(30, |w| w.finished(b, 1)));
+    assert!(world.got(b, 1) == data);
+    assert!((1..=4 << 19).contains(&world.peers[b].node.stats().from_peers_bytes));
+}

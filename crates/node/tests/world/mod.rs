@@ -1,0 +1,332 @@
+//! Several nodes on one virtual clock, with a relay that introduces everyone to everyone. The simulator runs the real tracker
+//! and links with rate and loss; here every message arrives after one millisecond, so a test is a few lines.
+#![allow(dead_code, reason = "each test file uses its own part")]
+
+use peeredge_node::{Area, Config, Event, Input, Node, Output, Publisher, Resource, Role};
+use peeredge_wire::relay::{FromRelay, ToRelay};
+use peeredge_wire::{ConnectionId, ContentId, PeerId, RequestId, Time};
+use std::collections::{BTreeMap, VecDeque};
+
+pub const CREDIT: u64 = 1 << 20;
+
+pub struct Peer {
+    pub node: Node,
+    pub relay_up: bool,
+    pub alive: bool,
+    pub store: BTreeMap<ContentId, Stored>,
+    pub got: BTreeMap<RequestId, Vec<u8>>,
+    pub heads: BTreeMap<RequestId, (u64, u64, u64)>,
+    pub ended: BTreeMap<RequestId, Result<(), &'static str>>,
+    pub events: Vec<Event>,
+    pub http: BTreeMap<ContentId, Stored>,
+    pub http_gets: Vec<Resource>,
+    /// Changes every message that leaves: a liar in the test is one function.
+    pub tamper: Option<fn(Vec<u8>) -> Vec<u8>>,
+    pub sent_bytes: u64,
+    connections: BTreeMap<ConnectionId, PeerId>,
+    offers: BTreeMap<ConnectionId, Role>,
+}
+
+#[derive(Clone, Default)]
+pub struct Stored {
+    pub data: Vec<u8>,
+    pub records: Vec<u8>,
+    pub state: Vec<u8>,
+    pub manifest: Vec<u8>,
+}
+
+pub struct World {
+    pub now: Time,
+    pub peers: Vec<Peer>,
+    pub relay_alive: bool,
+    announced: BTreeMap<(usize, ContentId), (u16, u8)>,
+    queue: VecDeque<(Time, usize, Input)>,
+    links: BTreeMap<(usize, ConnectionId), (usize, ConnectionId)>,
+    sessions: BTreeMap<(PeerId, PeerId, u64), ()>,
+}
+
+/// Bytes that no two offsets share by accident.
+pub fn bytes(len: usize, seed: u64) -> Vec<u8> {
+    let mut x = seed.wrapping_mul(2).wrapping_add(1);
+    let step = |x: &mut u64| {
+        *x ^= *x << 13;
+        *x ^= *x >> 7;
+        *x ^= *x << 17;
+        *x as u8
+    };
+    (0..len).map(|_| step(&mut x)).collect()
+}
+
+pub fn publish(data: &[u8]) -> (ContentId, Stored) {
+    let mut publisher = Publisher::new(data.len() as u64, "sample.bin", "application/octet-stream").unwrap();
+    publisher.push(data).unwrap();
+    let published = publisher.finish().unwrap();
+    let stored = Stored {
+        data: data.to_vec(),
+        records: publisher.take_records(),
+        state: published.state,
+        manifest: published.manifest,
+    };
+    (published.content, stored)
+}
+
+impl World {
+    pub fn new() -> Self {
+        World {
+            now: Time::from_millis(1),
+            peers: Vec::new(),
+            relay_alive: true,
+            announced: BTreeMap::new(),
+            queue: VecDeque::new(),
+            links: BTreeMap::new(),
+            sessions: BTreeMap::new(),
+        }
+    }
+
+    pub fn add(&mut self, change: impl FnOnce(&mut Config)) -> usize {
+        let n = self.peers.len();
+        let mut config = Config::new([n as u8 + 1; 32], n as u64);
+        config.http = false;
+        change(&mut config);
+        self.peers.push(Peer {
+            node: Node::new(config),
+            relay_up: false,
+            alive: true,
+            store: BTreeMap::new(),
+            got: BTreeMap::new(),
+            heads: BTreeMap::new(),
+            ended: BTreeMap::new(),
+            events: Vec::new(),
+            http: BTreeMap::new(),
+            http_gets: Vec::new(),
+            tamper: None,
+            sent_bytes: 0,
+            connections: BTreeMap::new(),
+            offers: BTreeMap::new(),
+        });
+        self.drain(n);
+        n
+    }
+
+    pub fn hold(&mut self, peer: usize, content: ContentId, stored: &Stored) {
+        self.peers[peer].store.insert(content, stored.clone());
+        self.input(peer, Input::Stored { content, state: stored.state.clone() });
+    }
+
+    pub fn fetch(&mut self, peer: usize, request: u32, content: ContentId, range: peeredge_node::RangeSpec) {
+        self.input(peer, Input::Fetch { request: RequestId(request), content, range });
+        self.input(peer, Input::Pull { request: RequestId(request), bytes: u64::MAX / 2 });
+    }
+
+    pub fn kill(&mut self, peer: usize) {
+        self.peers[peer].alive = false;
+        let gone: Vec<_> = self.links.iter().filter(|(from, _)| from.0 == peer).map(|(_, to)| *to).collect();
+        self.links.retain(|from, to| from.0 != peer && to.0 != peer);
+        self.announced.retain(|(p, _), _| *p != peer);
+        for (other, connection) in gone {
+            self.input(other, Input::Closed { connection });
+        }
+    }
+
+    pub fn kill_relay(&mut self) {
+        self.relay_alive = false;
+        for peer in 0..self.peers.len() {
+            self.input(peer, Input::RelayClosed);
+        }
+    }
+
+    pub fn input(&mut self, peer: usize, input: Input) {
+        if self.peers[peer].alive {
+            let now = self.now;
+            self.peers[peer].node.handle(now, input);
+            self.drain(peer);
+        }
+    }
+
+    fn later(&mut self, peer: usize, input: Input) {
+        let at = self.now + core::time::Duration::from_millis(1);
+        self.queue.push_back((at, peer, input));
+    }
+
+    /// Runs until `done` or until `limit_s` virtual seconds have passed; tells whether `done`.
+    pub fn run_until(&mut self, limit_s: u64, mut done: impl FnMut(&World) -> bool) -> bool {
+        let limit = self.now + core::time::Duration::from_secs(limit_s);
+        while !done(self) {
+            let queued = self.queue.front().map(|q| q.0);
+            let deadlines = self.peers.iter().filter(|p| p.alive).filter_map(|p| p.node.deadline());
+            let Some(next) = queued.into_iter().chain(deadlines).min() else { return done(self) };
+            if next > limit {
+                return false;
+            }
+            self.now = next.max(self.now);
+            if queued.is_some_and(|at| at <= self.now) {
+                let (_, peer, input) = self.queue.pop_front().unwrap();
+                self.input(peer, input);
+            } else {
+                for peer in 0..self.peers.len() {
+                    if self.peers[peer].node.deadline().is_some_and(|d| d <= self.now) {
+                        self.input(peer, Input::Wake);
+                    }
+                }
+            }
+        }
+        true
+    }
+
+    pub fn finished(&self, peer: usize, request: u32) -> bool {
+        self.peers[peer].ended.contains_key(&RequestId(request))
+    }
+
+    pub fn got(&self, peer: usize, request: u32) -> &[u8] {
+        assert_eq!(
+            self.peers[peer].ended.get(&RequestId(request)),
+            Some(&Ok(())),
+            "request {request} of peer {peer}"
+        );
+        self.peers[peer].got.get(&RequestId(request)).map_or(&[], |v| v)
+    }
+
+    fn drain(&mut self, from: usize) {
+        while let Some(output) = self.peers[from].node.poll() {
+            self.output(from, output);
+        }
+    }
+
+    fn output(&mut self, from: usize, output: Output) {
+        match output {
+            Output::RelayConnect if self.relay_alive => {
+                self.later(from, Input::RelayOpened);
+                let challenge = FromRelay::Challenge { nonce: [7; 32], relay: PeerId([0; 32]) };
+                self.later(from, Input::RelayMessage(challenge.encode()));
+            }
+            Output::RelayConnect => self.later(from, Input::RelayClosed),
+            Output::RelaySend(frame) => self.relay(from, ToRelay::decode(&frame).unwrap()),
+            Output::RelayClose => {}
+            Output::Open { connection, peer, role } => {
+                self.peers[from].connections.insert(connection, peer);
+                self.peers[from].offers.insert(connection, role);
+                if role == Role::Offerer {
+                    self.later(from, Input::Signal { connection, signal: b"offer".to_vec() });
+                }
+            }
+            Output::Signal { connection, signal } => match signal.as_slice() {
+                b"offer" => self.later(from, Input::Signal { connection, signal: b"answer".to_vec() }),
+                _ => self.join(from, connection),
+            },
+            Output::Send { connection, message } => {
+                let len = message.len() as u64;
+                self.peers[from].sent_bytes += len;
+                let message = self.peers[from].tamper.map_or(message.clone(), |t| t(message));
+                self.later(from, Input::Credit { connection, bytes: len });
+                if let Some(&(to, connection)) = self.links.get(&(from, connection)) {
+                    self.later(to, Input::Message { connection, message });
+                }
+            }
+            Output::Close { connection } => {
+                if let Some((to, other)) = self.links.remove(&(from, connection)) {
+                    self.links.remove(&(to, other));
+                    self.later(to, Input::Closed { connection: other });
+                }
+            }
+            Output::StoreRead { token, content, area, offset, len } => {
+                let bytes = self.peers[from].store.get(&content).and_then(|s| {
+                    let area = if area == Area::Data { &s.data } else { &s.records };
+                    area.get(offset as usize..offset as usize + len as usize).map(<[u8]>::to_vec)
+                });
+                self.later(from, Input::Read { token, bytes });
+            }
+            Output::StoreWrite { content, area, offset, bytes } => {
+                let stored = self.peers[from].store.entry(content).or_default();
+                let area = if area == Area::Data { &mut stored.data } else { &mut stored.records };
+                let end = offset as usize + bytes.len();
+                area.resize(area.len().max(end), 0);
+                area[offset as usize..end].copy_from_slice(&bytes);
+            }
+            Output::StoreState { content, state } => {
+                self.peers[from].store.entry(content).or_default().state = state
+            }
+            Output::StoreRemove { content } => _ = self.peers[from].store.remove(&content),
+            Output::HttpGet { token, content, resource, .. } => {
+                self.peers[from].http_gets.push(resource);
+                let result = match self.peers[from].http.get(&content) {
+                    Some(stored) => Ok(match resource {
+                        Resource::Manifest => stored.manifest.clone(),
+                        Resource::Records { start, end } => {
+                            stored.records[start as usize..end as usize].to_vec()
+                        }
+                        Resource::Bytes { start, end } => stored.data[start as usize..end as usize].to_vec(),
+                    }),
+                    None => Err(peeredge_node::HttpFailure::Status(404)),
+                };
+                self.later(from, Input::Http { token, result });
+            }
+            Output::HttpCancel { .. } => {}
+            Output::Head { request, start, end, length, .. } => {
+                self.peers[from].heads.insert(request, (start, end, length));
+            }
+            Output::Data { request, bytes } => self.peers[from].got.entry(request).or_default().extend(bytes),
+            Output::Done { request } => _ = self.peers[from].ended.insert(request, Ok(())),
+            Output::Failed { request, error } => {
+                _ = self.peers[from].ended.insert(request, Err(error.code()))
+            }
+            Output::Event(event) => self.peers[from].events.push(event),
+        }
+    }
+
+    /// The answer reached the offerer: both channels open.
+    fn join(&mut self, offerer: usize, connection: ConnectionId) {
+        let me = self.peers[offerer].node.id();
+        let to = self.peers[offerer].connections[&connection];
+        let Some(answerer) = self.peers.iter().position(|p| p.node.id() == to && p.alive) else { return };
+        let other = self.peers[answerer]
+            .connections
+            .iter()
+            .rev()
+            .find(|(c, p)| **p == me && self.peers[answerer].offers[c] == Role::Answerer);
+        let Some((&other, _)) = other else { return };
+        self.links.insert((offerer, connection), (answerer, other));
+        self.links.insert((answerer, other), (offerer, connection));
+        self.later(offerer, Input::Opened { connection, credit_bytes: CREDIT });
+        self.later(answerer, Input::Opened { connection: other, credit_bytes: CREDIT });
+    }
+
+    fn relay(&mut self, from: usize, message: ToRelay) {
+        if !self.relay_alive {
+            return;
+        }
+        match message {
+            ToRelay::Hello { .. } => {
+                self.peers[from].relay_up = true;
+                self.later(
+                    from,
+                    Input::RelayMessage(FromRelay::Welcome { version: 1, report_every_s: 10 }.encode()),
+                );
+            }
+            ToRelay::Announce { content, have_permille, wants } => {
+                self.announced.insert((from, content), (have_permille, wants));
+                if wants > 0 {
+                    let others: Vec<usize> = self
+                        .announced
+                        .iter()
+                        .filter(|((p, c), _)| *p != from && *c == content && self.peers[*p].alive)
+                        .map(|((p, _), _)| *p)
+                        .collect();
+                    for other in others {
+                        let peer = self.peers[other].node.id();
+                        let introduce = FromRelay::Introduce { content, peer, have_permille: 1000 };
+                        self.later(from, Input::RelayMessage(introduce.encode()));
+                    }
+                }
+            }
+            ToRelay::Signal { to, session, signal } => {
+                let me = self.peers[from].node.id();
+                self.sessions.insert((me, to, session), ());
+                if let Some(other) = self.peers.iter().position(|p| p.node.id() == to) {
+                    let signal = FromRelay::Signal { from: me, session, signal };
+                    self.later(other, Input::RelayMessage(signal.encode()));
+                }
+            }
+            _ => {}
+        }
+    }
+}
