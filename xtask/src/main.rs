@@ -6,7 +6,7 @@ const HELP: &str = "\
 usage: cargo run -p xtask -- COMMAND
 
 commands:
-  wasm OUT   build sdk-wasm for the web and write peeredge.js, peeredge.d.ts and peeredge_bg.wasm into the folder OUT
+  wasm OUT   build sdk-wasm for the web and write peeredge.js and peeredge_bg.wasm into the folder OUT
 ";
 
 fn main() -> ExitCode {
@@ -51,7 +51,7 @@ fn wasm(out: &Path) -> Result<(), String> {
     }
     let mut bindgen = wasm_bindgen_cli_support::Bindgen::new();
     bindgen.input_path(target.join("wasm32-unknown-unknown/wasm/peeredge_sdk_wasm.wasm"));
-    bindgen.out_name("peeredge").typescript(true);
+    bindgen.out_name("peeredge").typescript(false).remove_name_section(true).remove_producers_section(true);
     bindgen.web(true).map_err(|error| error.to_string())?;
     bindgen.generate(out).map_err(|error| format!("{error:#}"))
 }

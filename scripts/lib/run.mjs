@@ -1,0 +1,84 @@
+// What every verb needs: commands that show what they do, and steps that are skipped while their inputs stay the same.
+import { spawn } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { dirname, join, relative } from "node:path";
+import { fileURLToPath } from "node:url";
+
+export const ROOT = join(dirname(fileURLToPath(import.meta.url)), "../..");
+export const CACHE = join(ROOT, ".cache");
+const STAMPS = join(CACHE, "stamps");
+
+/** A failure that the user can act on: shown without a stack. */
+export class Stop extends Error {}
+
+/** Runs a command with its output shown. Rejects with a sentence when it fails. */
+export function run(command, args, options = {}) {
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, args, { cwd: ROOT, stdio: ["ignore", "inherit", "inherit"], ...options });
+    child.on("error", (error) => reject(new Stop(`${command} cannot be run: ${error.message}`)));
+    child.on("exit", (code, signal) => {
+      if (code === 0) resolve();
+      else reject(new Stop(`${[command, ...args].join(" ")} failed (${signal ?? `exit code ${code}`})`));
+    });
+  });
+}
+
+/** Runs a command and gives what it printed, or null when it fails. */
+export function output(command, args, options = {}) {
+  return new Promise((resolve) => {
+    const child = spawn(command, args, { cwd: ROOT, stdio: ["ignore", "pipe", "ignore"], ...options });
+    let text = "";
+    child.stdout.on("data", (bytes) => (text += bytes));
+    child.on("error", () => resolve(null));
+    child.on("close", (code) => resolve(code === 0 ? text.trim() : null));
+  });
+}
+
+/** Does a step unless its inputs (files and folders below the root, and `also`) and its outputs are as it left them. */
+export async function step(name, { inputs, outputs = [], also = "" }, work) {
+  const stamp = join(STAMPS, name);
+  const key = fingerprint(inputs, also);
+  const made = outputs.every((path) => existsSync(join(ROOT, path)));
+  if (made && existsSync(stamp) && readFileSync(stamp, "utf8") === key) return false;
+  const began = performance.now();
+  say(`${name} …`);
+  await work();
+  mkdirSync(STAMPS, { recursive: true });
+  writeFileSync(stamp, key);
+  say(`${name}: done in ${((performance.now() - began) / 1000).toFixed(1)} s`);
+  return true;
+}
+
+export function say(text) {
+  console.log(`\x1b[2m[peeredge]\x1b[0m ${text}`);
+}
+
+/** Runs a verb: what stops it is shown, and is the exit code. */
+export async function verb(main) {
+  try {
+    await main(process.argv.slice(2));
+  } catch (error) {
+    console.error(error instanceof Stop ? `\npeeredge: ${error.message}` : error);
+    process.exitCode = 1;
+  }
+}
+
+function fingerprint(inputs, also) {
+  const hash = createHash("sha256").update(also);
+  for (const input of inputs) {
+    for (const file of files(join(ROOT, input))) {
+      hash.update(relative(ROOT, file)).update("\0").update(readFileSync(file)).update("\0");
+    }
+  }
+  return hash.digest("hex");
+}
+
+const NEVER = new Set(["node_modules", "target", "dist", ".cache", ".git"]);
+
+function files(path) {
+  if (!existsSync(path)) return [];
+  if (!statSync(path).isDirectory()) return [path];
+  const names = readdirSync(path).filter((name) => !NEVER.has(name));
+  return names.sort().flatMap((name) => files(join(path, name)));
+}

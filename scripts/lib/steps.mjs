@@ -1,0 +1,129 @@
+// The steps that lead from a clean clone to everything that runs. Each is skipped while nothing of it changed.
+import { gzipSync } from "node:zlib";
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { CACHE, ROOT, Stop, output, run, say, step } from "./run.mjs";
+
+const JS_GZIP_BYTES_MAX = 42_000;
+const WASM_GZIP_BYTES_MAX = 250_000;
+const RUST = ["Cargo.toml", "Cargo.lock"];
+const PURE = ["crates/wire", "crates/code", "crates/dts", "crates/hvm", "crates/routing", "crates/node"];
+const TARGET = process.env.CARGO_TARGET_DIR ?? "target";
+const DTS = new Set(["index.d.ts", "types.d.ts", "errors.d.ts"]);
+
+export const RELAY = join(ROOT, TARGET, "release", process.platform === "win32" ? "peeredge.exe" : "peeredge");
+
+/** npm's packages, as the lock file has them. */
+export async function packages() {
+  await step("npm packages", { inputs: ["package-lock.json"], outputs: ["node_modules"] }, () =>
+    run(process.platform === "win32" ? "npm.cmd" : "npm", ["ci", "--no-audit", "--no-fund"]),
+  );
+}
+
+/** Cargo, and its target for the web. */
+export async function rust() {
+  if (!(await output("cargo", ["--version"]))) {
+    throw new Stop("cargo is missing: install Rust from https://rustup.rs, then run this again");
+  }
+  const sysroot = await output("rustc", ["--print", "sysroot"]);
+  if (sysroot && existsSync(join(sysroot, "lib/rustlib/wasm32-unknown-unknown"))) return;
+  say("adding Rust's target wasm32-unknown-unknown");
+  await run("rustup", ["target", "add", "wasm32-unknown-unknown"]).catch(() => {
+    throw new Stop("Rust's target wasm32-unknown-unknown is missing, and rustup could not add it");
+  });
+}
+
+/** The npm package: dist/, and the tarball that a stranger would install. */
+export async function sdk() {
+  await step("wasm module", { inputs: [...RUST, "rust-toolchain.toml", ...PURE, "sdk-wasm", "xtask"], outputs: [".cache/wasm"] }, wasm);
+  await step(
+    "npm package",
+    {
+      inputs: ["js/src", "tsconfig.json", "package.json", "README.md", "scripts/lib/steps.mjs", ".cache/wasm/peeredge.js", ".cache/wasm/peeredge_bg.wasm"],
+      outputs: ["dist/index.js", ".cache/peeredge.tgz"],
+    },
+    bundle,
+  );
+}
+
+async function wasm() {
+  const out = join(CACHE, "wasm");
+  rmSync(out, { recursive: true, force: true });
+  await run("cargo", ["run", "--quiet", "--package", "xtask", "--", "wasm", out]);
+  const module = join(out, "peeredge_bg.wasm");
+  await run(process.execPath, [
+    join(ROOT, "node_modules/binaryen/bin/wasm-opt"),
+    "-O3",
+    "--strip-producers",
+    "--strip-target-features",
+    "--enable-simd",
+    "--enable-bulk-memory",
+    "--enable-nontrapping-float-to-int",
+    "--enable-sign-ext",
+    "--enable-mutable-globals",
+    "--enable-reference-types",
+    "--enable-multivalue",
+    module,
+    "-o",
+    module,
+  ]);
+}
+
+async function bundle() {
+  const dist = join(ROOT, "dist");
+  rmSync(dist, { recursive: true, force: true });
+  await run(process.execPath, [join(ROOT, "node_modules/typescript/bin/tsc")]);
+  for (const name of readdirSync(dist, { recursive: true })) {
+    // Only the public types are part of the package.
+    if (name.endsWith(".d.ts") && !DTS.has(name)) rmSync(join(dist, name));
+  }
+  for (const name of ["peeredge.js", "peeredge_bg.wasm"]) cpSync(join(CACHE, "wasm", name), join(dist, name));
+  printSizes();
+  const printed = await output("npm", ["pack", "--ignore-scripts", "--silent", "--pack-destination", CACHE]);
+  if (!printed) throw new Stop("npm pack failed");
+  cpSync(join(CACHE, printed.split("\n").at(-1)), join(CACHE, "peeredge.tgz"));
+}
+
+/** Gzip bytes of the package's JS and of its wasm module. */
+export function sizes() {
+  const dist = join(ROOT, "dist");
+  const js = readdirSync(dist, { recursive: true }).filter((name) => name.endsWith(".js"));
+  const gzip = (name) => gzipSync(readFileSync(join(dist, name)), { level: 9 }).length;
+  return {
+    jsGzipBytes: js.map(gzip).reduce((sum, bytes) => sum + bytes, 0),
+    wasmGzipBytes: gzip("peeredge_bg.wasm"),
+    wasmBytes: statSync(join(dist, "peeredge_bg.wasm")).size,
+  };
+}
+
+function printSizes() {
+  const { jsGzipBytes, wasmGzipBytes, wasmBytes } = sizes();
+  const kb = (bytes) => `${(bytes / 1000).toFixed(1)} kB`;
+  say(`JS ${kb(jsGzipBytes)} gzip of ${kb(JS_GZIP_BYTES_MAX)}, wasm ${kb(wasmGzipBytes)} gzip of ${kb(WASM_GZIP_BYTES_MAX)} (${kb(wasmBytes)})`);
+  if (jsGzipBytes > JS_GZIP_BYTES_MAX) throw new Stop("the package's JS is too large");
+  if (wasmGzipBytes > WASM_GZIP_BYTES_MAX) throw new Stop("the wasm module is too large");
+}
+
+/** The relay's binary. */
+export async function relay() {
+  await step("relay", { inputs: [...RUST, "crates", "relay-node"], outputs: [join(TARGET, "release/peeredge")] }, () =>
+    run("cargo", ["build", "--release", "--package", "peeredge-relay", "--bin", "peeredge"]),
+  );
+}
+
+/** The demo, built from the packed package as a stranger would. */
+export async function demo() {
+  const folder = "demo-web";
+  await step("demo", { inputs: [folder, ".cache/peeredge.tgz", "package-lock.json"], outputs: [`${folder}/dist/index.html`] }, async () => {
+    await unpackAsInstalled(join(ROOT, folder));
+    await run(process.execPath, [join(ROOT, "node_modules/vite/bin/vite.js"), "build", folder, "--logLevel", "warn"]);
+  });
+}
+
+/** Lays the packed package into a folder's node_modules, as `npm install peeredge` would. */
+export function unpackAsInstalled(folder) {
+  const target = join(folder, "node_modules/peeredge");
+  rmSync(target, { recursive: true, force: true });
+  mkdirSync(target, { recursive: true });
+  return run("tar", ["-xzf", join(CACHE, "peeredge.tgz"), "--strip-components=1", "-C", target]);
+}
