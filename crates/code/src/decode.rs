@@ -1,7 +1,7 @@
 //! Rebuilding a block from whatever arrives.
 
 use crate::geometry::Geometry;
-use crate::held::{Held, Place};
+use crate::held::{Held, Transfers};
 use crate::kernel::{Program, Tile, tile_width};
 use crate::small;
 use crate::solve::{Budget, Outcome, Solver};
@@ -37,7 +37,7 @@ enum Work {
     /// Working out which sums to make; the coded symbols by their numbers in `held`.
     Solving { solver: Solver, missing: Vec<u32>, coded: Vec<u32> },
     /// Making the sums, column strip by column strip.
-    Running { program: Program, tile: Tile, missing: Vec<u32>, coded: Vec<Place>, offset: usize },
+    Running { program: Program, tile: Tile, transfers: Transfers, offset: usize },
 }
 
 /// Why a symbol was refused. A refused symbol leaves the decoder as it was.
@@ -211,14 +211,14 @@ impl Decoder {
                 Work::Solving { mut solver, missing, coded } => match solver.advance(&mut budget) {
                     Outcome::Working => self.work = Work::Solving { solver, missing, coded },
                     Outcome::Lacking(n) => self.lacking = n,
-                    Outcome::Solved(program) => self.prepare(program, missing, &coded),
+                    Outcome::Solved(program) => self.prepare(program, &missing, &coded),
                 },
-                Work::Running { program, mut tile, missing, coded, offset } => {
-                    let len = self.held.run(&program, &mut tile, &missing, &coded, offset);
+                Work::Running { program, mut tile, transfers, offset } => {
+                    let len = self.held.run(&program, &mut tile, &transfers, offset);
                     budget.0 -= (program.operands() as usize * len) as isize;
                     let offset = offset + len;
                     if offset < self.geometry.symbol_len() as usize {
-                        self.work = Work::Running { program, tile, missing, coded, offset };
+                        self.work = Work::Running { program, tile, transfers, offset };
                     } else {
                         self.held.complete();
                     }
@@ -232,7 +232,7 @@ impl Decoder {
         let (numbers, ids) = self.held.coded_list();
         if self.code.is_small() {
             match small::solve(&self.code, &missing, &ids) {
-                Ok(program) => self.prepare(program, missing, &numbers),
+                Ok(program) => self.prepare(program, &missing, &numbers),
                 Err(n) => self.lacking = n,
             }
         } else {
@@ -244,12 +244,11 @@ impl Decoder {
 
     /// Source symbols may have arrived since the program was begun: it makes them once more, to no harm. Only when
     /// they pushed a coded symbol out must it be begun again.
-    fn prepare(&mut self, program: Program, missing: Vec<u32>, coded: &[u32]) {
-        let places: Option<Vec<Place>> = coded.iter().map(|&number| self.held.place(number)).collect();
-        if let Some(coded) = places {
+    fn prepare(&mut self, program: Program, missing: &[u32], coded: &[u32]) {
+        if let Some(transfers) = self.held.plan(missing, coded) {
             let width = tile_width(program.slots(), self.geometry.symbol_len() as usize);
             let tile = Tile::new(program.slots(), width);
-            self.work = Work::Running { program, tile, missing, coded, offset: 0 };
+            self.work = Work::Running { program, tile, transfers, offset: 0 };
         }
     }
 

@@ -1,10 +1,11 @@
 //! Making coded symbols from a block.
 
 use crate::geometry::Geometry;
-use crate::kernel::{Accumulator, Level, Program, Tile, tile_width};
+use crate::kernel::{Accumulator, Level, Place, Program, STREAM_FROM, Strip, Tile, tile_width};
 use crate::structure::{CodedId, DENSITY_CLASSES, Structure};
 use alloc::borrow::Cow;
 use alloc::vec;
+use alloc::vec::Vec;
 use core::fmt;
 
 /// Makes coded symbols of one borrowed block. Beyond the block it holds the parity alone.
@@ -234,25 +235,33 @@ impl Batch {
         let last = self.geometry.symbol_range(k - 1);
         // The last symbol is taken by itself when it is short.
         let whole = if last.len() < t { k - 1 } else { k };
+        let places = |from: u32, to: u32| -> Vec<Place> {
+            (from..to).map(|slot| Place { slot, symbol: slot - from }).collect()
+        };
+        let sources = places(0, whole);
+        let parities = places(k, self.coded_at);
+        let coded = places(self.coded_at, self.coded_at + self.coded);
+        let stream = block.len() >= STREAM_FROM;
         let mut offset = 0;
         while offset < t {
-            let len = tile.width().min(t - offset);
-            tile.load(block, (0..whole).map(|i| (i, i as usize * t)), offset, len);
+            let strip = Strip::new(if out.is_empty() { made } else { out }, t, offset, tile.width());
+            tile.load(level, block, &sources, strip);
             if whole < k {
-                let have = last.len().saturating_sub(offset).min(len);
-                let strip = tile.strip(k - 1);
-                strip.fill(0);
-                strip[..have].copy_from_slice(&block[last.start + offset.min(last.len())..][..have]);
+                let at = (last.start + offset).min(last.end);
+                let have = (last.end - at).min(strip.len);
+                let slot = tile.strip(k - 1);
+                slot.fill(0);
+                slot[..have].copy_from_slice(&block[at..at + have]);
             }
             if let Parity::Given(parity) = parity {
-                tile.load(parity, (k..self.coded_at).zip((0..).step_by(t)), offset, len);
+                tile.load(level, parity, &parities, strip);
             }
-            self.program.run(level, &mut tile);
+            self.program.run(level, &mut tile, strip.len);
             if let Parity::Made = parity {
-                tile.store(made, (k..self.coded_at).zip((0..).step_by(t)), offset, len);
+                tile.store(level, made, &parities, strip, stream);
             }
-            tile.store(out, (self.coded_at..self.coded_at + self.coded).zip((0..).step_by(t)), offset, len);
-            offset += len;
+            tile.store(level, out, &coded, strip, stream);
+            offset += strip.len;
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The symbols that a decoder holds, in the memory of one block.
 
 use crate::geometry::Geometry;
-use crate::kernel::{Level, Program, Tile};
+use crate::kernel::{Level, Place, Program, STREAM_FROM, Strip, Tile};
 use crate::structure::{CodedId, mix};
 use alloc::vec;
 use alloc::vec::Vec;
@@ -14,9 +14,17 @@ const SPARE: usize = 64;
 const FREE: u32 = u32::MAX;
 const KNOWN: u32 = u32::MAX - 1;
 
+/// What a decoding program loads and stores.
+#[derive(Clone, Debug)]
+pub(crate) struct Transfers {
+    loads: Vec<Place>,
+    spare_loads: Vec<Place>,
+    stores: Vec<Place>,
+}
+
 /// Where a coded symbol waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
+enum Waiting {
     /// Where this source symbol will go.
     Block(u32),
     /// Beside the block.
@@ -36,7 +44,7 @@ pub(crate) struct Held {
     free_from: usize,
     missing: u32,
     /// Every coded symbol ever taken, with its place unless it was pushed out.
-    coded: Vec<(CodedId, Option<Place>)>,
+    coded: Vec<(CodedId, Option<Waiting>)>,
     coded_held: u32,
     /// Open addressing over `coded`; FREE when empty, a power of two of places.
     table: Vec<u32>,
@@ -108,11 +116,11 @@ impl Held {
     }
 
     /// A place for one more coded symbol.
-    fn take_place(&mut self, number: u32) -> Option<Place> {
+    fn take_place(&mut self, number: u32) -> Option<Waiting> {
         while let Some(occupant) = self.occupants.get_mut(self.free_from) {
             if *occupant == FREE {
                 *occupant = number;
-                return Some(Place::Block(self.free_from as u32));
+                return Some(Waiting::Block(self.free_from as u32));
             }
             self.free_from += 1;
         }
@@ -121,7 +129,7 @@ impl Held {
             return None;
         }
         self.spare.resize(self.spare.len() + t, 0);
-        Some(Place::Spare((self.spare.len() / t) as u32 - 1))
+        Some(Waiting::Spare((self.spare.len() / t) as u32 - 1))
     }
 
     /// Takes a coded symbol that is new; false when there is no room.
@@ -130,8 +138,8 @@ impl Held {
         let Some(place) = self.take_place(number) else { return false };
         let t = self.symbol_len();
         match place {
-            Place::Block(i) => self.block[i as usize * t..][..t].copy_from_slice(bytes),
-            Place::Spare(i) => self.spare[i as usize * t..][..t].copy_from_slice(bytes),
+            Waiting::Block(i) => self.block[i as usize * t..][..t].copy_from_slice(bytes),
+            Waiting::Spare(i) => self.spare[i as usize * t..][..t].copy_from_slice(bytes),
         }
         self.grow_table();
         let at = self.find(id);
@@ -150,8 +158,8 @@ impl Held {
         if number != FREE {
             let place = self.take_place(number);
             match place {
-                Some(Place::Block(i)) => self.block.copy_within(at..at + t, i as usize * t),
-                Some(Place::Spare(i)) => {
+                Some(Waiting::Block(i)) => self.block.copy_within(at..at + t, i as usize * t),
+                Some(Waiting::Spare(i)) => {
                     self.spare[i as usize * t..][..t].copy_from_slice(&self.block[at..at + t])
                 }
                 None => self.coded_held -= 1,
@@ -175,40 +183,34 @@ impl Held {
         held.map(|(number, (id, _))| (number as u32, *id)).unzip()
     }
 
-    /// Where coded symbol `number` waits; none when it was pushed out.
-    pub fn place(&self, number: u32) -> Option<Place> {
-        self.coded[number as usize].1
+    /// Lists what a decoding program loads and stores. None when one of its coded symbols was pushed out.
+    pub fn plan(&self, missing: &[u32], coded: &[u32]) -> Option<Transfers> {
+        let k = self.geometry.source_symbols();
+        let mut unknown = missing.iter().copied().peekable();
+        let known = (0..k).filter(|i| unknown.next_if_eq(i).is_none());
+        let mut loads: Vec<Place> = known.map(|i| Place { slot: i, symbol: i }).collect();
+        let mut spare_loads = Vec::new();
+        for (slot, &number) in (k..).zip(coded) {
+            match self.coded[number as usize].1? {
+                Waiting::Block(symbol) => loads.push(Place { slot, symbol }),
+                Waiting::Spare(symbol) => spare_loads.push(Place { slot, symbol }),
+            }
+        }
+        let stores = missing.iter().map(|&i| Place { slot: i, symbol: i }).collect();
+        Some(Transfers { loads, spare_loads, stores })
     }
 
     /// Runs a decoding program on the columns from `offset`; returns how many. Coded symbols are read before the
     /// source symbols that replace them are written, column by column.
-    pub fn run(
-        &mut self,
-        program: &Program,
-        tile: &mut Tile,
-        missing: &[u32],
-        coded: &[Place],
-        offset: usize,
-    ) -> usize {
-        let t = self.symbol_len();
-        let k = self.geometry.source_symbols();
-        let len = tile.width().min(t - offset);
-        let mut unknown = missing.iter().copied().peekable();
-        let known = (0..k).filter(|i| unknown.next_if_eq(i).is_none());
-        tile.load(&self.block, known.map(|i| (i, i as usize * t)), offset, len);
-        let in_block = coded.iter().zip(k..).filter_map(|(place, slot)| match place {
-            Place::Block(i) => Some((slot, *i as usize * t)),
-            Place::Spare(_) => None,
-        });
-        tile.load(&self.block, in_block, offset, len);
-        let in_spare = coded.iter().zip(k..).filter_map(|(place, slot)| match place {
-            Place::Spare(i) => Some((slot, *i as usize * t)),
-            Place::Block(_) => None,
-        });
-        tile.load(&self.spare, in_spare, offset, len);
-        program.run(Level::detect(), tile);
-        tile.store(&mut self.block, missing.iter().map(|&i| (i, i as usize * t)), offset, len);
-        len
+    pub fn run(&mut self, program: &Program, tile: &mut Tile, transfers: &Transfers, offset: usize) -> usize {
+        let level = Level::detect();
+        let strip = Strip::new(&self.block, self.symbol_len(), offset, tile.width());
+        tile.load(level, &self.block, &transfers.loads, strip);
+        tile.load(level, &self.spare, &transfers.spare_loads, strip);
+        program.run(level, tile, strip.len);
+        let stream = self.block.len() >= STREAM_FROM;
+        tile.store(level, &mut self.block, &transfers.stores, strip, stream);
+        strip.len
     }
 
     /// Every source symbol is in its place now.

@@ -1,6 +1,7 @@
 //! Sums over slots, and the memory that they work in.
 
-use super::{Level, Portable, vector};
+use super::Level;
+use super::vector::{self, Portable, Slots};
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -9,6 +10,23 @@ pub(super) const SCALED: u32 = 1 << 31;
 
 /// Alignment of a tile, in bytes: one cache line.
 const ALIGN: usize = 64;
+
+/// Calls one of `vector`'s functions for the level.
+macro_rules! dispatch {
+    ($level:expr, $function:ident($($argument:expr),*)) => {
+        match $level {
+            Level::Portable => vector::$function::<Portable>($($argument),*),
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => vector::x86::avx2::$function($($argument),*),
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => vector::x86::avx512::$function($($argument),*),
+            #[cfg(target_arch = "aarch64")]
+            Level::Neon => vector::$function::<vector::neon::Neon>($($argument),*),
+            #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+            Level::Simd128 => vector::$function::<vector::wasm::Simd128>($($argument),*),
+        }
+    };
+}
 
 /// Operations `dst = sum of operands` over slots, in order. Every slot named is below [`Program::slots`]: the
 /// methods that add operations see to it, and the kernels rely on it.
@@ -77,32 +95,23 @@ impl Program {
         self.operands += n as u64;
     }
 
-    /// Runs over a tile.
-    pub fn run(&self, level: Level, tile: &mut Tile) {
-        assert!(tile.bytes.len() >= tile.start + self.slots as usize * tile.width);
-        let base = tile.bytes[tile.start..].as_mut_ptr();
-        let (words, width) = (&self.words[..], tile.width);
-        // SAFETY: the tile holds `slots * width` bytes from `base` (asserted above), every slot in `words` is below
-        // `slots` (asserted when it was added), `width` is a multiple of 64 (by `Tile`), and `Level::detect` gave a
-        // level that this machine has.
-        unsafe {
-            match level {
-                Level::Portable => vector::run::<Portable>(words, base, width),
-                #[cfg(target_arch = "x86_64")]
-                Level::Avx2 => vector::x86::run_avx2(words, base, width),
-                #[cfg(target_arch = "x86_64")]
-                Level::Avx512 => vector::x86::run_avx512(words, base, width),
-                #[cfg(target_arch = "aarch64")]
-                Level::Neon => vector::run::<vector::neon::Neon>(words, base, width),
-                #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
-                Level::Simd128 => vector::run::<vector::wasm::Simd128>(words, base, width),
-            }
-        }
+    /// Runs over the first `len` bytes of every slot of a tile.
+    pub fn run(&self, level: Level, tile: &mut Tile, len: usize) {
+        assert!(tile.bytes.len() >= tile.start + self.slots as usize * tile.width && len <= tile.width);
+        let slots = Slots {
+            base: tile.bytes[tile.start..].as_mut_ptr(),
+            stride: tile.width,
+            len: len.next_multiple_of(ALIGN),
+        };
+        // SAFETY: the tile holds `slots * width` bytes from its start (asserted above), every slot in the words is
+        // below `slots` (asserted when it was added), `len` is a multiple of 64 and at most the width, which is one
+        // too (by `Tile`), and `Level::detect` gave a level that this machine has.
+        unsafe { dispatch!(level, run(&self.words, slots)) }
     }
 }
 
 /// Bytes that a tile should take: half of a common second-level cache.
-const TILE_BYTES: usize = 1 << 20;
+const TILE_BYTES: usize = 3 << 19;
 
 /// The width, in bytes, of a tile of `slots` slots for symbols of `symbol_len` bytes.
 pub fn tile_width(slots: u32, symbol_len: usize) -> usize {
@@ -170,57 +179,65 @@ impl Tile {
         &mut self.bytes[self.start + slot as usize * self.width..][..self.width]
     }
 
-    /// Copies `len` bytes (at most the width) at `from + offset` of `memory` into each listed slot. What lies behind
-    /// `len` keeps its old value: columns never mix, so nobody reads it.
-    #[inline]
-    pub fn load(
-        &mut self,
-        memory: &[u8],
-        places: impl Iterator<Item = (u32, usize)>,
-        offset: usize,
-        len: usize,
-    ) {
-        if len == 256 {
-            for (slot, from) in places {
-                let strip: &mut [u8; 256] = (&mut self.strip(slot)[..256]).try_into().expect("256 bytes");
-                *strip = *<&[u8; 256]>::try_from(&memory[from + offset..][..256]).expect("256 bytes");
-            }
-        } else if len == 128 {
-            for (slot, from) in places {
-                let strip: &mut [u8; 128] = (&mut self.strip(slot)[..128]).try_into().expect("128 bytes");
-                *strip = *<&[u8; 128]>::try_from(&memory[from + offset..][..128]).expect("128 bytes");
-            }
-        } else if len == 64 {
-            for (slot, from) in places {
-                let strip: &mut [u8; 64] = (&mut self.strip(slot)[..64]).try_into().expect("64 bytes");
-                *strip = *<&[u8; 64]>::try_from(&memory[from + offset..][..64]).expect("64 bytes");
-            }
-        } else {
-            for (slot, from) in places {
-                self.strip(slot)[..len].copy_from_slice(&memory[from + offset..][..len]);
-            }
-        }
+    /// Copies `len` bytes, at most the width, of each place into its slot. What lies behind keeps its old value:
+    /// columns never mix, so nobody reads it.
+    pub fn load(&mut self, level: Level, memory: &[u8], places: &[Place], strip: Strip) {
+        self.check(memory.len(), places, strip);
+        let slots = Slots { base: self.bytes[self.start..].as_mut_ptr(), stride: self.width, len: strip.len };
+        // SAFETY: `check` found every slot within the tile and every place within the memory.
+        unsafe { dispatch!(level, load(slots, memory.as_ptr(), places, strip)) }
     }
 
-    /// The inverse of [`Tile::load`].
-    #[inline]
-    pub fn store(
-        &mut self,
-        memory: &mut [u8],
-        places: impl Iterator<Item = (u32, usize)>,
-        offset: usize,
-        len: usize,
-    ) {
-        if len == 256 {
-            for (slot, to) in places {
-                let out: &mut [u8; 256] = (&mut memory[to + offset..][..256]).try_into().expect("256 bytes");
-                *out = *<&[u8; 256]>::try_from(&self.strip(slot)[..256]).expect("256 bytes");
-            }
+    /// The inverse of [`Tile::load`]. `stream` writes past the caches: right for memory that is larger than they are.
+    pub fn store(&mut self, level: Level, memory: &mut [u8], places: &[Place], strip: Strip, stream: bool) {
+        self.check(memory.len(), places, strip);
+        let slots = Slots { base: self.bytes[self.start..].as_mut_ptr(), stride: self.width, len: strip.len };
+        // SAFETY: `check` found every slot within the tile and every place within the memory.
+        unsafe { dispatch!(level, store(slots, memory.as_mut_ptr(), places, strip, stream)) }
+    }
+
+    fn check(&self, memory_len: usize, places: &[Place], strip: Strip) {
+        let slots = (self.bytes.len() - self.start) / self.width;
+        assert!(strip.len <= self.width);
+        let symbols = if memory_len < strip.offset + strip.len {
+            0
         } else {
-            for (slot, to) in places {
-                memory[to + offset..][..len].copy_from_slice(&self.strip(slot)[..len]);
-            }
-        }
+            1 + (memory_len - strip.offset - strip.len) / strip.symbol_len
+        };
+        assert!(places.iter().all(|p| (p.slot as usize) < slots && (p.symbol as usize) < symbols));
+    }
+}
+
+/// A slot, and the number of a symbol in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Slot of the tile.
+    pub slot: u32,
+    /// The symbol lies `symbol * symbol_len` bytes into the memory.
+    pub symbol: u32,
+}
+
+/// Some columns of all symbols, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Strip {
+    /// Length of every symbol.
+    pub symbol_len: usize,
+    /// First column.
+    pub offset: usize,
+    /// Columns.
+    pub len: usize,
+}
+
+impl Strip {
+    /// The strip of at most `width` columns from `offset` that ends at a cache line of `memory`, when symbols there
+    /// begin alike in their lines.
+    pub fn new(memory: &[u8], symbol_len: usize, offset: usize, width: usize) -> Self {
+        let skew = if symbol_len.is_multiple_of(ALIGN) && width > ALIGN {
+            (memory.as_ptr().addr() + offset) % ALIGN
+        } else {
+            0
+        };
+        Self { symbol_len, offset, len: (width - skew).min(symbol_len - offset) }
     }
 }
 
@@ -270,7 +287,7 @@ mod tests {
                     }
                     model[dst as usize] = out;
                 }
-                program.run(level, &mut tile);
+                program.run(level, &mut tile, width);
                 for s in 0..slots {
                     assert_eq!(tile.strip(s), &model[s as usize][..], "{level:?} width {width} slot {s}");
                 }

@@ -1,6 +1,6 @@
 //! The loop that runs a program, once for every kind of vector.
 
-use super::program::SCALED;
+use super::program::{Place, SCALED, Strip};
 use crate::gf256;
 
 /// Products of each coefficient with the 16 low nibbles, then with the 16 high nibbles.
@@ -45,28 +45,59 @@ pub trait Vector: Copy {
     /// # Safety
     /// The machine has this vector's instructions.
     unsafe fn mul(self, c: Self::Coefficient) -> Self;
+    /// Stores past the caches, where the machine can.
+    ///
+    /// # Safety
+    /// As [`Vector::store`], and `at` is a multiple of `WIDTH`.
+    #[inline(always)]
+    unsafe fn stream(self, at: *mut u8) {
+        // SAFETY: as promised.
+        unsafe { self.store(at) }
+    }
+    /// Asks for the cache line at `at`, where the machine can; any address will do.
+    #[inline(always)]
+    fn prefetch(_at: *const u8) {}
+    /// Ends streaming.
+    #[inline(always)]
+    fn fence() {}
 }
 
-/// Runs `words` over the slots of `width` bytes from `base`.
+/// The slots of a tile: slot s has `len` bytes, and room up to `stride`, from `base + s * stride`.
+#[derive(Clone, Copy)]
+pub struct Slots {
+    pub base: *mut u8,
+    pub stride: usize,
+    pub len: usize,
+}
+
+impl Slots {
+    /// # Safety
+    /// The slot and `at` lie within the tile.
+    #[inline(always)]
+    unsafe fn at(self, slot: u32, at: usize) -> *mut u8 {
+        // SAFETY: as promised.
+        unsafe { self.base.add(slot as usize * self.stride + at) }
+    }
+}
+
+/// Runs the words of a program.
 ///
 /// # Safety
-/// The machine has the instructions of `V`; `words` is a whole [`super::Program`]; every slot it names has its
-/// `width` bytes, a multiple of 64, from `base`, and nobody else uses them.
+/// The machine has the instructions of `V`; `words` is a whole [`super::Program`]; every slot it names is there, nobody
+/// else uses it, and its `len` is a multiple of 64.
 #[inline(always)]
-pub unsafe fn run<V: Vector>(words: &[u32], base: *mut u8, width: usize) {
+pub unsafe fn run<V: Vector>(words: &[u32], slots: Slots) {
     let mut at = 0;
     while at < words.len() {
         let (head, n) = (words[at], words[at + 1] as usize);
         // SAFETY: as promised by the caller, slot by slot.
         unsafe {
             if head & SCALED == 0 {
-                let slots = &words[at + 2..at + 2 + n];
+                sum::<V>(&words[at + 2..at + 2 + n], head, slots);
                 at += 2 + n;
-                sum::<V>(slots, base.add(head as usize * width), base, width);
             } else {
-                let pairs = &words[at + 2..at + 2 + 2 * n];
+                scaled_sum::<V>(&words[at + 2..at + 2 + 2 * n], head & !SCALED, slots);
                 at += 2 + 2 * n;
-                scaled_sum::<V>(pairs, base.add((head & !SCALED) as usize * width), base, width);
             }
         }
     }
@@ -75,50 +106,45 @@ pub unsafe fn run<V: Vector>(words: &[u32], base: *mut u8, width: usize) {
 /// # Safety
 /// As [`run`].
 #[inline(always)]
-unsafe fn sum<V: Vector>(slots: &[u32], dst: *mut u8, base: *mut u8, width: usize) {
+unsafe fn sum<V: Vector>(operands: &[u32], dst: u32, slots: Slots) {
     let mut done = 0;
-    // SAFETY: `done` stays below `width`, whose bytes every slot has.
+    // SAFETY: `done` stays below `len`, whose bytes every slot has.
     unsafe {
-        while done + 8 * V::WIDTH <= width {
-            sum_part::<V, 8>(slots, dst, base, width, done);
+        while done + 8 * V::WIDTH <= slots.len {
+            sum_part::<V, 8>(operands, dst, slots, done);
             done += 8 * V::WIDTH;
         }
-        while done + 4 * V::WIDTH <= width {
-            sum_part::<V, 4>(slots, dst, base, width, done);
+        while done + 4 * V::WIDTH <= slots.len {
+            sum_part::<V, 4>(operands, dst, slots, done);
             done += 4 * V::WIDTH;
         }
-        while done + 2 * V::WIDTH <= width {
-            sum_part::<V, 2>(slots, dst, base, width, done);
+        while done + 2 * V::WIDTH <= slots.len {
+            sum_part::<V, 2>(operands, dst, slots, done);
             done += 2 * V::WIDTH;
         }
-        while done < width {
-            sum_part::<V, 1>(slots, dst, base, width, done);
+        while done < slots.len {
+            sum_part::<V, 1>(operands, dst, slots, done);
             done += V::WIDTH;
         }
     }
 }
 
 /// # Safety
-/// As [`run`], and `done + N * WIDTH` is at most `width`.
+/// As [`run`], and `done + N * WIDTH` is at most `len`.
 #[inline(always)]
-unsafe fn sum_part<V: Vector, const N: usize>(
-    slots: &[u32],
-    dst: *mut u8,
-    base: *mut u8,
-    width: usize,
-    done: usize,
-) {
-    // SAFETY: every slot has `width` bytes, and `done + N * WIDTH <= width`.
+unsafe fn sum_part<V: Vector, const N: usize>(operands: &[u32], dst: u32, slots: Slots, done: usize) {
+    // SAFETY: every slot has `len` bytes, and `done + N * WIDTH <= len`.
     unsafe {
         let mut acc = [V::zero(); N];
-        for &slot in slots {
-            let from = base.add(slot as usize * width + done);
+        for &slot in operands {
+            let from = slots.at(slot, done);
             for (i, a) in acc.iter_mut().enumerate() {
                 *a = a.xor(V::load(from.add(i * V::WIDTH)));
             }
         }
+        let to = slots.at(dst, done);
         for (i, a) in acc.iter().enumerate() {
-            a.store(dst.add(done + i * V::WIDTH));
+            a.store(to.add(i * V::WIDTH));
         }
     }
 }
@@ -126,45 +152,98 @@ unsafe fn sum_part<V: Vector, const N: usize>(
 /// # Safety
 /// As [`run`].
 #[inline(always)]
-unsafe fn scaled_sum<V: Vector>(pairs: &[u32], dst: *mut u8, base: *mut u8, width: usize) {
+unsafe fn scaled_sum<V: Vector>(pairs: &[u32], dst: u32, slots: Slots) {
     let mut done = 0;
-    // SAFETY: `done` stays below `width`, whose bytes every slot has.
+    // SAFETY: `done` stays below `len`, whose bytes every slot has.
     unsafe {
-        while done + 4 * V::WIDTH <= width {
-            scaled_part::<V, 4>(pairs, dst, base, width, done);
+        while done + 4 * V::WIDTH <= slots.len {
+            scaled_part::<V, 4>(pairs, dst, slots, done);
             done += 4 * V::WIDTH;
         }
-        while done < width {
-            scaled_part::<V, 1>(pairs, dst, base, width, done);
+        while done < slots.len {
+            scaled_part::<V, 1>(pairs, dst, slots, done);
             done += V::WIDTH;
         }
     }
 }
 
 /// # Safety
-/// As [`run`], and `done + N * WIDTH` is at most `width`.
+/// As [`run`], and `done + N * WIDTH` is at most `len`.
 #[inline(always)]
-unsafe fn scaled_part<V: Vector, const N: usize>(
-    pairs: &[u32],
-    dst: *mut u8,
-    base: *mut u8,
-    width: usize,
-    done: usize,
-) {
-    // SAFETY: every slot has `width` bytes, and `done + N * WIDTH <= width`.
+unsafe fn scaled_part<V: Vector, const N: usize>(pairs: &[u32], dst: u32, slots: Slots, done: usize) {
+    // SAFETY: every slot has `len` bytes, and `done + N * WIDTH <= len`.
     unsafe {
         let mut acc = [V::zero(); N];
         for pair in pairs.chunks_exact(2) {
-            let from = base.add(pair[0] as usize * width + done);
+            let from = slots.at(pair[0], done);
             let c = V::coefficient(pair[1] as u8);
             for (i, a) in acc.iter_mut().enumerate() {
                 *a = a.xor(V::load(from.add(i * V::WIDTH)).mul(c));
             }
         }
+        let to = slots.at(dst, done);
         for (i, a) in acc.iter().enumerate() {
-            a.store(dst.add(done + i * V::WIDTH));
+            a.store(to.add(i * V::WIDTH));
         }
     }
+}
+
+/// How many places ahead memory is asked for: its latency over the time of a copy.
+const AHEAD: usize = 8;
+
+/// # Safety
+/// The machine has the instructions of `V`; every place has its slot, and its symbol lies in the memory at `from`.
+#[inline(always)]
+pub unsafe fn load<V: Vector>(slots: Slots, from: *const u8, places: &[Place], strip: Strip) {
+    for (i, place) in places.iter().enumerate() {
+        // SAFETY: as promised, for this place and for the one ahead, which is only a hint.
+        unsafe {
+            if let Some(next) = places.get(i + AHEAD) {
+                let at = from.add(next.symbol as usize * strip.symbol_len + strip.offset);
+                (0..strip.len).step_by(64).for_each(|line| V::prefetch(at.add(line)));
+            }
+            let at = from.add(place.symbol as usize * strip.symbol_len + strip.offset);
+            let to = slots.at(place.slot, 0);
+            let mut done = 0;
+            while done + V::WIDTH <= strip.len {
+                V::load(at.add(done)).store(to.add(done));
+                done += V::WIDTH;
+            }
+            while done < strip.len {
+                *to.add(done) = *at.add(done);
+                done += 1;
+            }
+        }
+    }
+}
+
+/// # Safety
+/// As [`load`], and nobody else uses the memory at `to`.
+#[inline(always)]
+pub unsafe fn store<V: Vector>(slots: Slots, to: *mut u8, places: &[Place], strip: Strip, stream: bool) {
+    for place in places {
+        // SAFETY: as promised, for this place; streaming only where the address is a multiple of the width.
+        unsafe {
+            let at = to.add(place.symbol as usize * strip.symbol_len + strip.offset);
+            let from = slots.at(place.slot, 0);
+            let mut done = 0;
+            if stream && at.addr().is_multiple_of(V::WIDTH) {
+                while done + V::WIDTH <= strip.len {
+                    V::load(from.add(done)).stream(at.add(done));
+                    done += V::WIDTH;
+                }
+            }
+            while done + V::WIDTH <= strip.len {
+                V::load(from.add(done)).store(at.add(done));
+                done += V::WIDTH;
+            }
+            while done < strip.len {
+                *at.add(done) = *from.add(done);
+                done += 1;
+            }
+        }
+    }
+    V::fence();
 }
 
 /// Eight bytes in a word.
@@ -208,7 +287,7 @@ impl Vector for Portable {
 pub mod x86 {
     //! AVX2, and AVX-512 with GFNI.
 
-    use super::{NIBBLES, Vector, run};
+    use super::{NIBBLES, Vector};
     use crate::kernel::Level;
     use core::arch::x86_64::*;
 
@@ -241,21 +320,38 @@ pub mod x86 {
         unsafe { _xgetbv(0) }
     }
 
-    /// # Safety
-    /// As [`run`], with AVX2.
-    #[target_feature(enable = "avx2")]
-    pub unsafe fn run_avx2(words: &[u32], base: *mut u8, width: usize) {
-        // SAFETY: as the caller promises.
-        unsafe { run::<Avx2>(words, base, width) }
+    /// The loops compiled for one level; each asks what the loop it names asks.
+    macro_rules! compiled {
+        ($module:ident, $vector:ident, $features:literal) => {
+            #[allow(
+                clippy::missing_safety_doc,
+                clippy::undocumented_unsafe_blocks,
+                reason = "said above, once"
+            )]
+            pub mod $module {
+                use super::super::{self as vector, Place, Slots, Strip};
+                use super::$vector;
+
+                #[target_feature(enable = $features)]
+                pub unsafe fn run(words: &[u32], slots: Slots) {
+                    unsafe { vector::run::<$vector>(words, slots) }
+                }
+
+                #[target_feature(enable = $features)]
+                pub unsafe fn load(slots: Slots, from: *const u8, places: &[Place], strip: Strip) {
+                    unsafe { vector::load::<$vector>(slots, from, places, strip) }
+                }
+
+                #[target_feature(enable = $features)]
+                pub unsafe fn store(slots: Slots, to: *mut u8, places: &[Place], strip: Strip, stream: bool) {
+                    unsafe { vector::store::<$vector>(slots, to, places, strip, stream) }
+                }
+            }
+        };
     }
 
-    /// # Safety
-    /// As [`run`], with AVX-512 F, BW and GFNI.
-    #[target_feature(enable = "avx512f,avx512bw,gfni")]
-    pub unsafe fn run_avx512(words: &[u32], base: *mut u8, width: usize) {
-        // SAFETY: as the caller promises.
-        unsafe { run::<Avx512>(words, base, width) }
-    }
+    compiled!(avx2, Avx2, "avx2");
+    compiled!(avx512, Avx512, "avx512f,avx512bw,gfni");
 
     // SAFETY, for both: each intrinsic needs only what the trait's method already asks of its caller.
 
@@ -277,6 +373,18 @@ pub mod x86 {
         #[inline(always)]
         unsafe fn store(self, at: *mut u8) {
             unsafe { _mm256_storeu_si256(at.cast(), self.0) }
+        }
+        #[inline(always)]
+        unsafe fn stream(self, at: *mut u8) {
+            unsafe { _mm256_stream_si256(at.cast(), self.0) }
+        }
+        #[inline(always)]
+        fn prefetch(at: *const u8) {
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }
+        }
+        #[inline(always)]
+        fn fence() {
+            unsafe { _mm_sfence() }
         }
         #[inline(always)]
         unsafe fn xor(self, other: Self) -> Self {
@@ -320,6 +428,18 @@ pub mod x86 {
         #[inline(always)]
         unsafe fn store(self, at: *mut u8) {
             unsafe { _mm512_storeu_si512(at.cast(), self.0) }
+        }
+        #[inline(always)]
+        unsafe fn stream(self, at: *mut u8) {
+            unsafe { _mm512_stream_si512(at.cast(), self.0) }
+        }
+        #[inline(always)]
+        fn prefetch(at: *const u8) {
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }
+        }
+        #[inline(always)]
+        fn fence() {
+            unsafe { _mm_sfence() }
         }
         #[inline(always)]
         unsafe fn xor(self, other: Self) -> Self {
