@@ -14,8 +14,8 @@ use std::collections::BTreeMap;
 #[derive(Debug)]
 pub struct Transfer {
     pub(crate) layout: Layout,
-    /// Tells receivers apart, so that two of them ask the same seeder for different symbols first.
-    pub(crate) salt: u64,
+    /// This receiver's key: fellows divide the work among them by their keys.
+    pub(crate) key: u64,
     pub(crate) coded_permille: u16,
     /// Blocks being filled, in the order in which they are needed.
     pub(crate) order: Vec<u32>,
@@ -46,6 +46,7 @@ pub(crate) struct Flight {
 /// One source of this content.
 #[derive(Debug)]
 pub(crate) struct Source {
+    pub(crate) key: u64,
     pub(crate) holdings: Holdings,
     pub(crate) in_flight_bytes: u64,
     /// Bytes that may be under way; 0 while the source is not to be asked.
@@ -67,11 +68,11 @@ pub enum Received {
 }
 
 impl Transfer {
-    /// Nothing is needed yet. `salt` should differ from receiver to receiver.
-    pub fn new(layout: Layout, salt: u64, coded_permille: u16) -> Self {
+    /// Nothing is needed yet. `key` is this receiver's own among its fellows, who must know it by the same number.
+    pub fn new(layout: Layout, key: u64, coded_permille: u16) -> Self {
         Transfer {
             layout,
-            salt,
+            key,
             coded_permille,
             order: Vec::new(),
             active: BTreeMap::new(),
@@ -150,10 +151,11 @@ impl Transfer {
         }
     }
 
-    /// Makes a source known, or finds it.
-    pub fn source(&mut self, id: SourceId) -> &mut Holdings {
+    /// Makes a source known, or finds it. `key` is its own among the receivers of this content.
+    pub fn source(&mut self, id: SourceId, key: u64) -> &mut Holdings {
         let layout = self.layout;
         let source = self.sources.entry(id).or_insert_with(|| Source {
+            key,
             holdings: Holdings::none(&layout),
             in_flight_bytes: 0,
             window_bytes: 0,

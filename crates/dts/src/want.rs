@@ -1,9 +1,11 @@
-//! What to ask of whom. A source is asked when its pipe has room, and for what is worth most from it: of someone who is
-//! receiving too, whatever it has; of a seeder, what nobody else can give. Work is never held back while a pipe is idle, and the
-//! tail that a slow source owes is asked elsewhere, as coded symbols where that is possible, because then any of them helps.
+//! What to ask of whom. A source is asked when its pipe has room, and for what is worth most from it: of a fellow receiver,
+//! whatever it has; of a seeder, this receiver's own share of the symbols, so that fellows ask it for different ones and exchange
+//! them. Shares come from rendezvous hashing (Thaler, Ravishankar 1998) over the fellows' keys, so they agree on them without a
+//! word. No pipe is left idle for it: when its own share is under way, a receiver asks for the rest too. And the tail that a slow
+//! source owes is asked elsewhere, as coded symbols where that is possible, because then any of them helps.
 
 use crate::source::SourceId;
-use crate::transfer::{Active, Flight, Transfer};
+use crate::transfer::{Active, Flight, Source, Transfer};
 use peeredge_wire::Time;
 use peeredge_wire::limits::WANT_PICKS_MAX;
 use peeredge_wire::peer::Pick;
@@ -17,7 +19,10 @@ pub struct Want {
     pub picks: Vec<Pick>,
 }
 
-/// Symbols that a waiting reader comes to next are asked in order; past them, receivers spread out.
+/// Neighbours that fall to the same receiver: wants name them as one run.
+const SHARE_SYMBOLS: u32 = 4;
+
+/// Symbols that a waiting reader comes to next are asked for first, whoever's share they are.
 const URGENT_SYMBOLS: u32 = 16;
 
 /// Sources that one late symbol is asked of at the same time.
@@ -25,7 +30,9 @@ const FLIGHTS_MAX: usize = 3;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Pass {
-    /// Only what no fellow receiver holds.
+    /// Only this receiver's share, and only what no fellow holds.
+    Own,
+    /// Only what no fellow holds.
     Rare,
     /// Anything that nobody has been asked for.
     Any,
@@ -43,11 +50,14 @@ impl Transfer {
         }
         let mut left = (room / symbol_len) as u32;
         let mut wants = Vec::new();
-        if source.holdings.is_seed() && self.has_fellows(id) {
-            self.pass(now, id, Pass::Rare, &mut left, &mut wants);
-            // What fellows hold is left to them as long as the seeder has other work.
-            if self.in_flight_bytes(id) > 0 {
-                return wants;
+        let almost_idle = (source.window_bytes / 8).max(symbol_len);
+        if source.holdings.is_seed() && self.fellows(id).next().is_some() {
+            for pass in [Pass::Own, Pass::Rare] {
+                self.pass(now, id, pass, &mut left, &mut wants);
+                // What fellows hold, or are about to, is left to them as long as the seeder has other work.
+                if self.in_flight_bytes(id) > almost_idle {
+                    return wants;
+                }
             }
         }
         self.pass(now, id, Pass::Any, &mut left, &mut wants);
@@ -57,14 +67,23 @@ impl Transfer {
         wants
     }
 
-    fn has_fellows(&self, id: SourceId) -> bool {
-        self.sources.iter().any(|(&other, s)| other != id && !s.holdings.is_seed() && s.window_bytes > 0)
+    /// Those who are receiving too, but for `id`.
+    fn fellows(&self, id: SourceId) -> impl Iterator<Item = &Source> {
+        self.sources
+            .iter()
+            .filter(move |&(&other, s)| other != id && !s.holdings.is_seed() && s.window_bytes > 0)
+            .map(|(_, s)| s)
     }
 
     fn held_by_fellow(&self, id: SourceId, block: u32, index: u32) -> bool {
-        self.sources.iter().any(|(&other, s)| {
-            other != id && !s.holdings.is_seed() && s.window_bytes > 0 && s.holdings.has_symbol(block, index)
-        })
+        self.fellows(id).any(|s| s.holdings.has_symbol(block, index))
+    }
+
+    /// Whether this receiver, and none of its fellows, is to ask seeders for a symbol first.
+    fn is_own(&self, id: SourceId, block: u32, index: u32) -> bool {
+        let symbol = (u64::from(block) << 32) | u64::from(index / SHARE_SYMBOLS);
+        let own = mix(self.key ^ mix(symbol));
+        self.fellows(id).all(|s| mix(s.key ^ mix(symbol)) < own)
     }
 
     fn pass(&mut self, now: Time, id: SourceId, pass: Pass, left: &mut u32, wants: &mut Vec<Want>) {
@@ -104,28 +123,37 @@ impl Transfer {
         let demand = missing.saturating_sub(under_way);
         let max = max.min(demand);
         let free = |index: u32| {
-            active.need.contains(index)
-                && !assembly.have().contains(index)
-                && !active.flights.contains_key(&index)
-                && source.holdings.has_symbol(block, index)
+            self.is_free(id, block, index)
                 && (pass == Pass::Any || !self.held_by_fellow(id, block, index))
+                && (pass != Pass::Own || self.is_own(id, block, index))
         };
         let mut found = Vec::new();
         if let Some(from) = active.urgent_from {
             let end = from.saturating_add(URGENT_SYMBOLS).min(symbols);
-            found.extend((from..end).filter(|&i| free(i)).take(max as usize));
+            // A reader that waits does not care whose share it is.
+            let any = |i: &u32| free(*i) || (pass == Pass::Own && self.is_free(id, block, *i));
+            found.extend((from..end).filter(any).take(max as usize));
         }
-        let start = (mix(self.salt ^ u64::from(block)) % u64::from(symbols.max(1))) as u32;
-        for step in 0..symbols {
+        let urgent = found.len();
+        for index in 0..symbols {
             if found.len() as u32 >= max {
                 break;
             }
-            let index = (start + step) % symbols;
-            if free(index) && !found.contains(&index) {
+            if free(index) && !found[..urgent].contains(&index) {
                 found.push(index);
             }
         }
         found
+    }
+
+    fn is_free(&self, id: SourceId, block: u32, index: u32) -> bool {
+        let (Some(active), Some(source)) = (self.active.get(&block), self.sources.get(&id)) else {
+            return false;
+        };
+        active.need.contains(index)
+            && active.assembly.as_ref().is_some_and(|a| !a.have().contains(index))
+            && !active.flights.contains_key(&index)
+            && source.holdings.has_symbol(block, index)
     }
 
     /// How many of `count` picks are asked as coded symbols instead, because the configuration says so.
@@ -155,7 +183,7 @@ impl Transfer {
             active.flights.entry(index).or_default().push(flight);
         }
         let mut picks = runs(sources);
-        for pick in active.propose(coded, self.salt) {
+        for pick in active.propose(coded, self.key) {
             active.coded_flights.insert(pick, flight);
             picks.push(Pick::Coded { density: pick.density, seed: pick.seed });
         }
@@ -258,7 +286,7 @@ impl Transfer {
     pub fn http_asked(&mut self, now: Time, id: SourceId, block: u32, first: u32, count: u32) {
         let indexes: Vec<u32> =
             (first..first.saturating_add(count).min(self.layout.symbols_of(block))).collect();
-        self.source(id);
+        self.source(id, 0);
         self.commit(now, id, block, &indexes, 0);
     }
 }

@@ -75,6 +75,11 @@ pub(crate) fn source_of(connection: ConnectionId) -> SourceId {
     SourceId(connection.0)
 }
 
+/// The number by which receivers of a content divide the work: the same for all who know this peer.
+pub(crate) fn key_of(peer: &PeerId) -> u64 {
+    u64::from_le_bytes(*peer.0.first_chunk().expect("an id has 32 bytes"))
+}
+
 impl Connections {
     pub(crate) fn ids(&self) -> Vec<ConnectionId> {
         self.all.keys().copied().collect()

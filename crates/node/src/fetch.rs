@@ -17,6 +17,8 @@ const DATA_BYTES_MAX: u64 = 256 * 1024;
 const BLOCKS_MAX: u64 = 32;
 /// Bytes ahead of a reader that are fetched.
 const AHEAD_BYTES_MAX: u64 = 256 << 20;
+/// A reader that has waited so long is served first.
+const URGENT_AFTER: Duration = Duration::from_millis(150);
 /// How often stalls and starving readers are looked for.
 pub(crate) const CHECK_EVERY: Duration = Duration::from_millis(100);
 
@@ -74,13 +76,18 @@ impl Node {
             self.begin(request);
         }
         if !whole {
-            self.announce_soon(id);
-            for connection in self.connections.open_ids() {
-                self.subscribe(connection, id);
-            }
+            self.seek(id);
             self.ask_manifest(id);
         }
         self.check_soon();
+    }
+
+    /// Looks for sources of a content: at the relay, and among the peers that are connected anyway.
+    fn seek(&mut self, id: ContentId) {
+        self.announce_soon(id);
+        for connection in self.connections.open_ids() {
+            self.subscribe(connection, id);
+        }
     }
 
     pub(crate) fn next_use(&mut self) -> u64 {
@@ -127,13 +134,8 @@ impl Node {
         content.unsaved = true;
         let waiting: Vec<RequestId> =
             self.requests.iter().filter(|(_, r)| r.content == id).map(|(&r, _)| r).collect();
+        // The plan that follows subscribes again: what others hold could not be read before the sizes were known.
         waiting.into_iter().for_each(|r| self.begin(r));
-        // What others said they hold could not be read before the sizes were known.
-        for connection in self.connections.ids() {
-            if self.connections.all.get(&connection).is_some_and(|c| c.subscribed.contains(&id)) {
-                self.subscribe(connection, id);
-            }
-        }
     }
 
     fn begin(&mut self, request: RequestId) {
@@ -147,9 +149,6 @@ impl Node {
         };
         (r.range, r.at, r.starving_since) = (Some(range.clone()), range.start, now);
         content.replan = true;
-        if !content.is_whole() && content.transfer.is_none() {
-            content.transfer = Some(Transfer::new(layout, self.rng.next(), self.config.coded_permille));
-        }
         let manifest = content.manifest().expect("the state was there above");
         self.out.push_back(Output::Head {
             request,
@@ -258,14 +257,25 @@ impl Node {
         let Some(content) = self.contents.get_mut(&id) else { return };
         content.replan = false;
         content.touched = true;
-        let (Some(layout), Some(state)) = (content.layout(), &content.state) else { return };
-        let Some(transfer) = &mut content.transfer else { return };
+        let Some(layout) = content.layout() else { return };
         let readers: Vec<Reader> = self
             .requests
             .values()
             .filter(|r| r.content == id)
-            .filter_map(|r| Some(Reader { at: r.at, end: r.range.as_ref()?.end, waiting: r.waits() }))
+            .filter_map(|r| {
+                let range = r.range.as_ref()?;
+                // One that reads faster than anything comes waits all the time: it is urgent when it waits long.
+                let long = self.now.since(r.starving_since) > URGENT_AFTER || r.at == range.start;
+                Some(Reader { at: r.at, end: range.end, waiting: r.waits() && long })
+            })
             .collect();
+        if !readers.is_empty() && !content.is_whole() && content.transfer.is_none() {
+            content.transfer =
+                Some(Transfer::new(layout, crate::connections::key_of(&self.id), self.config.coded_permille));
+            self.seek(id);
+        }
+        let Some(content) = self.contents.get_mut(&id) else { return };
+        let (Some(state), Some(transfer)) = (&content.state, &mut content.transfer) else { return };
         let blocks_max = (self.config.cache_bytes_max / 2 / layout.block_len()).clamp(2, BLOCKS_MAX);
         // Without a store, what is ahead of the readers has to fit the memory.
         let ahead = if content.stored { AHEAD_BYTES_MAX } else { self.config.cache_bytes_max / 2 };

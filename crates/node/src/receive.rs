@@ -1,11 +1,11 @@
 //! What other peers say: their holdings, their symbols, and what they ask.
 
 use crate::Node;
-use crate::connections::source_of;
+use crate::connections::{key_of, source_of};
 use crate::output::Event;
 use crate::timers::Timer;
 use core::time::Duration;
-use peeredge_dts::{Decoded, Manifest, Received, Record, SourceId, WholeBlock};
+use peeredge_dts::{Decoded, Holdings, Layout, Manifest, Received, Record, SourceId, WholeBlock};
 use peeredge_wire::peer::{Marker, PeerMessage, Pick, RefuseReason};
 use peeredge_wire::{ConnectionId, ContentId, PROTOCOL_VERSION};
 
@@ -42,12 +42,10 @@ impl Node {
             }
             PeerMessage::HaveNone { content } => self.have_none(id, content),
             PeerMessage::HaveBlocks { content, first, bits } => {
-                self.have(id, content, |transfer, source, _| transfer.source(source).add_blocks(first, bits));
+                self.have(id, content, |holdings, _| holdings.add_blocks(first, bits));
             }
             PeerMessage::HaveSymbols { content, block, bits } => {
-                self.have(id, content, |transfer, source, layout| {
-                    transfer.source(source).set_symbols(layout, block, bits);
-                });
+                self.have(id, content, |holdings, layout| holdings.set_symbols(layout, block, bits));
             }
             PeerMessage::Manifest { content, bytes } => self.manifest_from(id, content, bytes),
             PeerMessage::Record { content, block, bytes } => self.record_from(id, content, block, bytes),
@@ -69,20 +67,17 @@ impl Node {
         }
     }
 
-    fn have(
-        &mut self,
-        id: ConnectionId,
-        content: ContentId,
-        add: impl FnOnce(&mut peeredge_dts::Transfer, SourceId, &peeredge_dts::Layout),
-    ) {
+    fn have(&mut self, id: ConnectionId, content: ContentId, add: impl FnOnce(&mut Holdings, &Layout)) {
         // Only of what was subscribed: or a stranger could fill the memory with holdings.
-        if !self.connections.all.get(&id).is_some_and(|c| c.subscribed.contains(&content)) {
+        let Some(connection) = self.connections.all.get(&id).filter(|c| c.subscribed.contains(&content))
+        else {
             return;
-        }
+        };
+        let key = key_of(&connection.peer);
         let Some(c) = self.contents.get_mut(&content) else { return };
         let Some(layout) = c.layout() else { return };
         if let Some(transfer) = &mut c.transfer {
-            add(transfer, source_of(id), &layout);
+            add(transfer.source(source_of(id), key), &layout);
             c.touched = true;
         }
     }

@@ -1,11 +1,12 @@
 //! Several nodes on one virtual clock, with a relay that introduces everyone to everyone. The simulator runs the real tracker
-//! and links with rate and loss; here every message arrives after one millisecond, so a test is a few lines.
+//! and links with loss and delay; here a peer has one uplink of a given rate, so that a test is a few lines.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+use core::time::Duration;
 use peeredge_node::{Area, Config, Event, Input, Node, Output, Publisher, Resource, Role};
 use peeredge_wire::relay::{FromRelay, ToRelay};
 use peeredge_wire::{ConnectionId, ContentId, PeerId, RequestId, Time};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 pub const CREDIT: u64 = 1 << 20;
 
@@ -23,6 +24,8 @@ pub struct Peer {
     /// Changes every message that leaves: a liar in the test is one function.
     pub tamper: Option<fn(Vec<u8>) -> Vec<u8>>,
     pub sent_bytes: u64,
+    pub uplink_bytes_per_s: u64,
+    uplink_free: Time,
     connections: BTreeMap<ConnectionId, PeerId>,
     offers: BTreeMap<ConnectionId, Role>,
 }
@@ -40,7 +43,8 @@ pub struct World {
     pub peers: Vec<Peer>,
     pub relay_alive: bool,
     announced: BTreeMap<(usize, ContentId), (u16, u8)>,
-    queue: VecDeque<(Time, usize, Input)>,
+    queue: BTreeMap<(Time, u64), (usize, Input)>,
+    sequence: u64,
     links: BTreeMap<(usize, ConnectionId), (usize, ConnectionId)>,
     sessions: BTreeMap<(PeerId, PeerId, u64), ()>,
 }
@@ -77,7 +81,8 @@ impl World {
             peers: Vec::new(),
             relay_alive: true,
             announced: BTreeMap::new(),
-            queue: VecDeque::new(),
+            queue: BTreeMap::new(),
+            sequence: 0,
             links: BTreeMap::new(),
             sessions: BTreeMap::new(),
         }
@@ -101,6 +106,8 @@ impl World {
             http_gets: Vec::new(),
             tamper: None,
             sent_bytes: 0,
+            uplink_bytes_per_s: 10_000_000,
+            uplink_free: Time::ZERO,
             connections: BTreeMap::new(),
             offers: BTreeMap::new(),
         });
@@ -144,15 +151,19 @@ impl World {
     }
 
     fn later(&mut self, peer: usize, input: Input) {
-        let at = self.now + core::time::Duration::from_millis(1);
-        self.queue.push_back((at, peer, input));
+        self.at(self.now + Duration::from_millis(1), peer, input);
+    }
+
+    fn at(&mut self, at: Time, peer: usize, input: Input) {
+        self.sequence += 1;
+        self.queue.insert((at, self.sequence), (peer, input));
     }
 
     /// Runs until `done` or until `limit_s` virtual seconds have passed; tells whether `done`.
     pub fn run_until(&mut self, limit_s: u64, mut done: impl FnMut(&World) -> bool) -> bool {
-        let limit = self.now + core::time::Duration::from_secs(limit_s);
+        let limit = self.now + Duration::from_secs(limit_s);
         while !done(self) {
-            let queued = self.queue.front().map(|q| q.0);
+            let queued = self.queue.keys().next().map(|k| k.0);
             let deadlines = self.peers.iter().filter(|p| p.alive).filter_map(|p| p.node.deadline());
             let Some(next) = queued.into_iter().chain(deadlines).min() else { return done(self) };
             if next > limit {
@@ -160,7 +171,7 @@ impl World {
             }
             self.now = next.max(self.now);
             if queued.is_some_and(|at| at <= self.now) {
-                let (_, peer, input) = self.queue.pop_front().unwrap();
+                let (_, (peer, input)) = self.queue.pop_first().unwrap();
                 self.input(peer, input);
             } else {
                 for peer in 0..self.peers.len() {
@@ -217,9 +228,13 @@ impl World {
                 let len = message.len() as u64;
                 self.peers[from].sent_bytes += len;
                 let message = self.peers[from].tamper.map_or(message.clone(), |t| t(message));
-                self.later(from, Input::Credit { connection, bytes: len });
+                // One uplink for all of a peer's connections; credit comes back as it drains.
+                let takes = Duration::from_micros(len * 1_000_000 / self.peers[from].uplink_bytes_per_s);
+                let gone = self.peers[from].uplink_free.max(self.now) + takes;
+                self.peers[from].uplink_free = gone;
+                self.at(gone, from, Input::Credit { connection, bytes: len });
                 if let Some(&(to, connection)) = self.links.get(&(from, connection)) {
-                    self.later(to, Input::Message { connection, message });
+                    self.at(gone + Duration::from_millis(1), to, Input::Message { connection, message });
                 }
             }
             Output::Close { connection } => {
