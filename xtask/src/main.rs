@@ -51,7 +51,12 @@ fn wasm(out: &Path) -> Result<(), String> {
     }
     let mut bindgen = wasm_bindgen_cli_support::Bindgen::new();
     bindgen.input_path(target.join("wasm32-unknown-unknown/wasm/peeredge_sdk_wasm.wasm"));
-    bindgen.out_name("peeredge").typescript(false).remove_name_section(true).remove_producers_section(true);
+    bindgen
+        .out_name("peeredge")
+        .omit_default_module_path(false)
+        .typescript(false)
+        .remove_name_section(true)
+        .remove_producers_section(true);
     bindgen.web(true).map_err(|error| error.to_string())?;
     bindgen.generate(out).map_err(|error| format!("{error:#}"))
 }
