@@ -1,2 +1,23 @@
 //! Native shell of PeerEdge: sockets, files and clocks around the pure machines.
+//!
+//! | module | what it owns |
+//! |---|---|
+//! | [`cli`] | the command line: words to calls, calls to exit codes |
+//! | [`config`] | every setting, once, and where its value came from |
+//! | [`serve`] | the relay: starts and stops everything below |
+//! | [`http`] | the port: contents, health, static files, WebSockets |
+//! | [`hub`] | the tracker and a mailbox for each connection to it |
+//! | [`store`] | records in redb, contents as sparse files |
+//! | [`publish`] | a file becomes a content |
+//! | [`rtc`] | WebRTC data channels |
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod http;
+pub mod hub;
+pub mod log;
+pub mod metrics;
+pub mod publish;
 pub mod rtc;
+pub mod serve;
+pub mod store;

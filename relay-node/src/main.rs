@@ -1,2 +1,6 @@
 //! The `peeredge` command.
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    peeredge_relay::cli::run(std::env::args_os())
+}

@@ -1,0 +1,137 @@
+//! The command line: words to calls, calls to exit codes.
+
+mod args;
+mod help;
+mod publish;
+
+use crate::config::{Effective, KEYS, load, nearest};
+use crate::{log, serve};
+use args::{Args, Words};
+use std::ffi::OsString;
+use std::fmt;
+use std::process::ExitCode;
+
+/// Every command, as suggestions know them.
+const COMMANDS: &[&str] = &["serve", "publish", "get", "check-config", "print-config", "help"];
+
+/// Why a command did not do what it was asked for.
+#[derive(Debug)]
+pub struct Failure {
+    /// What the shell sees: 1 something failed, 2 the words or settings are wrong; `get` adds its own.
+    pub code: u8,
+    /// For people, one line.
+    pub message: String,
+}
+
+impl Failure {
+    fn usage(message: impl fmt::Display) -> Failure {
+        Failure { code: 2, message: message.to_string() }
+    }
+
+    fn failed(error: impl fmt::Display) -> Failure {
+        Failure { code: 1, message: error.to_string() }
+    }
+}
+
+/// Runs one command.
+pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
+    match dispatch(words) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("peeredge: {}", failure.message);
+            ExitCode::from(failure.code)
+        }
+    }
+}
+
+fn dispatch(words: impl IntoIterator<Item = OsString>) -> Result<(), Failure> {
+    let mut words = Words::new(words);
+    let command = words.command()?;
+    match command.as_deref() {
+        None | Some("help") => {
+            print!("{}", help::overview());
+            Ok(())
+        }
+        Some("version") => {
+            println!("peeredge {}", env!("CARGO_PKG_VERSION"));
+            Ok(())
+        }
+        Some(name) if COMMANDS.contains(&name) => {
+            let args = words.rest(args::own_flags(name))?;
+            if args.help {
+                print!("{}", help::command(name));
+                return Ok(());
+            }
+            let effective = settings(&args)?;
+            match name {
+                "serve" => run_serve(args, effective),
+                "publish" => publish::run(args, effective),
+                "get" => Err(Failure::failed("not yet")),
+                "check-config" => check_config(args, effective),
+                _ => print_config(args, &effective),
+            }
+        }
+        Some(other) => {
+            let hint = match nearest(other, COMMANDS.iter().copied()) {
+                Some(name) => format!("did you mean {name}?"),
+                None => "`peeredge --help` lists all commands".into(),
+            };
+            Err(Failure::usage(format_args!("unknown command {other}; {hint}")))
+        }
+    }
+}
+
+/// The settings from file, environment and this command line.
+fn settings(args: &Args) -> Result<Effective, Failure> {
+    let here = std::path::Path::new("peeredge.toml");
+    let from_env = std::env::var_os("PEEREDGE_CONFIG").filter(|path| !path.is_empty()).map(Into::into);
+    let named = args.config.clone().or(from_env);
+    let file = named.or_else(|| here.exists().then(|| here.to_path_buf()));
+    let env = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    load(file.as_deref(), env, &args.settings).map_err(Failure::usage)
+}
+
+fn run_serve(args: Args, effective: Effective) -> Result<(), Failure> {
+    args.no_more_words("serve takes only flags; files to publish are --publish FILE")?;
+    log::start(&effective.config.log_level, effective.config.log_format);
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::failed)?;
+    let stop = async {
+        let mut term = match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(term) => term,
+            Err(error) => return tracing::error!(%error, "cannot listen for signals"),
+        };
+        tokio::select! {
+            _ = term.recv() => {}
+            _ = tokio::signal::ctrl_c() => {}
+        }
+    };
+    let served = runtime.block_on(serve::serve(effective.config, stop)).map_err(Failure::failed);
+    // Blocking reads may still run for clients that are gone; nothing waits for them.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    served
+}
+
+fn check_config(args: Args, effective: Effective) -> Result<(), Failure> {
+    args.no_more_words("check-config takes only flags")?;
+    let set = effective.sources.len();
+    println!("ok: {set} of {} settings are not at their defaults", KEYS.len());
+    Ok(())
+}
+
+fn print_config(args: Args, effective: &Effective) -> Result<(), Failure> {
+    args.no_more_words("print-config takes only flags")?;
+    let lines: Vec<(String, String)> = KEYS
+        .iter()
+        .map(|key| {
+            let value = effective.config.show(key.name).expect("KEYS lists only settings");
+            (format!("{} = {value}", key.name), effective.source(key.name).to_string())
+        })
+        .collect();
+    let width = lines.iter().map(|(line, _)| line.chars().count()).max().unwrap_or(0).min(60);
+    for (line, source) in lines {
+        println!("{line:width$}  # {source}");
+    }
+    Ok(())
+}

@@ -1,0 +1,51 @@
+use super::Failure;
+use super::args::Args;
+use crate::config::Effective;
+use crate::http::link;
+use crate::publish::{Job, Outcome, publish};
+use indicatif::{ProgressBar, ProgressStyle};
+use std::path::PathBuf;
+
+/// `peeredge publish FILE...`: one line a file on standard output, its link; the rest on standard error.
+pub(super) fn run(args: Args, effective: Effective) -> Result<(), Failure> {
+    let (name, media_type) = (args.own_text("name")?, args.own_text("type")?);
+    if args.words.is_empty() {
+        return Err(Failure::usage("publish needs a FILE; `peeredge publish --help` shows examples"));
+    }
+    if args.words.len() > 1 && name.is_some() {
+        return Err(Failure::usage("--name fits one FILE only"));
+    }
+    let quiet = args.own("quiet").is_some();
+    let config = effective.config;
+    let root = config.data_dir();
+    for word in &args.words {
+        let path = PathBuf::from(word);
+        let job = Job { path: path.clone(), name: name.clone(), media_type: media_type.clone() };
+        let bar = if quiet { ProgressBar::hidden() } else { ProgressBar::new(0) };
+        bar.set_style(
+            ProgressStyle::with_template(
+                "{msg} {wide_bar} {bytes}/{total_bytes} {binary_bytes_per_sec} {eta}",
+            )
+            .expect("the template is constant"),
+        );
+        bar.set_message(path.file_name().unwrap_or_default().to_string_lossy().into_owned());
+        let mut progress = |done, all| {
+            bar.set_length(all);
+            bar.set_position(done);
+        };
+        let outcome = publish(&root, &job, config.store_bytes_max.0, &mut progress);
+        bar.finish_and_clear();
+        let outcome =
+            outcome.map_err(|error| Failure::failed(format_args!("{}: {error}", path.display())))?;
+        print(&config.public_url(), &outcome, quiet);
+    }
+    Ok(())
+}
+
+fn print(base: &str, outcome: &Outcome, quiet: bool) {
+    println!("{}", link(base, &outcome.content.to_string(), &outcome.name));
+    if !quiet {
+        let how = if outcome.known { "already published" } else { "published" };
+        eprintln!("{how}: {} ({} bytes), also peeredge:{}", outcome.name, outcome.length, outcome.content);
+    }
+}

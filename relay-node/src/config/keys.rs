@@ -1,0 +1,138 @@
+//! Every setting, once: its key, type, default and meaning. Files, environment, flags, `print-config` and `--help`
+//! all read this table.
+
+use super::value::{Bytes, Millis, Setting};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One line a person can read.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Who may read `/metrics`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MetricsAccess {
+    /// Only clients on this machine.
+    Loopback,
+    /// Everyone who reaches the port.
+    All,
+    /// Nobody.
+    Off,
+}
+
+/// One line of the table.
+#[derive(Clone, Copy, Debug)]
+pub struct Key {
+    /// As it stands in the file; upper-cased behind `PEEREDGE_` in the environment, with dashes in a flag.
+    pub name: &'static str,
+    /// What a value looks like.
+    pub kind: &'static str,
+    /// What it means and which unit it has.
+    pub doc: &'static str,
+    /// Whether a flag may be given more than once, each adding an element.
+    pub is_list: bool,
+}
+
+macro_rules! settings {
+    ($($(#[doc = $doc:literal])+ $name:ident: $type:ty = $default:expr;)+) => {
+        /// The effective settings of one process.
+        #[derive(Clone, Debug, PartialEq)]
+        pub struct Config {
+            $($(#[doc = $doc])+ pub $name: $type,)+
+        }
+
+        impl Default for Config {
+            fn default() -> Self {
+                Config { $($name: $default,)+ }
+            }
+        }
+
+        /// Every setting, in the order in which they are shown.
+        pub const KEYS: &[Key] = &[
+            $(Key {
+                name: stringify!($name),
+                kind: <$type as Setting>::KIND,
+                doc: concat!($($doc),+),
+                is_list: <$type as Setting>::IS_LIST,
+            },)+
+        ];
+
+        impl Config {
+            /// Sets one key from texts (more than one only for lists). `Err` says what a value looks like.
+            pub(super) fn set(&mut self, name: &str, texts: &[String]) -> Result<(), String> {
+                match name {
+                    $(stringify!($name) => { self.$name = <$type as Setting>::parse_all(texts)?; Ok(()) })+
+                    _ => unreachable!("callers look keys up in KEYS first"),
+                }
+            }
+
+            /// One key's value in TOML.
+            pub fn show(&self, name: &str) -> Option<String> {
+                match name {
+                    $(stringify!($name) => Some(self.$name.show()),)+
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+settings! {
+    /// Address and TCP port of HTTP and WebSocket. Anything but loopback opens the relay to others, so it must be said.
+    bind: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 8080));
+    /// How peers reach this relay, as they type it (https://relay.example). Empty: http:// and `bind`.
+    public_url: String = String::new();
+    /// Folder of the relay's key, records and contents. Empty: $XDG_DATA_HOME/peeredge, else ~/.local/share/peeredge.
+    data_dir: PathBuf = PathBuf::new();
+    /// Folder of static files served at `/`. Empty: a plain page that says what this is.
+    demo_dir: PathBuf = PathBuf::new();
+    /// Files to publish when the relay starts.
+    publish: Vec<PathBuf> = Vec::new();
+    /// Bytes that published contents may take in `data_dir`; a publish that would exceed them is refused.
+    store_bytes_max: Bytes = Bytes(1 << 40);
+    /// Bytes of blocks that the relay's own peer keeps in memory.
+    cache_bytes_max: Bytes = Bytes(256 << 20);
+    /// Whether the relay seeds over WebRTC data channels as well as over HTTP.
+    rtc: bool = true;
+    /// Address and UDP port of WebRTC. Empty: `bind`'s address, and its port number.
+    rtc_bind: String = String::new();
+    /// Address that peers are told for WebRTC when it differs from `rtc_bind` (behind NAT). Empty: `rtc_bind`'s own.
+    rtc_public: String = String::new();
+    /// WebRTC connections of the relay's own peer at a time.
+    rtc_connections_max: u32 = 512;
+    /// Payload bytes a second that the relay sends over WebRTC to all peers together. 0: no cap.
+    upload_bytes_per_s_max: Bytes = Bytes(0);
+    /// Web origins whose pages may use this relay (https://site.example). `*` is any.
+    origins: Vec<String> = vec!["*".into()];
+    /// TCP connections at a time.
+    connections_max: u32 = 10_000;
+    /// WebSocket peers at a time.
+    peers_max: u32 = 5_000;
+    /// WebSocket peers at a time from one IP address.
+    peers_per_ip_max: u32 = 256;
+    /// Whether the last address in X-Forwarded-For is the client's: only behind a proxy of yours that sets it.
+    trust_forwarded: bool = false;
+    /// Bytes waiting to be sent to one WebSocket peer; one that does not read loses its connection beyond.
+    peer_queue_bytes_max: Bytes = Bytes(256 << 10);
+    /// Milliseconds between two pings to a WebSocket peer.
+    ping_interval_ms: Millis = Millis(20_000);
+    /// Milliseconds of silence after which a WebSocket peer is gone.
+    idle_timeout_ms: Millis = Millis(60_000);
+    /// Milliseconds that a client may take to send its request headers.
+    header_timeout_ms: Millis = Millis(10_000);
+    /// Milliseconds without progress after which an HTTP answer is given up.
+    write_timeout_ms: Millis = Millis(30_000);
+    /// Milliseconds that running answers get to finish when the relay stops.
+    shutdown_grace_ms: Millis = Millis(5_000);
+    /// Who may read /metrics: loopback, all or off.
+    metrics: MetricsAccess = MetricsAccess::Loopback;
+    /// Least severe log lines that are written: error, warn, info, debug or trace.
+    log_level: String = "info".into();
+    /// How log lines are written: text or json.
+    log_format: LogFormat = LogFormat::Text;
+}

@@ -1,0 +1,86 @@
+//! Settings: defaults, then a TOML file, then the environment, then flags. Each later source replaces a key as a whole.
+
+mod keys;
+mod layers;
+mod suggest;
+mod value;
+
+pub use keys::{Config, KEYS, Key, LogFormat, MetricsAccess};
+pub use layers::{ConfigError, Effective, Flag, Source, load};
+pub use suggest::nearest;
+pub use value::{Bytes, Millis};
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+impl Config {
+    /// How peers reach this relay: `scheme://authority`, without a slash at the end.
+    pub fn public_url(&self) -> String {
+        match self.public_url.trim_end_matches('/') {
+            "" => format!("http://{}", self.bind),
+            url => url.to_owned(),
+        }
+    }
+
+    /// The folder that holds everything this process keeps.
+    pub fn data_dir(&self) -> PathBuf {
+        if !self.data_dir.as_os_str().is_empty() {
+            return self.data_dir.clone();
+        }
+        // The same folder from any working directory, so that `publish` finds the relay that `serve` started elsewhere.
+        let home = |name| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+        match (home("XDG_DATA_HOME"), home("HOME")) {
+            (Some(data), _) if data.is_absolute() => data.join("peeredge"),
+            (_, Some(home)) => home.join(".local/share/peeredge"),
+            _ => PathBuf::from(".peeredge"),
+        }
+    }
+
+    /// Where WebRTC listens.
+    pub fn rtc_bind(&self) -> SocketAddr {
+        self.rtc_bind.parse().unwrap_or(self.bind)
+    }
+
+    /// Contradictions between settings, each with the key to change.
+    fn check(&self) -> Result<(), (&'static str, String)> {
+        if self.bind.ip().is_unspecified() && self.public_url.is_empty() {
+            let says = format!(
+                "must be set when bind is \"{}\": links have to name an address that peers can reach, \
+                 such as \"http://192.0.2.7:{}\" or \"https://relay.example\"",
+                self.bind,
+                self.bind.port()
+            );
+            return Err(("public_url", says));
+        }
+        let url = self.public_url.trim_end_matches('/');
+        let authority = url.strip_prefix("http://").or(url.strip_prefix("https://"));
+        if !url.is_empty() && authority.is_none_or(|a| a.is_empty() || a.contains(['/', '?', '#', ' '])) {
+            return Err(("public_url", format!("{} is not http://HOST or https://HOST", value::quote(url))));
+        }
+        for (name, text) in [("rtc_bind", &self.rtc_bind), ("rtc_public", &self.rtc_public)] {
+            if !text.is_empty() && text.parse::<SocketAddr>().is_err() {
+                return Err((
+                    name,
+                    format!("{} is no address and port, such as \"192.0.2.7:8080\"", value::quote(text)),
+                ));
+            }
+        }
+        if self.rtc && self.rtc_bind().ip().is_unspecified() && self.rtc_public.is_empty() {
+            let says = "must be set when WebRTC listens on all addresses: peers have to be told one that they can \
+                        reach, such as \"192.0.2.7:8080\" (or set rtc_bind to it, or rtc = false)";
+            return Err(("rtc_public", says.into()));
+        }
+        if !["error", "warn", "info", "debug", "trace"].contains(&self.log_level.as_str()) {
+            let says =
+                format!("{} is none of error, warn, info, debug and trace", value::quote(&self.log_level));
+            return Err(("log_level", says));
+        }
+        if self.ping_interval_ms >= self.idle_timeout_ms {
+            return Err((
+                "ping_interval_ms",
+                format!("must be below idle_timeout_ms, which is {}", self.idle_timeout_ms.0),
+            ));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,161 @@
+//! What tools ask: the list of contents, health, metrics.
+
+use super::content::percent_encode;
+use super::{App, Client, client_ip, headers};
+use crate::config::MetricsAccess;
+use crate::metrics::Page;
+use axum::body::Body;
+use axum::extract::{Extension, Request, State};
+use axum::response::Response;
+use hyper::StatusCode;
+use hyper::header;
+use peeredge_wire::relay::ErrorCode;
+use std::sync::Arc;
+
+/// `/api/contents`.
+pub(super) async fn contents(State(app): State<Arc<App>>, request: Request) -> Response {
+    let base = app.config.public_url();
+    let list = app.store.entries().into_iter().map(|entry| {
+        serde_json::json!({
+            "id": entry.content.to_string(),
+            "link": link(&base, &entry.content.to_string(), &entry.name),
+            "name": entry.name,
+            "media_type": entry.media_type,
+            "length": entry.length,
+        })
+    });
+    let mut response = Response::new(Body::from(serde_json::Value::Array(list.collect()).to_string()));
+    let out = response.headers_mut();
+    out.insert(header::CONTENT_TYPE, headers::value("application/json"));
+    out.insert(header::CACHE_CONTROL, headers::value("no-cache"));
+    headers::allow_origin(&app.config.origins, request.headers(), out);
+    response
+}
+
+/// The link that any HTTP client can open.
+pub fn link(base: &str, content: &str, name: &str) -> String {
+    match name {
+        "" => format!("{base}/c/{content}"),
+        name => format!("{base}/c/{content}/{}", percent_encode(name)),
+    }
+}
+
+/// `/livez`: the process answers.
+pub(super) async fn live() -> Response {
+    headers::plain(StatusCode::OK, "live\n")
+}
+
+/// `/readyz`: store, WebRTC and tracker are up, and the relay is not about to stop.
+pub(super) async fn ready(State(app): State<Arc<App>>) -> Response {
+    match app.is_ready() {
+        true => headers::plain(StatusCode::OK, "ready\n"),
+        false => headers::plain(StatusCode::SERVICE_UNAVAILABLE, "not ready\n"),
+    }
+}
+
+/// `/metrics`.
+pub(super) async fn metrics(
+    State(app): State<Arc<App>>,
+    Extension(client): Extension<Client>,
+    request: Request,
+) -> Response {
+    let allowed = match app.config.metrics {
+        MetricsAccess::All => true,
+        MetricsAccess::Loopback => {
+            client_ip(&app.config, &client, request.headers()).to_canonical().is_loopback()
+        }
+        MetricsAccess::Off => false,
+    };
+    if !allowed {
+        return headers::plain(StatusCode::FORBIDDEN, "metrics are not for this address\n");
+    }
+    let mut page = Page::default();
+    app.metrics.write(&mut page);
+    write_tracker(&app, &mut page).await;
+    write_node(&app, &mut page);
+    page.single("peeredge_ready", "gauge", "Whether /readyz says so.", f64::from(u8::from(app.is_ready())));
+    let published = app.store.entries();
+    page.single("peeredge_contents_published", "gauge", "Published contents.", published.len() as f64);
+    let bytes = app.store.published_bytes() as f64;
+    page.single("peeredge_store_bytes", "gauge", "Bytes of published contents and their records.", bytes);
+    let mut response = headers::plain(StatusCode::OK, page.finish());
+    let kind = headers::value("text/plain; version=0.0.4; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    response
+}
+
+async fn write_tracker(app: &App, page: &mut Page) {
+    let Some(stats) = app.hub.stats().await else { return };
+    page.single(
+        "peeredge_peers",
+        "gauge",
+        "Peers that have proved their key, the relay's own included.",
+        stats.peers as f64,
+    );
+    page.single(
+        "peeredge_announced_contents",
+        "gauge",
+        "Contents that somebody announces.",
+        stats.contents as f64,
+    );
+    page.single(
+        "peeredge_announces",
+        "gauge",
+        "Announced contents, once for each peer.",
+        stats.announces as f64,
+    );
+    page.single(
+        "peeredge_barred_peers",
+        "gauge",
+        "Peers not introduced because others blame them.",
+        stats.barred as f64,
+    );
+    for (name, help, value) in [
+        ("peeredge_introductions_total", "Introductions made.", stats.introductions),
+        ("peeredge_signals_total", "Offers, answers and candidates carried.", stats.signals),
+        ("peeredge_unreachable_total", "Signals whose addressee was not there.", stats.unreachable),
+        ("peeredge_blames_total", "Blames taken.", stats.blames),
+    ] {
+        page.single(name, "counter", help, value as f64);
+    }
+    let errors = ErrorCode::ALL.map(|code| (format!("{{code=\"{code}\"}}"), stats.errors(code) as f64));
+    page.family("peeredge_errors_total", "counter", "Errors told to peers, by code.", &errors);
+    let reported = stats.reported;
+    let bytes = [
+        ("{kind=\"peers\"}".to_owned(), reported.from_peers_bytes as f64),
+        ("{kind=\"relay\"}".to_owned(), reported.from_relay_bytes as f64),
+        ("{kind=\"http\"}".to_owned(), reported.from_http_bytes as f64),
+        ("{kind=\"wasted\"}".to_owned(), reported.wasted_bytes as f64),
+    ];
+    page.family(
+        "peeredge_reported_bytes_total",
+        "counter",
+        "Bytes that peers say they received, by source.",
+        &bytes,
+    );
+    page.single(
+        "peeredge_reported_channels",
+        "gauge",
+        "Data channels that peers say are open.",
+        f64::from(reported.channels),
+    );
+}
+
+fn write_node(app: &App, page: &mut Page) {
+    let stats = app.node.read().expect("no holder panics").clone();
+    let open = stats.peers.iter().filter(|peer| peer.open).count();
+    page.single(
+        "peeredge_relay_channels",
+        "gauge",
+        "Open data channels of the relay's own peer.",
+        open as f64,
+    );
+    page.single(
+        "peeredge_relay_sent_bytes_total",
+        "counter",
+        "Payload bytes sent over data channels.",
+        stats.sent_bytes as f64,
+    );
+    let made = f64::from(stats.connections_made);
+    page.single("peeredge_relay_connections_made_total", "counter", "WebRTC connections made.", made);
+}

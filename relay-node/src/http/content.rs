@@ -1,0 +1,248 @@
+//! Published contents, their manifests and records: what any HTTP client, and any peer's fallback, can fetch.
+
+use super::range::{Wanted, wanted};
+use super::{App, body, headers};
+use axum::body::Body;
+use axum::extract::{Path, Request, State};
+use axum::response::Response;
+use hyper::header::{self, HeaderMap, HeaderValue};
+use hyper::{Method, StatusCode};
+use peeredge_node::{Area, manifest_of_state};
+use peeredge_wire::ContentId;
+use std::sync::Arc;
+
+/// A content never changes under its id, so any copy of it may be kept for ever.
+const IMMUTABLE: &str = "public, max-age=31536000, immutable";
+/// What a browser may do with a content that it shows as a page of its own: nothing, for strangers wrote it.
+const SANDBOX: &str =
+    "sandbox; default-src 'none'; img-src 'self'; media-src 'self'; style-src 'unsafe-inline'";
+
+pub(super) async fn preflight(State(app): State<Arc<App>>, request: Request) -> Response {
+    headers::preflight(&app.config.origins, &request)
+}
+
+/// `/c/ID` and `/c/ID/NAME`.
+pub(super) async fn bytes(
+    State(app): State<Arc<App>>,
+    Path(path): Path<Vec<(String, String)>>,
+    request: Request,
+) -> Response {
+    let id = path.first().map(|(_, id)| id.as_str()).unwrap_or_default();
+    let content = match published(&app, id, &request) {
+        Ok(content) => content,
+        Err(response) => return *response,
+    };
+    let Some(entry) = app.store.entry(content) else { return not_here(&app, &request) };
+    let mut response = part(&app, &request, content, Area::Data, entry.length, "content");
+    let out = response.headers_mut();
+    let (media_type, inline) = safe_media_type(&entry.media_type);
+    out.insert(header::CONTENT_TYPE, media_type);
+    out.insert(header::CONTENT_DISPOSITION, disposition(inline, &entry.name));
+    out.insert(header::CONTENT_SECURITY_POLICY, headers::value(SANDBOX));
+    response
+}
+
+/// `/r/ID`.
+pub(super) async fn records(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Response {
+    let content = match published(&app, &id, &request) {
+        Ok(content) => content,
+        Err(response) => return *response,
+    };
+    let Some(entry) = app.store.entry(content) else { return not_here(&app, &request) };
+    let mut response = part(&app, &request, content, Area::Records, entry.records_bytes, "records");
+    response.headers_mut().insert(header::CONTENT_TYPE, headers::value("application/octet-stream"));
+    response
+}
+
+/// `/m/ID`.
+pub(super) async fn manifest(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Response {
+    let content = match published(&app, &id, &request) {
+        Ok(content) => content,
+        Err(response) => return *response,
+    };
+    let store = app.store.clone();
+    let state = tokio::task::spawn_blocking(move || store.state(content)).await;
+    let state = match state {
+        Ok(Ok(state)) => state,
+        _ => {
+            tracing::error!(%content, "a state could not be read");
+            return headers::plain(StatusCode::INTERNAL_SERVER_ERROR, "the store cannot be read\n");
+        }
+    };
+    let Some(bytes) = state.as_deref().and_then(manifest_of_state).map(<[u8]>::to_vec) else {
+        return not_here(&app, &request);
+    };
+    app.metrics.http_bytes.add("manifest", bytes.len() as u64);
+    let mut response = Response::new(Body::from(bytes));
+    describe(&app, &request, content, response.headers_mut());
+    response.headers_mut().insert(header::CONTENT_TYPE, headers::value("application/octet-stream"));
+    response
+}
+
+/// Reads the id, and answers what needs no look at the content.
+fn published(app: &App, id: &str, request: &Request) -> Result<ContentId, Box<Response>> {
+    let content: ContentId = id.parse().map_err(|error| {
+        let mut response = headers::plain(StatusCode::BAD_REQUEST, format!("{error}\n"));
+        headers::allow_origin(&app.config.origins, request.headers(), response.headers_mut());
+        Box::new(response)
+    })?;
+    if headers::none_match(request.headers(), &etag(content)) && app.store.entry(content).is_some() {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        describe(app, request, content, response.headers_mut());
+        return Err(Box::new(response));
+    }
+    Ok(content)
+}
+
+fn not_here(app: &App, request: &Request) -> Response {
+    let mut response = headers::plain(StatusCode::NOT_FOUND, "this relay does not publish that content\n");
+    headers::allow_origin(&app.config.origins, request.headers(), response.headers_mut());
+    response
+}
+
+fn etag(content: ContentId) -> String {
+    format!("\"{content}\"")
+}
+
+fn describe(app: &App, request: &Request, content: ContentId, out: &mut HeaderMap) {
+    out.insert(header::CACHE_CONTROL, headers::value(IMMUTABLE));
+    out.insert(header::ETAG, HeaderValue::try_from(etag(content)).expect("ids are ASCII"));
+    headers::allow_origin(&app.config.origins, request.headers(), out);
+}
+
+/// An area, or the range of it that the request wants.
+fn part(
+    app: &Arc<App>,
+    request: &Request,
+    content: ContentId,
+    area: Area,
+    length: u64,
+    route: &'static str,
+) -> Response {
+    let (status, range) = match wanted(request.headers(), length, &etag(content)) {
+        Wanted::Whole => (StatusCode::OK, 0..length),
+        Wanted::Part { start, end } => (StatusCode::PARTIAL_CONTENT, start..end),
+        Wanted::Unsatisfiable => {
+            let mut response =
+                headers::plain(StatusCode::RANGE_NOT_SATISFIABLE, "the content has no such bytes\n");
+            let out = response.headers_mut();
+            describe(app, request, content, out);
+            out.insert(
+                header::CONTENT_RANGE,
+                HeaderValue::try_from(format!("bytes */{length}")).expect("ASCII"),
+            );
+            out.insert(header::CACHE_CONTROL, headers::value("no-store"));
+            return response;
+        }
+    };
+    let body = match request.method() {
+        &Method::HEAD => Body::empty(),
+        _ => body::stored(app, content, area, range.clone(), route),
+    };
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    let out = response.headers_mut();
+    describe(app, request, content, out);
+    out.insert(header::ACCEPT_RANGES, headers::value("bytes"));
+    out.insert(header::CONTENT_LENGTH, HeaderValue::from(range.end - range.start));
+    if status == StatusCode::PARTIAL_CONTENT {
+        let text = format!("bytes {}-{}/{length}", range.start, range.end - 1);
+        out.insert(header::CONTENT_RANGE, HeaderValue::try_from(text).expect("ASCII"));
+    }
+    response
+}
+
+/// What the relay says a content is, and whether a browser may show it in place. Contents are strangers' bytes on the
+/// relay's own origin: nothing that could run there keeps its type.
+fn safe_media_type(media_type: &str) -> (HeaderValue, bool) {
+    let essence = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let token = |text: &str| {
+        let is_token = |c: u8| c.is_ascii_alphanumeric() || b"!#$&^_.+-".contains(&c);
+        !text.is_empty() && text.bytes().all(is_token)
+    };
+    let well_formed = essence.split_once('/').is_some_and(|(kind, sub)| token(kind) && token(sub));
+    let active = [
+        "html",
+        "xml",
+        "svg",
+        "javascript",
+        "ecmascript",
+        "css",
+        "jscript",
+        "livescript",
+        "multipart",
+        "wasm",
+    ];
+    if !well_formed || active.iter().any(|word| essence.contains(word)) {
+        return (headers::value("application/octet-stream"), false);
+    }
+    let inline = ["video/", "audio/", "image/"].iter().any(|kind| essence.starts_with(kind))
+        || essence == "text/plain";
+    let shown = if essence == "text/plain" { "text/plain; charset=utf-8".to_owned() } else { essence };
+    (HeaderValue::try_from(shown).expect("tokens are ASCII"), inline)
+}
+
+/// RFC 6266, with the name in UTF-8 (RFC 8187).
+fn disposition(inline: bool, name: &str) -> HeaderValue {
+    let mut text = String::from(if inline { "inline" } else { "attachment" });
+    if !name.is_empty() {
+        text.push_str("; filename*=UTF-8''");
+        text.push_str(&percent_encode(name));
+    }
+    HeaderValue::try_from(text).expect("percent-encoded text is ASCII")
+}
+
+/// Everything but unreserved characters (RFC 3986, section 2.3) as `%XX`.
+pub(super) fn percent_encode(text: &str) -> String {
+    let mut out = String::new();
+    for byte in text.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.push(byte as char),
+            _ => out.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_could_run_keeps_its_type() {
+        for (media_type, shown, inline) in [
+            ("video/mp4", "video/mp4", true),
+            ("Image/PNG; x=y", "image/png", true),
+            ("text/plain; charset=latin1", "text/plain; charset=utf-8", true),
+            ("application/pdf", "application/pdf", false),
+            ("image/svg+xml", "application/octet-stream", false),
+            ("text/html", "application/octet-stream", false),
+            ("application/xhtml+xml", "application/octet-stream", false),
+            ("TEXT/JavaScript", "application/octet-stream", false),
+            ("video/mp4\r\nset-cookie: a=b", "application/octet-stream", false),
+            ("video/", "application/octet-stream", false),
+            ("", "application/octet-stream", false),
+        ] {
+            assert_eq!(
+                safe_media_type(media_type),
+                (HeaderValue::try_from(shown).unwrap(), inline),
+                "{media_type:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_name_cannot_leave_its_header() {
+        let header = disposition(true, "a\"\r\nb: ü.mp4");
+        assert_eq!(header, "inline; filename*=UTF-8''a%22%0D%0Ab%3A%20%C3%BC.mp4");
+    }
+}

@@ -1,0 +1,67 @@
+//! Publishes what the settings name, and imports what other processes publish into this relay's store.
+
+use crate::http::{App, link};
+use crate::publish::{Job, publish_into, take_all};
+use crate::store::Imported;
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// How often the inbox is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// Starts both; `imported` hears of every content that came in.
+pub(super) fn watch(app: Arc<App>, imported: mpsc::UnboundedSender<Imported>) -> io::Result<()> {
+    app.store.remove_leftovers();
+    if !app.config.publish.is_empty() {
+        let (app, imported) = (app.clone(), imported.clone());
+        std::thread::Builder::new()
+            .name("peeredge-publish".into())
+            .spawn(move || publish_named(&app, &imported))?;
+    }
+    tokio::spawn(async move {
+        let mut look = tokio::time::interval(LOOK_EVERY);
+        let mut stopped = pin!(app.stopped());
+        loop {
+            tokio::select! {
+                _ = look.tick() => {}
+                () = &mut stopped => return,
+            }
+            let (app, imported) = (app.clone(), imported.clone());
+            let bytes_max = app.config.store_bytes_max.0;
+            let done = tokio::task::spawn_blocking(move || {
+                take_all(&app.store, bytes_max, &mut |item| _ = imported.send(item));
+            });
+            if done.await.is_err() {
+                tracing::error!("an import panicked");
+            }
+        }
+    });
+    Ok(())
+}
+
+fn publish_named(app: &App, imported: &mpsc::UnboundedSender<Imported>) {
+    for path in &app.config.publish {
+        let job = Job { path: path.clone(), name: None, media_type: None };
+        let bytes_max = app.config.store_bytes_max.0;
+        let mut tenths = 0;
+        let mut progress = |done: u64, all: u64| {
+            let now = (done * 10).checked_div(all).unwrap_or(10);
+            // Small files are done before anyone could read of it.
+            if now > tenths && all > 256 << 20 {
+                tracing::info!(file = %path.display(), "publishing, {} %", now * 10);
+            }
+            tenths = now;
+        };
+        match publish_into(&app.store, &job, bytes_max, &mut progress, &mut |item| _ = imported.send(item)) {
+            Ok(outcome) => {
+                let link = link(&app.config.public_url(), &outcome.content.to_string(), &outcome.name);
+                tracing::info!(file = %path.display(), link, "published");
+                println!("{link}");
+            }
+            Err(error) => tracing::error!(file = %path.display(), %error, "not published"),
+        }
+    }
+}
