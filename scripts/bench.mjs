@@ -1,0 +1,18 @@
+// npm run bench -- NAME [WORDS...]: runs bench/NAME/run.mjs on a fresh build.
+import { existsSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+import { ROOT, Stop, run, verb } from "./lib/run.mjs";
+import { packages, relay, rust, sdk } from "./lib/steps.mjs";
+import { chromium } from "./lib/chromium.mjs";
+
+verb(async ([name, ...words]) => {
+  const script = (name) => join(ROOT, "bench", name, "run.mjs");
+  const names = readdirSync(join(ROOT, "bench")).filter((name) => existsSync(script(name)));
+  if (!name || !names.includes(name)) throw new Stop(`npm run bench -- NAME, where NAME is one of: ${names.join(", ")}`);
+  await packages();
+  await rust();
+  await sdk();
+  await relay();
+  await chromium();
+  await run(process.execPath, [script(name), ...words], { stdio: "inherit" });
+});

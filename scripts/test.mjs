@@ -1,0 +1,97 @@
+// npm test [PART...]: sets up what is missing, then runs all tests, or only these parts: rust, wasm, unit, browser.
+import { spawn } from "node:child_process";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { CACHE, ROOT, Stop, say, verb } from "./lib/run.mjs";
+import { packages, relay, rust, sdk } from "./lib/steps.mjs";
+import { chromium } from "./lib/chromium.mjs";
+
+const PARTS = { rust: rustTests, wasm: wasmTests, unit: () => vitest("unit"), browser: () => vitest("browser") };
+const total = { passed: 0, failed: 0 };
+
+verb(async (words) => {
+  const unknown = words.find((word) => !(word in PARTS));
+  if (unknown) throw new Stop(`${unknown} is no part of the tests; these are: ${Object.keys(PARTS).join(", ")}`);
+  const parts = words.length ? words : Object.keys(PARTS);
+  await packages();
+  await rust();
+  const failures = [];
+  for (const part of parts) {
+    if (part === "browser") {
+      await chromium();
+      await relay();
+    }
+    if (part !== "rust") await sdk();
+    say(`tests: ${part}`);
+    if (!(await PARTS[part]())) failures.push(part);
+  }
+  const line = `${total.passed} passed, ${total.failed} failed`;
+  mkdirSync(CACHE, { recursive: true });
+  writeFileSync(join(CACHE, "test-summary"), `${line}\n`);
+  if (failures.length) console.error(`\npeeredge: failed: ${failures.join(", ")}`);
+  if (failures.length || total.passed === 0) process.exitCode = 1;
+  console.log(line);
+});
+
+/** Runs a command whose output is shown and looked through; gives whether it succeeded. */
+function tested(command, args, look) {
+  return new Promise((resolve) => {
+    const child = spawn(command, args, { cwd: ROOT, stdio: ["ignore", "pipe", "inherit"], env: { ...process.env } });
+    let rest = "";
+    child.stdout.on("data", (bytes) => {
+      process.stdout.write(bytes);
+      const lines = (rest + bytes).split("\n");
+      rest = lines.pop();
+      lines.forEach(look);
+    });
+    child.on("error", (error) => {
+      console.error(`${command} cannot be run: ${error.message}`);
+      resolve(false);
+    });
+    child.on("close", (code) => resolve(code === 0));
+  });
+}
+
+function countCargo(line) {
+  const found = /^test result: .*?(\d+) passed; (\d+) failed/.exec(line);
+  if (!found) return;
+  total.passed += Number(found[1]);
+  total.failed += Number(found[2]);
+}
+
+function rustTests() {
+  return tested("cargo", ["test", "--workspace", "--no-fail-fast"], countCargo);
+}
+
+/** What only wasm can get wrong: each script prints `ok NAME` or `not ok NAME` for what it checks. */
+async function wasmTests() {
+  const count = (line) => {
+    if (line.startsWith("ok ")) total.passed += 1;
+    if (line.startsWith("not ok ")) total.failed += 1;
+  };
+  return tested(process.execPath, [join(ROOT, "scripts/wasm-tests.mjs")], count);
+}
+
+async function vitest(project) {
+  const report = join(CACHE, `vitest-${project}.json`);
+  rmSync(report, { force: true });
+  const args = [
+    join(ROOT, "node_modules/vitest/vitest.mjs"),
+    "run",
+    "--project",
+    project,
+    "--reporter=verbose",
+    "--reporter=json",
+    `--outputFile.json=${report}`,
+  ];
+  const passed = await tested(process.execPath, args, () => undefined);
+  try {
+    const { numPassedTests, numFailedTests } = JSON.parse(readFileSync(report, "utf8"));
+    total.passed += numPassedTests;
+    total.failed += numFailedTests;
+    return passed && numPassedTests > 0;
+  } catch {
+    total.failed += 1;
+    return false;
+  }
+}
