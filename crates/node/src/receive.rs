@@ -191,8 +191,12 @@ impl Node {
         let Some(transfer) = &mut content.transfer else { return };
         if let Some(whole) = transfer.take_whole(block) {
             self.block_whole(id, block, whole);
-        } else if transfer.missing(block) == 0 {
-            content.replan = true;
+        } else {
+            if transfer.missing(block) == 0 {
+                content.replan = true;
+            }
+            // A source symbol may be the last one that coded symbols in quarantine waited for.
+            self.decode(id, block);
         }
         self.deliver(id);
     }
