@@ -22,7 +22,6 @@ fn both_finish_with_every_byte_right_and_exchange_with_each_other() {
         done(&report, 1);
         done(&report, 2);
         assert!(report.from_peers_bytes() >= 2 * LENGTH, "seed {seed}: {:?}", Summary(&report));
-        eprintln!("{seed} {:?}", Summary(&report));
         let seeder_sent = report.peers[0].stats.sent_bytes;
         assert!(
             seeder_sent < LENGTH * 16 / 10,
