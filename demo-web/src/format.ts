@@ -1,0 +1,61 @@
+const UNITS = ["B", "kB", "MB", "GB", "TB"];
+
+/** `5.3 MB`: decimal units, three digits at most. */
+export function bytes(count: number): string {
+  if (!Number.isFinite(count)) return "no limit";
+  let unit = 0;
+  let value = Math.max(0, count);
+  while (value >= 999.5 && unit < UNITS.length - 1) {
+    value /= 1000;
+    unit += 1;
+  }
+  const digits = unit === 0 || value >= 99.95 ? 0 : value >= 9.995 ? 1 : 2;
+  return `${trim(value.toFixed(digits))} ${UNITS[unit]}`;
+}
+
+/** `1.2 MB/s`; anything below a byte a second is a dash. */
+export function rate(bytesPerSecond: number): string {
+  if (!Number.isFinite(bytesPerSecond)) return "no limit";
+  if (bytesPerSecond < 1) return "–";
+  // Whole kilobytes are exact enough for what changes four times a second.
+  return `${bytesPerSecond < 1e6 ? bytes(Math.max(1000, Math.round(bytesPerSecond / 1000) * 1000)) : oneDigit(bytesPerSecond)}/s`;
+}
+
+/** `45 %`: all of it only when it is all, nothing only when it is nothing. */
+export function percent(part: number, whole: number): string {
+  if (whole <= 0 || part <= 0) return "0 %";
+  if (part >= whole) return "100 %";
+  return `${Math.min(99, Math.max(1, Math.round((100 * part) / whole)))} %`;
+}
+
+/** `0.8 s`, `12 s`, `3 min 5 s`. */
+export function duration(ms: number): string {
+  const seconds = Math.max(0, ms) / 1000;
+  if (seconds < 0.995) return `${seconds.toFixed(2)} s`;
+  if (seconds < 9.95) return `${seconds.toFixed(1)} s`;
+  if (seconds < 59.5) return `${Math.round(seconds)} s`;
+  const whole = Math.round(seconds);
+  const minutes = Math.floor(whole / 60);
+  if (minutes < 60) return whole % 60 ? `${minutes} min ${whole % 60} s` : `${minutes} min`;
+  const hours = Math.floor(minutes / 60);
+  return minutes % 60 ? `${hours} h ${minutes % 60} min` : `${hours} h`;
+}
+
+/** Enough of a public key to tell a few peers apart. */
+export function shortId(id: string): string {
+  return id.slice(0, 6);
+}
+
+/** `1 peer`, `2 peers`. */
+export function count(number: number, one: string, many = `${one}s`): string {
+  return `${number} ${number === 1 ? one : many}`;
+}
+
+function oneDigit(value: number): string {
+  if (value >= 999.5e6) return bytes(value);
+  return `${(value / 1e6).toFixed(value >= 99.95e6 ? 0 : 1)} MB`;
+}
+
+function trim(text: string): string {
+  return text.includes(".") ? text.replace(/\.?0+$/, "") : text;
+}

@@ -1,0 +1,31 @@
+import type { ErrorCode } from "peeredge";
+
+/** An error in a visitor's words, and its stable code. */
+export interface Problem {
+  code: string;
+  title: string;
+  advice: string;
+}
+
+const WORDS: Record<ErrorCode, [title: string, advice: string]> = {
+  unsupported: ["This browser cannot take part", "It lacks WebAssembly, WebSocket or WebRTC. A current Firefox, Chrome, Edge or Safari has them."],
+  consent_required: ["Sharing is off", "You have not agreed, or have withdrawn. Turn sharing on again to go on."],
+  closed: ["This tab's peer is closed", "Reload the page to start a new one."],
+  invalid_option: ["The name or type of this file is too long", "Rename it to something shorter and drop it again."],
+  invalid_link: ["That is not a PeerEdge link", "A link looks like peeredge:… or https://relay/c/…, with 52 letters and digits."],
+  unavailable: ["Nobody has these bytes right now", "No visitor, relay or server answered in time. Open the tab that shared the file, then try again."],
+  manifest_invalid: ["What was offered does not match the link", "Every holder's description of this file contradicts it, so nothing was accepted. Check the link."],
+  unreadable: ["The file cannot be read", "It may have been moved, changed or removed meanwhile. Choose it once more."],
+  storage: ["This browser's storage cannot be used", "Private windows and full disks are the usual reasons."],
+  internal: ["The engine stopped", "This is a defect. Everything was closed; reload the page to start anew."],
+};
+
+export function problemOf(error: unknown): Problem {
+  const code = typeof error === "object" && error !== null && "code" in error ? error.code : null;
+  if (typeof code === "string" && code in WORDS) {
+    const [title, advice] = WORDS[code as ErrorCode];
+    return { code, title, advice };
+  }
+  const message = error instanceof Error ? error.message : String(error);
+  return { code: error instanceof Error ? error.name : "unknown", title: "Something went wrong", advice: message };
+}
