@@ -37,8 +37,11 @@ pub fn plan(
     let mut order: Vec<u32> = Vec::new();
     let mut needs: BTreeMap<u32, Need> = BTreeMap::new();
     // Readers take turns block by block, so that a second reader of the same content is not starved by the first.
-    let mut fronts: Vec<(Reader, u64)> =
-        readers.iter().filter(|r| r.at < r.end.min(layout.length())).map(|r| (*r, r.at)).collect();
+    let mut fronts: Vec<(Reader, u64)> = readers
+        .iter()
+        .map(|r| (Reader { end: r.end.min(layout.length()), ..*r }, r.at))
+        .filter(|(r, _)| r.at < r.end)
+        .collect();
     fronts.sort_by_key(|(r, _)| !r.waiting);
     while !fronts.is_empty() && order.len() < blocks_max {
         fronts.retain_mut(|(reader, front)| {

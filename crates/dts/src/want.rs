@@ -195,9 +195,10 @@ impl Transfer {
     /// Everything needed is under way, and `id` has nothing to do: it takes over what the slowest owe.
     fn tail(&mut self, now: Time, id: SourceId, left: u32, wants: &mut Vec<Want>) {
         let mut left = left;
+        let is_tail = self.all_under_way();
         for at in 0..self.order.len() {
             let block = self.order[at];
-            let late = self.late(now, id, block);
+            let late = self.late(now, id, block, is_tail);
             if late.is_empty() || left == 0 {
                 continue;
             }
@@ -225,8 +226,21 @@ impl Transfer {
         wanted.saturating_sub(expected).saturating_sub(under_way).min(late + 2)
     }
 
-    /// Source symbols of `block` that `id` would deliver much sooner than those who were asked.
-    fn late(&self, now: Time, id: SourceId, block: u32) -> Vec<u32> {
+    /// Whether nothing is left that nobody was asked for.
+    fn all_under_way(&self) -> bool {
+        self.order.iter().all(|block| {
+            let Some(active) = self.active.get(block) else { return true };
+            let Some(assembly) = &active.assembly else { return false };
+            let under_way = (active.flights.len() + active.coded_flights.len()) as u32;
+            under_way >= assembly.symbols_wanted()
+                || active.need.iter().all(|i| assembly.have().contains(i) || active.flights.contains_key(&i))
+        })
+    }
+
+    /// Source symbols of `block` that those who were asked have not sent in the time that their rate promised, and in the
+    /// `is_tail` those that `id` would deliver much sooner, too: before the tail, a copy that comes sooner only takes another's
+    /// place.
+    fn late(&self, now: Time, id: SourceId, block: u32, is_tail: bool) -> Vec<u32> {
         let (Some(active), Some(me)) = (self.active.get(&block), self.sources.get(&id)) else {
             return Vec::new();
         };
@@ -246,7 +260,8 @@ impl Transfer {
                     if waited_s > 2.0 * promised_s + 0.2 { f64::INFINITY } else { promised_s }
                 })
                 .fold(f64::INFINITY, f64::min);
-            if soonest_s > 2.0 * own_s + 0.05 {
+            let much_sooner = if is_tail { 3.0 * own_s + 0.5 } else { f64::MAX };
+            if soonest_s > much_sooner {
                 late.push(index);
             }
         }
@@ -327,4 +342,139 @@ fn mix(x: u64) -> u64 {
     let x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     x ^ (x >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bitmap::Bitmap;
+    use crate::layout::Layout;
+    use crate::manifest::{Manifest, Record};
+    use crate::plan::Need;
+    use crate::publisher::Publisher;
+    use crate::transfer::Received;
+    use core::time::Duration;
+    use peeredge_wire::peer::Marker;
+    use std::collections::BTreeSet;
+
+    const SYMBOL: usize = 1024;
+    const SEEDER: SourceId = SourceId(1);
+    const FELLOW: SourceId = SourceId(2);
+
+    struct Content {
+        layout: Layout,
+        manifest: Manifest,
+        records: Vec<u8>,
+        data: Vec<u8>,
+    }
+
+    fn content() -> Content {
+        let layout = Layout::new(64 * SYMBOL as u64 * 4, SYMBOL as u32, 64).unwrap();
+        let data: Vec<u8> = (0..layout.length()).map(|i| (i / 7 + i) as u8).collect();
+        let mut publisher = Publisher::with_layout(layout, "", "");
+        publisher.push(&data).unwrap();
+        let published = publisher.finish().unwrap();
+        let manifest = Manifest::decode(&published.content, &published.manifest).unwrap();
+        Content { layout, manifest, records: publisher.take_records(), data }
+    }
+
+    /// A receiver of everything, with its records, a seeder, and a fellow that holds nothing yet.
+    fn receiver(content: &Content, own: u64, fellow: u64) -> Transfer {
+        let mut transfer = Transfer::new(content.layout, own, 0);
+        let need = |block| Need {
+            block,
+            symbols: Bitmap::full(content.layout.symbols_of(block)),
+            urgent_from: None,
+        };
+        transfer.set_plan((0..content.layout.blocks()).map(need).collect());
+        for block in 0..content.layout.blocks() {
+            let range = content.layout.record_range(block);
+            let bytes = &content.records[range.start as usize..range.end as usize];
+            assert!(transfer.open(block, Record::decode(&content.manifest, block, bytes).unwrap()));
+        }
+        transfer.source(SEEDER, 7).add_blocks(0, &[0xff]);
+        transfer.source(FELLOW, fellow);
+        transfer.set_window(SEEDER, 256 << 10, 1e6);
+        transfer.set_window(FELLOW, 1 << 20, 1e6);
+        transfer
+    }
+
+    fn asked(wants: &[Want]) -> BTreeSet<(u32, u32)> {
+        let mut all = BTreeSet::new();
+        for want in wants {
+            for pick in &want.picks {
+                match *pick {
+                    Pick::Sources { first, count } => {
+                        (first..first + count)
+                            .for_each(|i| assert!(all.insert((want.block, i)), "asked twice"));
+                    }
+                    Pick::Coded { .. } => panic!("nothing is late yet"),
+                }
+            }
+        }
+        all
+    }
+
+    #[test]
+    fn two_receivers_divide_a_seeder_without_a_word() {
+        let content = content();
+        let (mut one, mut other) = (receiver(&content, 11, 22), receiver(&content, 22, 11));
+        let (a, b) = (asked(&one.wants(Time::ZERO, SEEDER)), asked(&other.wants(Time::ZERO, SEEDER)));
+        assert_eq!(a.intersection(&b).count(), 0);
+        assert_eq!(a.len() + b.len(), 256);
+        assert!(a.len().min(b.len()) > 64, "a fair share each: {} and {}", a.len(), b.len());
+    }
+
+    #[test]
+    fn what_a_fellow_holds_is_asked_of_the_fellow() {
+        let content = content();
+        let mut transfer = receiver(&content, 11, 22);
+        transfer.source(FELLOW, 22).set_symbols(&content.layout, 0, &[0xff; 8]);
+        let of_fellow = asked(&transfer.wants(Time::ZERO, FELLOW));
+        assert_eq!(of_fellow, (0..64).map(|i| (0, i)).collect());
+        assert!(asked(&transfer.wants(Time::ZERO, SEEDER)).iter().all(|(block, _)| *block != 0));
+    }
+
+    #[test]
+    fn a_full_pipe_is_not_asked_and_one_that_left_frees_its_symbols() {
+        let content = content();
+        let mut transfer = receiver(&content, 11, 22);
+        transfer.set_window(SEEDER, 32 * SYMBOL as u64, 1e6);
+        assert_eq!(asked(&transfer.wants(Time::ZERO, SEEDER)).len(), 32);
+        assert_eq!(transfer.wants(Time::ZERO, SEEDER), []);
+        transfer.source_gone(SEEDER);
+        transfer.source_gone(FELLOW);
+        transfer.source(SourceId(3), 9).add_blocks(0, &[0xff]);
+        transfer.set_window(SourceId(3), 1 << 20, 1e6);
+        assert_eq!(asked(&transfer.wants(Time::ZERO, SourceId(3))).len(), 256);
+    }
+
+    #[test]
+    fn the_tail_of_a_silent_source_is_asked_elsewhere_as_coded_symbols() {
+        let content = content();
+        let mut transfer = receiver(&content, 11, 22);
+        transfer.source_gone(FELLOW);
+        assert_eq!(asked(&transfer.wants(Time::ZERO, SEEDER)).len(), 256);
+        let helper = SourceId(5);
+        transfer.source(helper, 5).add_blocks(0, &[0xff]);
+        transfer.set_window(helper, 1 << 20, 1e6);
+        let later = Time::ZERO + Duration::from_secs(5);
+        let wants = transfer.wants(later, helper);
+        let picks: Vec<&Pick> = wants.iter().flat_map(|w| &w.picks).collect();
+        assert!(
+            picks.len() >= 256 && picks.iter().all(|p| matches!(p, Pick::Coded { .. })),
+            "{}",
+            picks.len()
+        );
+        // The first one comes to life again: what it sends is taken, late as it is.
+        let marker = Marker::Source(0);
+        assert_eq!(transfer.receive(SEEDER, 0, marker, &content.data[..SYMBOL]), Received::New);
+        assert_eq!(transfer.receive(SEEDER, 0, marker, &content.data[..SYMBOL]), Received::Duplicate);
+        assert_eq!(
+            transfer.receive(SEEDER, 0, Marker::Source(1), &content.data[..SYMBOL]),
+            Received::Contradicts
+        );
+        let unasked = Marker::Coded { density: 0, seed: 1 };
+        assert_eq!(transfer.receive(SEEDER, 1, unasked, &content.data[..SYMBOL]), Received::Unasked);
+    }
 }

@@ -9,8 +9,9 @@ pub struct Caps {
     pub upload_bytes_max: u64,
     /// Peer connections at a time. Default 16.
     pub connections_max: u16,
-    /// Peer connections that may be made while this node lives; Chromium stops a tab at about 500. Default 400.
-    pub connections_made_max: u16,
+    /// Peer connections that may be made while this node lives; Chromium stops a tab at about 500. Default 400; a native node has
+    /// no such limit and says `u32::MAX`.
+    pub connections_made_max: u32,
 }
 
 impl Default for Caps {

@@ -126,7 +126,7 @@ impl Node {
 
     fn may_connect(&mut self) -> bool {
         let caps = &self.config.caps;
-        if self.closing || self.connections.made >= u32::from(caps.connections_made_max) {
+        if self.closing || self.connections.made >= caps.connections_made_max {
             return false;
         }
         if self.connections.all.len() < usize::from(caps.connections_max) {

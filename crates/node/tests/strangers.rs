@@ -78,11 +78,13 @@ proptest! {
         world.fetch(receiver, 1, content, RangeSpec::Whole);
         let stranger = PeerId([99; 32]);
         let offer = FromRelay::Signal { from: stranger, session: 1, signal: b"offer".to_vec() };
-        world.run_until(1, |w| w.peers[victim].relay_up);
+        world.run_until(1, |w| w.peers[victim].node.stats().relay_connected);
         world.input(victim, Input::RelayMessage(offer.encode()));
         let connection = ConnectionId(world.peers[victim].node.stats().connections_made);
         world.input(victim, Input::Opened { connection, credit_bytes: 1 << 20 });
         world.input(victim, Input::Message { connection, message: PeerMessage::Greet { version: 1 }.encode() });
+        let greeted = world.peers[victim].node.stats().peers.iter().any(|p| p.peer == stranger && p.open);
+        prop_assert!(greeted, "the stranger was let in");
         for message in frames {
             world.input(victim, Input::Message { connection, message });
             // A few events of the honest transfer between two frames of the stranger.
