@@ -5,7 +5,7 @@ use crate::held::{Held, Transfers};
 use crate::kernel::{Program, Tile, tile_width};
 use crate::small;
 use crate::solve::{Budget, Outcome, Solver};
-use crate::structure::{CodedId, DENSITY_CLASSES, Structure, mix};
+use crate::structure::{CodedId, DENSITY_CLASSES, Structure, mix, scale};
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -27,6 +27,7 @@ pub struct Decoder {
     /// Further coded symbols needed since the last attempt failed.
     lacking: u32,
     work: Work,
+    cost: Cost,
 }
 
 /// What [`Decoder::step`] is at.
@@ -100,6 +101,17 @@ pub enum Step {
     Done,
 }
 
+/// What decoding a block took, counted rather than timed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cost {
+    /// Symbols that were operands of a sum: the XOR and the products of one whole symbol count 1 each.
+    pub operations: u64,
+    /// Symbols set aside in peeling, S + H parities included; 0 for a small block.
+    pub set_aside: u32,
+    /// Strips of symbols that a tile holds.
+    pub slots: u32,
+}
+
 impl Decoder {
     /// An empty decoder.
     pub fn new(geometry: Geometry) -> Self {
@@ -116,6 +128,7 @@ impl Decoder {
             dense: 0,
             lacking: 0,
             work: Work::Idle,
+            cost: Cost::default(),
         }
     }
 
@@ -211,7 +224,10 @@ impl Decoder {
                 Work::Solving { mut solver, missing, coded } => match solver.advance(&mut budget) {
                     Outcome::Working => self.work = Work::Solving { solver, missing, coded },
                     Outcome::Lacking(n) => self.lacking = n,
-                    Outcome::Solved(program) => self.prepare(program, &missing, &coded),
+                    Outcome::Solved(program) => {
+                        self.cost.set_aside = solver.inactive;
+                        self.prepare(program, &missing, &coded);
+                    }
                 },
                 Work::Running { program, mut tile, transfers, offset } => {
                     let len = self.held.run(&program, &mut tile, &transfers, offset);
@@ -248,8 +264,15 @@ impl Decoder {
         if let Some(transfers) = self.held.plan(missing, coded) {
             let width = tile_width(program.slots(), self.geometry.symbol_len() as usize);
             let tile = Tile::new(program.slots(), width);
+            self.cost.operations = program.operands();
+            self.cost.slots = program.slots();
             self.work = Work::Running { program, tile, transfers, offset: 0 };
         }
+    }
+
+    /// What the last decoding took; zeros before there was one.
+    pub fn cost(&self) -> Cost {
+        self.cost
     }
 
     /// Source symbol `index`, when it is known: received or decoded.
@@ -261,6 +284,16 @@ impl Decoder {
     pub fn into_block(self) -> Option<Vec<u8>> {
         self.held.into_block()
     }
+}
+
+/// One in so many of the symbols that touch one missing source symbol is proposed.
+const LONE_ONE_IN: u64 = 32;
+
+/// The sparsest class whose symbols touch enough of what is missing.
+fn density_for(code: &Structure, missing: u32) -> u8 {
+    let wanted = u64::from(code.source) * 256;
+    let enough = |&class: &u8| u64::from(scale(class)) * u64::from(missing) * 100 >= wanted * 60;
+    (1..DENSITY_CLASSES).find(enough).unwrap_or(DENSITY_CLASSES - 1)
 }
 
 /// See [`Decoder::propose`].
@@ -276,17 +309,16 @@ fn propose(code: &Structure, held: &Held, count: u32, salt: u64) -> Vec<CodedId>
         proposed.extend(ids.filter(|id| !held.has_coded(*id)).take(count as usize));
         return proposed;
     }
-    let mut density = 1;
-    while density + 1 < DENSITY_CLASSES && (held.missing() << (density / 2)) < code.source {
-        density += 1;
-    }
+    let density = density_for(code, held.missing());
     let mut counter = 0u64;
     while proposed.len() < count as usize && counter < 64 * u64::from(count) {
         let id = CodedId { density, seed: mix(mix(salt).wrapping_add(counter)) };
         counter += 1;
         let mut touched = 0;
         code.neighbours(id, |i| touched += u32::from(!held.has(i)));
-        if touched > 0 && !held.has_coded(id) {
+        // A symbol that touches one missing source symbol says little that others do not say.
+        let lone = counter.is_multiple_of(LONE_ONE_IN);
+        if (touched > 1 || (touched == 1 && (lone || held.missing() < 64))) && !held.has_coded(id) {
             proposed.push(id);
         }
     }

@@ -1,11 +1,10 @@
 //! Making coded symbols from a block.
 
 use crate::geometry::Geometry;
-use crate::kernel::{Accumulator, Level, Place, Program, STREAM_FROM, Strip, Tile, tile_width};
+use crate::kernel::{Accumulator, Level, Place, Places, Program, STREAM_FROM, Strip, Tile, tile_width};
 use crate::structure::{CodedId, DENSITY_CLASSES, Structure};
 use alloc::borrow::Cow;
 use alloc::vec;
-use alloc::vec::Vec;
 use core::fmt;
 
 /// Makes coded symbols of one borrowed block. Beyond the block it holds the parity alone.
@@ -235,7 +234,7 @@ impl Batch {
         let last = self.geometry.symbol_range(k - 1);
         // The last symbol is taken by itself when it is short.
         let whole = if last.len() < t { k - 1 } else { k };
-        let places = |from: u32, to: u32| -> Vec<Place> {
+        let places = |from: u32, to: u32| -> Places {
             (from..to).map(|slot| Place { slot, symbol: slot - from }).collect()
         };
         let sources = places(0, whole);

@@ -1,7 +1,7 @@
 //! The symbols that a decoder holds, in the memory of one block.
 
 use crate::geometry::Geometry;
-use crate::kernel::{Level, Place, Program, STREAM_FROM, Strip, Tile};
+use crate::kernel::{Level, Place, Places, Program, STREAM_FROM, Strip, Tile};
 use crate::structure::{CodedId, mix};
 use alloc::vec;
 use alloc::vec::Vec;
@@ -17,9 +17,9 @@ const KNOWN: u32 = u32::MAX - 1;
 /// What a decoding program loads and stores.
 #[derive(Clone, Debug)]
 pub(crate) struct Transfers {
-    loads: Vec<Place>,
-    spare_loads: Vec<Place>,
-    stores: Vec<Place>,
+    loads: Places,
+    spare_loads: Places,
+    stores: Places,
 }
 
 /// Where a coded symbol waits.
@@ -197,7 +197,11 @@ impl Held {
             }
         }
         let stores = missing.iter().map(|&i| Place { slot: i, symbol: i }).collect();
-        Some(Transfers { loads, spare_loads, stores })
+        Some(Transfers {
+            loads: loads.into_iter().collect(),
+            spare_loads: spare_loads.into_iter().collect(),
+            stores,
+        })
     }
 
     /// Runs a decoding program on the columns from `offset`; returns how many. Coded symbols are read before the

@@ -22,7 +22,7 @@ mod small;
 mod solve;
 mod structure;
 
-pub use decode::{DecodeError, Decoder, Step};
+pub use decode::{Cost, DecodeError, Decoder, Step};
 pub use encode::{EncodeError, Encoder};
 pub use geometry::{Geometry, GeometryError, SOURCE_SYMBOLS_MAX, SYMBOL_LEN_MAX, SYMBOL_LEN_MIN};
 pub use structure::{CodedId, DENSITY_CLASSES};

@@ -25,6 +25,11 @@ const DEGREES: [u32; 31] = [
 /// 2^((class - 1) / 2) in units of 1/256, for the classes 1 to 13.
 const SCALES: [u32; 14] = [0, 256, 362, 512, 724, 1024, 1448, 2048, 2896, 4096, 5793, 8192, 11585, 16384];
 
+/// What a class multiplies degrees by, in units of 1/256.
+pub const fn scale(class: u8) -> u32 {
+    SCALES[class as usize]
+}
+
 /// Names one coded symbol of a block: the same id gives the same symbol at every holder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CodedId {

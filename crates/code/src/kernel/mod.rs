@@ -9,12 +9,10 @@ mod program;
 mod vector;
 
 pub use accumulate::Accumulator;
-pub use program::{Place, Program, Strip, Tile, tile_width};
+pub use program::{Place, Places, Program, Strip, Tile, tile_width};
 
 /// Memory larger than this is written past the caches, in bytes.
 pub const STREAM_FROM: usize = 8 << 20;
-
-use vector::Portable;
 
 /// Which instructions to use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

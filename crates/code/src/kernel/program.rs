@@ -181,30 +181,26 @@ impl Tile {
 
     /// Copies `len` bytes, at most the width, of each place into its slot. What lies behind keeps its old value:
     /// columns never mix, so nobody reads it.
-    pub fn load(&mut self, level: Level, memory: &[u8], places: &[Place], strip: Strip) {
+    pub fn load(&mut self, level: Level, memory: &[u8], places: &Places, strip: Strip) {
         self.check(memory.len(), places, strip);
         let slots = Slots { base: self.bytes[self.start..].as_mut_ptr(), stride: self.width, len: strip.len };
         // SAFETY: `check` found every slot within the tile and every place within the memory.
-        unsafe { dispatch!(level, load(slots, memory.as_ptr(), places, strip)) }
+        unsafe { dispatch!(level, load(slots, memory.as_ptr(), &places.list, strip)) }
     }
 
     /// The inverse of [`Tile::load`]. `stream` writes past the caches: right for memory that is larger than they are.
-    pub fn store(&mut self, level: Level, memory: &mut [u8], places: &[Place], strip: Strip, stream: bool) {
+    pub fn store(&mut self, level: Level, memory: &mut [u8], places: &Places, strip: Strip, stream: bool) {
         self.check(memory.len(), places, strip);
         let slots = Slots { base: self.bytes[self.start..].as_mut_ptr(), stride: self.width, len: strip.len };
         // SAFETY: `check` found every slot within the tile and every place within the memory.
-        unsafe { dispatch!(level, store(slots, memory.as_mut_ptr(), places, strip, stream)) }
+        unsafe { dispatch!(level, store(slots, memory.as_mut_ptr(), &places.list, strip, stream)) }
     }
 
-    fn check(&self, memory_len: usize, places: &[Place], strip: Strip) {
+    fn check(&self, memory_len: usize, places: &Places, strip: Strip) {
         let slots = (self.bytes.len() - self.start) / self.width;
-        assert!(strip.len <= self.width);
-        let symbols = if memory_len < strip.offset + strip.len {
-            0
-        } else {
-            1 + (memory_len - strip.offset - strip.len) / strip.symbol_len
-        };
-        assert!(places.iter().all(|p| (p.slot as usize) < slots && (p.symbol as usize) < symbols));
+        let end = places.symbols as usize * strip.symbol_len;
+        assert!(strip.len <= self.width && strip.offset + strip.len <= strip.symbol_len);
+        assert!(places.slots as usize <= slots && end <= memory_len);
     }
 }
 
@@ -215,6 +211,24 @@ pub struct Place {
     pub slot: u32,
     /// The symbol lies `symbol * symbol_len` bytes into the memory.
     pub symbol: u32,
+}
+
+/// A list of places, and its bounds.
+#[derive(Clone, Debug, Default)]
+pub struct Places {
+    list: Vec<Place>,
+    /// One more than the greatest slot, and than the greatest symbol.
+    slots: u32,
+    symbols: u32,
+}
+
+impl FromIterator<Place> for Places {
+    fn from_iter<I: IntoIterator<Item = Place>>(places: I) -> Self {
+        let list = Vec::from_iter(places);
+        let slots = list.iter().map(|p| p.slot + 1).max().unwrap_or(0);
+        let symbols = list.iter().map(|p| p.symbol + 1).max().unwrap_or(0);
+        Self { list, slots, symbols }
+    }
 }
 
 /// Some columns of all symbols, in bytes.

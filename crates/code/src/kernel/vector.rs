@@ -290,9 +290,35 @@ pub mod x86 {
     use super::{NIBBLES, Vector};
     use crate::kernel::Level;
     use core::arch::x86_64::*;
+    use core::sync::atomic::{AtomicU8, Ordering};
+
+    /// 0 until the processor was asked, then the level's number. Asking is slow, above all in a virtual machine, which
+    /// traps it; asking twice at once does no harm.
+    static FOUND: AtomicU8 = AtomicU8::new(0);
+
+    /// What the processor has.
+    #[inline]
+    pub fn detect() -> Level {
+        match FOUND.load(Ordering::Relaxed) {
+            1 => Level::Portable,
+            2 => Level::Avx2,
+            3 => Level::Avx512,
+            _ => {
+                let level = ask();
+                let number = match level {
+                    Level::Portable => 1,
+                    Level::Avx2 => 2,
+                    Level::Avx512 => 3,
+                };
+                FOUND.store(number, Ordering::Relaxed);
+                level
+            }
+        }
+    }
 
     /// Asks the processor, and whether the system saves the wide registers.
-    pub fn detect() -> Level {
+    #[cold]
+    fn ask() -> Level {
         if __cpuid(0).eax < 7 {
             return Level::Portable;
         }
