@@ -17,7 +17,8 @@
 //! ```
 //!
 //! Flooded bytes follow a pattern that depends on their offset, and a sink checks it.
-//! Arguments: `--lite` for ICE-lite, `--in-flight BYTES`, `--timeout-ms N` and `--silence-ms N`.
+//! Arguments: `--lite` for ICE-lite, `--in-flight-min BYTES`, `--in-flight-max BYTES`,
+//! `--credit BYTES`, `--timeout-ms N` and `--silence-ms N`.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{BufRead, Write};
@@ -56,7 +57,8 @@ fn main() {
         };
         match argument.as_str() {
             "--lite" => config.ice_lite = true,
-            "--in-flight" => config.in_flight_bytes_max = number() as usize,
+            "--in-flight-min" => config.in_flight_bytes_min = number() as usize,
+            "--in-flight-max" => config.in_flight_bytes_max = number() as usize,
             "--credit" => config.send_credit_bytes = number(),
             "--timeout-ms" => config.connect_timeout = Duration::from_millis(number()),
             "--silence-ms" => config.silence_max = Duration::from_millis(number()),

@@ -35,7 +35,6 @@ export async function newPeerPage(browser, onSignal) {
 /** Runs in the page: peers by id, each with one data channel as PeerEdge agrees on it. */
 function peerInPage() {
   const peers = new Map();
-  const pattern = new Uint8Array(1 << 20);
 
   const byteAt = (offset) => (Math.imul(offset, 2654435761 | 0) >>> 13) & 255;
 
@@ -108,10 +107,10 @@ function peerInPage() {
     });
   }
 
-  /** Resolves once `bytes` have arrived, with the time since the first message. `check` compares the pattern. */
-  function receive(id, bytes, check) {
+  /** From now on counts what arrives. `check` compares it with the pattern. */
+  function listen(id, bytes, check) {
     const peer = peers.get(id);
-    return new Promise((resolve) => {
+    peer.received = new Promise((resolve) => {
       let got = 0;
       let first = 0;
       let intact = true;
@@ -126,6 +125,9 @@ function peerInPage() {
       };
     });
   }
+
+  /** Resolves once all `bytes` of `listen` have arrived, with the time since the first message. */
+  const received = (id) => peers.get(id).received;
 
   /** Sends the pattern, keeping 1 to 2 MiB in the channel's queue. */
   async function flood(id, bytes, size) {
@@ -147,5 +149,5 @@ function peerInPage() {
   const close = (id) => peers.get(id).connection.close();
   const closeChannel = (id) => peers.get(id).channel.close();
   const sendText = (id) => peers.get(id).channel.send("text");
-  window.peer = { open, signal, echo, receive, flood, opened, ended, close, closeChannel, sendText, pattern };
+  window.peer = { open, signal, echo, listen, received, flood, opened, ended, close, closeChannel, sendText };
 }

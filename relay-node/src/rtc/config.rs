@@ -42,8 +42,12 @@ pub struct RtcConfig {
     /// What the caller may have unacknowledged on a connection, in bytes: queued here or in flight. At least
     /// `message_bytes_max`. Default: 524,288.
     pub send_credit_bytes: u64,
-    /// What may be in flight on a connection, in bytes. A browser's UDP receive buffer holds 128 KiB, and a
-    /// sender that overruns it collapses. A single message may exceed this. Default: 131,072.
+    /// What may always be in flight on a connection, in bytes. More than the remote end's UDP buffer holds is
+    /// lost on a short path; a browser's holds this. A single longer message goes alone. Default: 65,536.
+    pub in_flight_bytes_min: usize,
+    /// What may be in flight when the path is long and fast enough to hold it, in bytes: this much a round trip
+    /// is the most that a connection can carry. The stack's work for a packet grows with what is in flight.
+    /// Default: 262,144.
     pub in_flight_bytes_max: usize,
     /// Longest signal, in bytes. Default: 16,384.
     pub signal_bytes_max: usize,
@@ -59,8 +63,8 @@ pub struct RtcConfig {
     pub events_max: usize,
     /// Bytes of messages waiting for the caller. At least `message_bytes_max`. Default: 16 MiB.
     pub event_bytes_max: usize,
-    /// What each socket asks the system to buffer, either way, in bytes; the system may grant less.
-    /// Default: 4 MiB.
+    /// What each socket asks the system to buffer, either way, in bytes, of which the system may grant less; and
+    /// what the driver holds of arrivals itself. Default: 4 MiB.
     pub socket_buffer_bytes: usize,
 }
 
@@ -73,7 +77,8 @@ impl RtcConfig {
             connections_max: 1024,
             message_bytes_max: 262_144,
             send_credit_bytes: 524_288,
-            in_flight_bytes_max: 131_072,
+            in_flight_bytes_min: 65_536,
+            in_flight_bytes_max: 262_144,
             signal_bytes_max: 16_384,
             remote_candidates_max: 32,
             connect_timeout: Duration::from_secs(15),
@@ -102,7 +107,7 @@ impl RtcConfig {
         let positive: [(&'static str, usize); 6] = [
             ("connections_max", self.connections_max),
             ("message_bytes_max", self.message_bytes_max),
-            ("in_flight_bytes_max", self.in_flight_bytes_max),
+            ("in_flight_bytes_min", self.in_flight_bytes_min),
             ("signal_bytes_max", self.signal_bytes_max),
             ("commands_max", self.commands_max),
             ("events_max", self.events_max),
@@ -118,6 +123,9 @@ impl RtcConfig {
             if value > bytes_max {
                 return Err(RtcConfigError::TooLarge { setting, value_max: bytes_max });
             }
+        }
+        if self.in_flight_bytes_max < self.in_flight_bytes_min {
+            return Err(RtcConfigError::Crossed { setting: "in_flight_bytes" });
         }
         if self.send_credit_bytes < self.message_bytes_max as u64 {
             return Err(RtcConfigError::BelowMessage { setting: "send_credit_bytes" });
@@ -158,6 +166,11 @@ pub enum RtcConfigError {
         /// The largest value.
         value_max: usize,
     },
+    /// The setting's `_max` is below its `_min`.
+    Crossed {
+        /// The common part of their names.
+        setting: &'static str,
+    },
     /// Must hold at least one message of `message_bytes_max`.
     BelowMessage {
         /// The setting's name.
@@ -177,6 +190,7 @@ impl fmt::Display for RtcConfigError {
             }
             Self::Zero { setting } => write!(f, "{setting} must be at least 1"),
             Self::TooLarge { setting, value_max } => write!(f, "{setting} must be at most {value_max}"),
+            Self::Crossed { setting } => write!(f, "{setting}_max must be at least {setting}_min"),
             Self::BelowMessage { setting } => write!(f, "{setting} must be at least message_bytes_max"),
         }
     }
@@ -226,6 +240,8 @@ mod tests {
 
         let config = RtcConfig { events_max: 0, ..loopback() };
         assert_eq!(config.check(), Err(RtcConfigError::Zero { setting: "events_max" }));
+        let config = RtcConfig { in_flight_bytes_max: 1000, ..loopback() };
+        assert_eq!(config.check(), Err(RtcConfigError::Crossed { setting: "in_flight_bytes" }));
         let config = RtcConfig { send_credit_bytes: 1000, ..loopback() };
         assert_eq!(config.check(), Err(RtcConfigError::BelowMessage { setting: "send_credit_bytes" }));
     }

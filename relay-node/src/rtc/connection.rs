@@ -13,6 +13,7 @@ use str0m::config::DtlsCert;
 use str0m::net::{Receive, Transmit};
 use str0m::{Candidate, Event, IceConnectionState, Input, Output, Rtc, RtcError};
 
+use super::flow::Flow;
 use super::signal::{CandidateUse, Signal, SignalError, judge_candidate};
 use super::{CHANNEL_ID, CHANNEL_LABEL, CloseReason, ConnectionId, Role, RtcConfig, RtcEvent};
 
@@ -40,6 +41,9 @@ pub(super) struct Connection {
     wake_at: Instant,
     queue: VecDeque<Vec<u8>>,
     queue_bytes: u64,
+    flow: Flow,
+    /// When the flow lets the next message go.
+    paced_until: Option<Instant>,
     /// Taken from the caller and not yet given back as credit.
     spent_bytes: u64,
     limits: Limits,
@@ -50,7 +54,6 @@ pub(super) struct Connection {
 struct Limits {
     message_bytes_max: u64,
     send_credit_bytes: u64,
-    in_flight_bytes_max: u64,
     signal_bytes_max: usize,
     remote_candidates_max: usize,
     connect_timeout: std::time::Duration,
@@ -117,11 +120,12 @@ impl Connection {
             wake_at: now,
             queue: VecDeque::new(),
             queue_bytes: 0,
+            flow: Flow::new(config.in_flight_bytes_min as u64, config.in_flight_bytes_max as u64, now),
+            paced_until: None,
             spent_bytes: 0,
             limits: Limits {
                 message_bytes_max,
                 send_credit_bytes: config.send_credit_bytes,
-                in_flight_bytes_max: config.in_flight_bytes_max as u64,
                 signal_bytes_max: config.signal_bytes_max,
                 remote_candidates_max: config.remote_candidates_max,
                 connect_timeout: config.connect_timeout,
@@ -154,7 +158,8 @@ impl Connection {
             None => self.created_at + self.limits.connect_timeout,
             Some(_) => self.heard_at + self.limits.silence_max,
         };
-        self.wake_at.min(deadline)
+        let wake_at = self.wake_at.min(deadline);
+        self.paced_until.map_or(wake_at, |paced_until| wake_at.min(paced_until))
     }
 
     /// Time has come.
@@ -168,7 +173,7 @@ impl Connection {
         }
         self.rtc.handle_input(Input::Timeout(now)).map_err(stack)?;
         self.drain(outbox)?;
-        self.fill(outbox)
+        self.fill(now, outbox)
     }
 
     /// A packet that this connection accepts has come.
@@ -181,7 +186,7 @@ impl Connection {
         self.heard_at = now;
         self.rtc.handle_input(Input::Receive(now, packet)).map_err(stack)?;
         self.drain(outbox)?;
-        self.fill(outbox)
+        self.fill(now, outbox)
     }
 
     /// A signal from the remote end has come.
@@ -261,11 +266,11 @@ impl Connection {
         self.spent_bytes += message_bytes;
         self.queue_bytes += message_bytes;
         self.queue.push_back(message);
-        // Only a first message finds the stack idle; with others waiting, acknowledgements keep it going.
+        // Only a first message can find the stack idle; with others waiting, something else keeps it going.
         if self.queue.len() == 1 {
             self.rtc.handle_input(Input::Timeout(now)).map_err(stack)?;
             self.drain(outbox)?;
-            self.fill(outbox)?;
+            self.fill(now, outbox)?;
         }
         Ok(())
     }
@@ -287,7 +292,7 @@ impl Connection {
     }
 
     /// Moves messages from the queue into the stack while little enough is in flight, and gives credit back.
-    fn fill(&mut self, outbox: &mut Outbox) -> Result<(), CloseReason> {
+    fn fill(&mut self, now: Instant, outbox: &mut Outbox) -> Result<(), CloseReason> {
         if self.spent_bytes == 0 {
             return Ok(());
         }
@@ -295,9 +300,12 @@ impl Connection {
             return Ok(());
         };
         let mut in_flight_bytes = channel.buffered_amount() as u64;
+        self.flow.in_flight(now, in_flight_bytes);
+        self.paced_until = None;
         while let Some(message) = self.queue.front() {
             let message_bytes = message.len() as u64;
-            if in_flight_bytes > 0 && in_flight_bytes + message_bytes > self.limits.in_flight_bytes_max {
+            if let Err(paced_until) = self.flow.may_write(now, in_flight_bytes, message_bytes) {
+                self.paced_until = paced_until;
                 break;
             }
             let Some(mut channel) = self.rtc.channel(self.channel) else {
@@ -306,6 +314,7 @@ impl Connection {
             if !channel.write(true, message).map_err(stack)? {
                 break;
             }
+            self.flow.wrote(now, message_bytes);
             in_flight_bytes += message_bytes;
             self.queue_bytes -= message_bytes;
             self.queue.pop_front();

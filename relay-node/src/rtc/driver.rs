@@ -23,8 +23,6 @@ use super::{CloseReason, ConnectionId, Role, RtcCommand, RtcConfig, RtcEvent};
 
 /// Commands handled before the sockets get their turn.
 const COMMANDS_A_TURN: usize = 64;
-/// Batches taken from a socket before the others get their turn.
-const BATCHES_A_TURN: usize = 4;
 /// Addresses remembered for one connection; a peer that uses more loses its oldest.
 const ADDRESSES_MAX: usize = 16;
 
@@ -153,11 +151,7 @@ impl Driver {
             let Driver { sockets, core, .. } = self;
             for socket in sockets {
                 let address = socket.address;
-                for _ in 0..BATCHES_A_TURN {
-                    if !socket.receive(|source, datagram| core.datagram(now, address, source, datagram)) {
-                        break;
-                    }
-                }
+                socket.receive(|source, datagram| core.datagram(now, address, source, datagram));
             }
         }
         self.core.wake_due(now);

@@ -15,6 +15,7 @@
 mod config;
 mod connection;
 mod driver;
+mod flow;
 mod handle;
 pub mod signal;
 mod socket;

@@ -15,6 +15,8 @@ use tokio::net::UdpSocket;
 
 /// Datagrams that wait while the system's buffer is full; further ones are dropped, as a network would.
 const WAITING_MAX: usize = 4096;
+/// Datagrams handed on before the other sockets and the commands get their turn.
+const DATAGRAMS_A_TURN: usize = 16;
 /// What one receive buffer holds: a coalesced run of datagrams cannot be longer.
 const RUN_BYTES_MAX: usize = 65_536;
 /// Receive buffers offered to one system call.
@@ -36,7 +38,13 @@ pub(super) struct Socket {
     waiting: VecDeque<Run>,
     /// Buffers of runs that are gone, for the next ones.
     spare: Vec<Vec<u8>>,
-    received: Vec<u8>,
+    /// Where the system puts a batch.
+    batch: Vec<u8>,
+    /// Arrivals taken off the system's hands. Its own buffer is small (208 KiB by default on Linux) and a
+    /// browser sends faster than datagrams are decrypted.
+    arrived: VecDeque<(SocketAddr, Box<[u8]>)>,
+    arrived_bytes: usize,
+    arrived_bytes_max: usize,
     blocked: bool,
 }
 
@@ -57,14 +65,16 @@ impl Socket {
         if address.port() == 0 {
             address.set_port(bound.port());
         }
-        let received = vec![0; RUN_BYTES_MAX * RUNS_MAX];
         Ok(Socket {
             io,
             state,
             address,
             waiting: VecDeque::new(),
             spare: Vec::new(),
-            received,
+            batch: vec![0; RUN_BYTES_MAX * RUNS_MAX],
+            arrived: VecDeque::new(),
+            arrived_bytes: 0,
+            arrived_bytes_max: buffer_bytes,
             blocked: false,
         })
     }
@@ -124,22 +134,36 @@ impl Socket {
         }
     }
 
-    /// Takes one batch of arrived datagrams. False when there was nothing.
-    pub fn receive(&mut self, mut each: impl FnMut(SocketAddr, &[u8])) -> bool {
+    /// Hands on some of the datagrams that have arrived.
+    pub fn receive(&mut self, mut each: impl FnMut(SocketAddr, &[u8])) {
+        while self.arrived_bytes < self.arrived_bytes_max && self.take_batch() {}
+        for _ in 0..DATAGRAMS_A_TURN {
+            let Some((source, datagram)) = self.arrived.pop_front() else {
+                return;
+            };
+            self.arrived_bytes -= datagram.len();
+            each(source, &datagram);
+        }
+    }
+
+    /// Takes what one system call gives. False when that is nothing.
+    fn take_batch(&mut self) -> bool {
         let mut metas = [RecvMeta::default(); RUNS_MAX];
-        let mut buffers = self.received.chunks_exact_mut(RUN_BYTES_MAX);
+        let mut buffers = self.batch.chunks_exact_mut(RUN_BYTES_MAX);
         let mut slices: [IoSliceMut<'_>; RUNS_MAX] =
             std::array::from_fn(|_| IoSliceMut::new(buffers.next().expect("a buffer for each run")));
         let received = self.io.try_io(Interest::READABLE, || {
             self.state.recv(UdpSockRef::from(&self.io), &mut slices, &mut metas)
         });
-        // An error here reports an earlier datagram that could not be delivered; the socket goes on.
+        // An error other than emptiness reports an earlier datagram that could not be delivered: the socket goes
+        // on, but later, should the error stay.
         let Ok(runs) = received else {
-            return received.is_err_and(|error| error.kind() != io::ErrorKind::WouldBlock);
+            return false;
         };
         for (slice, meta) in slices.iter().zip(&metas).take(runs) {
             for datagram in slice[..meta.len].chunks(meta.stride.max(1)) {
-                each(meta.addr, datagram);
+                self.arrived_bytes += datagram.len();
+                self.arrived.push_back((meta.addr, datagram.into()));
             }
         }
         true
@@ -147,7 +171,7 @@ impl Socket {
 
     /// Ready when something can be received or, with datagrams waiting, sent.
     pub fn poll_ready(&self, context: &mut Context<'_>, receiving: bool) -> Poll<()> {
-        if receiving && self.io.poll_recv_ready(context).is_ready() {
+        if receiving && (!self.arrived.is_empty() || self.io.poll_recv_ready(context).is_ready()) {
             return Poll::Ready(());
         }
         if self.blocked && self.io.poll_send_ready(context).is_ready() {
