@@ -9,14 +9,18 @@
 //! | [`hub`] | the tracker and a mailbox for each connection to it |
 //! | [`store`] | records in redb, contents as sparse files |
 //! | [`publish`] | a file becomes a content |
+//! | [`peer`] | one node against the world: relay, WebRTC, store, HTTP |
+//! | [`get`] | `peeredge get`: one content into one file |
 //! | [`rtc`] | WebRTC data channels |
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod get;
 pub mod http;
 pub mod hub;
 pub mod log;
 pub mod metrics;
+pub mod peer;
 pub mod publish;
 pub mod rtc;
 pub mod serve;

@@ -1,6 +1,7 @@
 //! The command line: words to calls, calls to exit codes.
 
 mod args;
+mod get;
 mod help;
 mod publish;
 
@@ -66,7 +67,7 @@ fn dispatch(words: impl IntoIterator<Item = OsString>) -> Result<(), Failure> {
             match name {
                 "serve" => run_serve(args, effective),
                 "publish" => publish::run(args, effective),
-                "get" => Err(Failure::failed("not yet")),
+                "get" => get::run(args, effective),
                 "check-config" => check_config(args, effective),
                 _ => print_config(args, &effective),
             }

@@ -3,6 +3,7 @@
 use crate::http::{App, link};
 use crate::publish::{Job, publish_into, take_all};
 use crate::store::Imported;
+use peeredge_node::Input;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
@@ -12,8 +13,8 @@ use tokio::sync::mpsc;
 /// How often the inbox is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// Starts both; `imported` hears of every content that came in.
-pub(super) fn watch(app: Arc<App>, imported: mpsc::UnboundedSender<Imported>) -> io::Result<()> {
+/// Starts both; the node hears of every content that came in.
+pub(super) fn watch(app: Arc<App>, imported: mpsc::UnboundedSender<Input>) -> io::Result<()> {
     app.store.remove_leftovers();
     if !app.config.publish.is_empty() {
         let (app, imported) = (app.clone(), imported.clone());
@@ -32,7 +33,7 @@ pub(super) fn watch(app: Arc<App>, imported: mpsc::UnboundedSender<Imported>) ->
             let (app, imported) = (app.clone(), imported.clone());
             let bytes_max = app.config.store_bytes_max.0;
             let done = tokio::task::spawn_blocking(move || {
-                take_all(&app.store, bytes_max, &mut |item| _ = imported.send(item));
+                take_all(&app.store, bytes_max, &mut |item| tell(&imported, item));
             });
             if done.await.is_err() {
                 tracing::error!("an import panicked");
@@ -42,7 +43,12 @@ pub(super) fn watch(app: Arc<App>, imported: mpsc::UnboundedSender<Imported>) ->
     Ok(())
 }
 
-fn publish_named(app: &App, imported: &mpsc::UnboundedSender<Imported>) {
+fn tell(imported: &mpsc::UnboundedSender<Input>, item: Imported) {
+    // Fails only when the relay's own peer has ended, which makes the relay unready.
+    let _ = imported.send(Input::Stored { content: item.entry.content, state: item.state });
+}
+
+fn publish_named(app: &App, imported: &mpsc::UnboundedSender<Input>) {
     for path in &app.config.publish {
         let job = Job { path: path.clone(), name: None, media_type: None };
         let bytes_max = app.config.store_bytes_max.0;
@@ -55,7 +61,7 @@ fn publish_named(app: &App, imported: &mpsc::UnboundedSender<Imported>) {
             }
             tenths = now;
         };
-        match publish_into(&app.store, &job, bytes_max, &mut progress, &mut |item| _ = imported.send(item)) {
+        match publish_into(&app.store, &job, bytes_max, &mut progress, &mut |item| tell(imported, item)) {
             Ok(outcome) => {
                 let link = link(&app.config.public_url(), &outcome.content.to_string(), &outcome.name);
                 tracing::info!(file = %path.display(), link, "published");

@@ -10,17 +10,20 @@ use crate::config::Config;
 use crate::http::{App, SocketLimits};
 use crate::hub::Hub;
 use crate::metrics::Metrics;
-use crate::store::{Store, StoreError};
-use peeredge_node::Node;
+use crate::peer::{Driver, Handle, Parts, RelayLink};
+use crate::rtc::{self, RtcConfig, RtcEvents, RtcHandle, RtcSocket, RtcSpawnError};
+use crate::store::{Store, StoreError, StoreWorker};
+use peeredge_node::{Event, Input, Node, Output};
 use peeredge_tracker::TrackerConfig;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
 /// A publisher without a relay has the store open while it imports; a relay that starts meanwhile waits so long.
 const STORE_PATIENCE: Duration = Duration::from_secs(5);
@@ -51,6 +54,8 @@ pub enum ServeError {
         /// What the system says.
         error: io::Error,
     },
+    /// WebRTC cannot be started.
+    Rtc(RtcSpawnError),
     /// A thread could not be started.
     Thread(io::Error),
 }
@@ -62,6 +67,7 @@ impl fmt::Display for ServeError {
             ServeError::Store(error) => write!(f, "{error}"),
             ServeError::Key { path, error } => write!(f, "key {}: {error}", path.display()),
             ServeError::Demo { path, error } => write!(f, "demo_dir {}: {error}", path.display()),
+            ServeError::Rtc(error) => write!(f, "{error}"),
             ServeError::Thread(error) => write!(f, "cannot start a thread: {error}"),
         }
     }
@@ -84,7 +90,8 @@ pub async fn serve(config: Config, stop: impl Future<Output = ()>) -> Result<(),
     };
     let listener =
         listen::bind(config.bind).map_err(|error| ServeError::Bind { bind: config.bind, error })?;
-    let node = Node::new(peeredge_node::Config::new(secret, 0));
+    let rtc = start_rtc(&config).map_err(ServeError::Rtc)?;
+    let node = Node::new(node_config(&config, secret));
     let mut tracker = TrackerConfig::new(node.id(), key::random());
     // The relay's own peer is one more.
     tracker.peers_max = config.peers_max as usize + 1;
@@ -101,19 +108,87 @@ pub async fn serve(config: Config, stop: impl Future<Output = ()>) -> Result<(),
         demo,
         config,
     });
-    let (imported, _) = mpsc::unbounded_channel();
-    inbox::watch(app.clone(), imported).map_err(ServeError::Thread)?;
-    app.ready.store(true, Ordering::Release);
+    let handle = own_peer(node, rtc, &app)?;
+    inbox::watch(app.clone(), handle.inputs.clone()).map_err(ServeError::Thread)?;
+    let watching = tokio::spawn(watch_peer(handle, app.clone()));
     tracing::info!(bind = %app.config.bind, url = app.config.public_url(), data = %root.display(), "relay is up");
     let listening = tokio::spawn(listen::run(listener, app.clone()));
     stop.await;
     tracing::info!("stopping");
     stopping_in.send_replace(true);
     app.hub.shutdown().await;
-    if listening.await.is_err() {
-        tracing::error!("the listener panicked");
+    if listening.await.is_err() || watching.await.is_err() {
+        tracing::error!("a task panicked");
     }
     Ok(())
+}
+
+fn node_config(config: &Config, secret: [u8; 32]) -> peeredge_node::Config {
+    let mut node = peeredge_node::Config::new(secret, u64::from_le_bytes(key::random()));
+    node.cache_bytes_max = config.cache_bytes_max.0;
+    // What is published stays: the quota is kept where contents come in.
+    node.store_bytes_max = u64::MAX;
+    node.http = false;
+    let cap = config.upload_bytes_per_s_max.0;
+    node.caps.upload_bytes_per_s_max = if cap == 0 { u64::MAX } else { cap };
+    node.caps.connections_max = u16::try_from(config.rtc_connections_max).unwrap_or(u16::MAX);
+    node.caps.connections_made_max = u32::MAX;
+    node
+}
+
+fn start_rtc(config: &Config) -> Result<Option<(RtcHandle, RtcEvents)>, RtcSpawnError> {
+    if !config.rtc {
+        return Ok(None);
+    }
+    let mut socket = RtcSocket::bound(config.rtc_bind());
+    socket.advertised = config.rtc_public.parse().ok();
+    let mut rtc = RtcConfig::new(vec![socket]);
+    rtc.ice_lite = true;
+    rtc.connections_max = config.rtc_connections_max as usize;
+    rtc::spawn(rtc).map(Some)
+}
+
+/// Starts the relay's own peer, which seeds what the store holds.
+fn own_peer(node: Node, rtc: Option<(RtcHandle, RtcEvents)>, app: &Arc<App>) -> Result<Handle, ServeError> {
+    let store = StoreWorker::start(app.store.clone()).map_err(ServeError::Thread)?;
+    let relay = RelayLink::Local(app.hub.clone());
+    let handle = Driver::spawn(Parts { node, relay, rtc, store: Some(store), http: None })
+        .map_err(ServeError::Thread)?;
+    for (content, state) in app.store.states().map_err(ServeError::Store)? {
+        // Fails only when the thread has ended, which the log shows.
+        let _ = handle.inputs.send(Input::Stored { content, state });
+    }
+    Ok(handle)
+}
+
+/// Keeps the picture of the relay's own peer current until the relay stops; then closes that peer.
+async fn watch_peer(mut handle: Handle, app: Arc<App>) {
+    let mut stopped = pin!(app.stopped());
+    loop {
+        tokio::select! {
+            told = handle.told.recv() => match told {
+                Some(Output::Event(Event::RelayReady { relay })) => {
+                    app.ready.store(true, Ordering::Release);
+                    tracing::info!(%relay, "ready");
+                }
+                Some(Output::Event(event)) => tracing::debug!(?event, "own peer"),
+                Some(_) => {}
+                None => {
+                    app.ready.store(false, Ordering::Release);
+                    return tracing::error!("the relay's own peer ended");
+                }
+            },
+            changed = handle.stats.changed() => {
+                if changed.is_ok() {
+                    *app.node.write().expect("no holder panics") = handle.stats.borrow_and_update().clone();
+                }
+            }
+            () = &mut stopped => break,
+        }
+    }
+    if tokio::task::spawn_blocking(move || handle.finish()).await.is_err() {
+        tracing::error!("closing the relay's own peer panicked");
+    }
 }
 
 async fn open_store(root: &Path) -> Result<Store, StoreError> {

@@ -30,6 +30,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -99,6 +100,7 @@ pub struct Store {
     entries: RwLock<BTreeMap<ContentId, Arc<Entry>>>,
     used: Mutex<BTreeMap<ContentId, u64>>,
     importing: Mutex<()>,
+    failed: AtomicBool,
 }
 
 impl Store {
@@ -123,6 +125,7 @@ impl Store {
             entries: RwLock::default(),
             used: Mutex::default(),
             importing: Mutex::default(),
+            failed: AtomicBool::new(false),
         };
         store.recover()?;
         Ok(store)
@@ -204,6 +207,15 @@ impl Store {
     /// Bytes that all published contents take.
     pub fn published_bytes(&self) -> u64 {
         self.entries.read().expect("no holder panics").values().map(|e| e.length + e.records_bytes).sum()
+    }
+
+    /// Whether any write or commit has failed since the store was opened.
+    pub fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Acquire)
+    }
+
+    fn note_failure(&self) {
+        self.failed.store(true, Ordering::Release);
     }
 
     /// Reads exactly `len` bytes.

@@ -1,0 +1,148 @@
+//! A node's line to its relay: a WebSocket, or the tracker in the same process.
+
+use super::connect::{Endpoint, connect};
+use crate::hub::{Hub, Outgoing};
+use futures_util::{SinkExt, StreamExt};
+use peeredge_node::Input;
+use peeredge_wire::limits::RELAY_FRAME_BYTES_MAX;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+
+/// Frames that wait in either direction; whoever has more waits.
+const FRAMES_MAX: usize = 256;
+/// Bytes that the tracker may have waiting for a node in the same process.
+const LOCAL_MAILBOX_BYTES: usize = 32 << 20;
+/// A relay pings more often than this; when it does not, it is gone.
+const SILENCE_MAX: Duration = Duration::from_secs(90);
+
+/// Where the relay is.
+#[derive(Clone, Debug)]
+pub enum RelayLink {
+    /// In this process.
+    Local(Hub),
+    /// At the other end of a WebSocket.
+    Remote(Endpoint),
+    /// Nowhere: only plain HTTP, or nothing, is left.
+    None,
+}
+
+/// An open, or opening, line. Dropping it closes it.
+#[derive(Debug)]
+pub(super) struct Line {
+    out: Option<mpsc::Sender<Vec<u8>>>,
+    inputs: mpsc::Receiver<Input>,
+}
+
+impl Line {
+    /// Starts a task that connects and carries frames.
+    pub(super) fn open(to: &RelayLink) -> Line {
+        let (out, out_end) = mpsc::channel(FRAMES_MAX);
+        let (inputs_end, inputs) = mpsc::channel(FRAMES_MAX);
+        let to = to.clone();
+        tokio::spawn(async move {
+            let inputs = inputs_end;
+            match to {
+                RelayLink::Local(hub) => local(&hub, out_end, &inputs).await,
+                RelayLink::Remote(endpoint) => remote(&endpoint, out_end, &inputs).await,
+                RelayLink::None => {}
+            }
+            let _ = inputs.send(Input::RelayClosed).await;
+        });
+        Line { out: Some(out), inputs }
+    }
+
+    /// Sends a frame; what a closing line no longer takes is lost, as on any line.
+    pub(super) async fn send(&self, frame: Vec<u8>) {
+        if let Some(out) = &self.out {
+            let _ = out.send(frame).await;
+        }
+    }
+
+    /// Sends nothing more; what is queued still goes out, and then the line closes.
+    pub(super) fn hang_up(&mut self) {
+        self.out = None;
+    }
+
+    /// The next thing that the node is to hear.
+    pub(super) async fn next(&mut self) -> Option<Input> {
+        self.inputs.recv().await
+    }
+}
+
+async fn local(hub: &Hub, mut out: mpsc::Receiver<Vec<u8>>, inputs: &mpsc::Sender<Input>) {
+    let Some((connection, mut mailbox)) = hub.connect(LOCAL_MAILBOX_BYTES).await else { return };
+    if inputs.send(Input::RelayOpened).await.is_err() {
+        return;
+    }
+    let outward = async {
+        while let Some(frame) = out.recv().await {
+            if !connection.send(frame).await {
+                return;
+            }
+        }
+    };
+    let overflow = mailbox.overflow();
+    let inward = async {
+        while let Some(Outgoing::Frame(frame)) = mailbox.next().await {
+            if inputs.send(Input::RelayMessage(frame)).await.is_err() {
+                return;
+            }
+        }
+    };
+    tokio::select! {
+        () = outward => {}
+        () = inward => {}
+        () = overflow => tracing::error!("the relay's own peer did not keep up with the tracker"),
+    }
+}
+
+async fn remote(to: &Endpoint, mut out: mpsc::Receiver<Vec<u8>>, inputs: &mpsc::Sender<Input>) {
+    let stream = match connect(to).await {
+        Ok(stream) => stream,
+        Err(error) => return tracing::warn!(relay = to.authority, %error, "cannot reach the relay"),
+    };
+    let url = format!("{}://{}/ws", if to.tls { "wss" } else { "ws" }, to.authority);
+    let config = WebSocketConfig::default()
+        .max_message_size(Some(RELAY_FRAME_BYTES_MAX))
+        .max_frame_size(Some(RELAY_FRAME_BYTES_MAX));
+    let opened = tokio_tungstenite::client_async_with_config(url, stream, Some(config));
+    let socket = match tokio::time::timeout(SILENCE_MAX, opened).await {
+        Ok(Ok((socket, _))) => socket,
+        Ok(Err(error)) => {
+            return tracing::warn!(relay = to.authority, %error, "the relay does not speak WebSocket");
+        }
+        Err(_) => return tracing::warn!(relay = to.authority, "the relay does not answer"),
+    };
+    if inputs.send(Input::RelayOpened).await.is_err() {
+        return;
+    }
+    let (mut sink, mut stream) = socket.split();
+    let outward = async {
+        while let Some(frame) = out.recv().await {
+            if sink.send(Message::Binary(frame.into())).await.is_err() {
+                return;
+            }
+        }
+        // The node wants no more: say goodbye, but do not wait for an answer.
+        let _ = sink.close().await;
+    };
+    let inward = async {
+        loop {
+            match tokio::time::timeout(SILENCE_MAX, stream.next()).await {
+                Ok(Some(Ok(Message::Binary(frame)))) => {
+                    if inputs.send(Input::RelayMessage(frame.into())).await.is_err() {
+                        return std::future::pending().await;
+                    }
+                }
+                Ok(Some(Ok(Message::Ping(_) | Message::Pong(_)))) => {}
+                _ => return,
+            }
+        }
+    };
+    tokio::select! {
+        () = outward => {}
+        () = inward => {}
+    }
+}
