@@ -1,24 +1,24 @@
 const UNITS = ["B", "kB", "MB", "GB", "TB"];
 
-/** `5.3 MB`: decimal units, three digits at most. */
+/** `5.3 MB`: decimal units; one digit behind the point from a megabyte up to a hundred, so that growing figures keep their form. */
 export function bytes(count: number): string {
-  if (!Number.isFinite(count)) return "no limit";
   let unit = 0;
   let value = Math.max(0, count);
   while (value >= 999.5 && unit < UNITS.length - 1) {
     value /= 1000;
     unit += 1;
   }
-  const digits = unit === 0 || value >= 99.95 ? 0 : value >= 9.995 ? 1 : 2;
-  return `${trim(value.toFixed(digits))} ${UNITS[unit]}`;
+  return `${value.toFixed(unit < 2 || value >= 99.95 ? 0 : 1)} ${UNITS[unit]}`;
 }
 
-/** `1.2 MB/s`; anything below a byte a second is a dash. */
+/** `1.2 MB/s`; below a byte a second it is a dash. */
 export function rate(bytesPerSecond: number): string {
-  if (!Number.isFinite(bytesPerSecond)) return "no limit";
-  if (bytesPerSecond < 1) return "–";
-  // Whole kilobytes are exact enough for what changes four times a second.
-  return `${bytesPerSecond < 1e6 ? bytes(Math.max(1000, Math.round(bytesPerSecond / 1000) * 1000)) : oneDigit(bytesPerSecond)}/s`;
+  return bytesPerSecond < 1 ? "–" : `${bytes(Math.max(1000, bytesPerSecond))}/s`;
+}
+
+/** A limit, in its shortest form: `8 MB`, `no limit`. */
+export function limit(count: number): string {
+  return Number.isFinite(count) ? bytes(count).replace(".0 ", " ") : "no limit";
 }
 
 /** `45 %`: all of it only when it is all, nothing only when it is nothing. */
@@ -49,13 +49,4 @@ export function shortId(id: string): string {
 /** `1 peer`, `2 peers`. */
 export function count(number: number, one: string, many = `${one}s`): string {
   return `${number} ${number === 1 ? one : many}`;
-}
-
-function oneDigit(value: number): string {
-  if (value >= 999.5e6) return bytes(value);
-  return `${(value / 1e6).toFixed(value >= 99.95e6 ? 0 : 1)} MB`;
-}
-
-function trim(text: string): string {
-  return text.includes(".") ? text.replace(/\.?0+$/, "") : text;
 }

@@ -20,10 +20,10 @@ const MARGIN_BOTTOM = 46;
  * This tab in the middle, servers above it, visitors on an arc below and beside it. A place depends only on how many there are
  * and on their order, so that nothing jumps while rates change.
  */
-export function place(nodes: readonly SwarmNode[], width: number, height: number): Map<string, Point> {
+export function place(nodes: readonly Pick<SwarmNode, "id" | "role">[], width: number, height: number): Map<string, Point> {
   const places = new Map<string, Point>();
   const peers = nodes.filter((node) => node.role === "peer");
-  const centre = { x: width / 2, y: MARGIN_TOP + (height - MARGIN_TOP - MARGIN_BOTTOM) * (peers.length ? 0.46 : 0.62) };
+  const centre = { x: width / 2, y: MARGIN_TOP + (height - MARGIN_TOP - MARGIN_BOTTOM) * 0.46 };
   const radiusX = Math.max(0, Math.min(width / 2 - MARGIN_X, 300));
   const radiusDown = Math.max(0, height - MARGIN_BOTTOM - centre.y);
   for (const node of nodes) {
@@ -31,19 +31,46 @@ export function place(nodes: readonly SwarmNode[], width: number, height: number
     if (node.role === "relay") places.set(node.id, { x: centre.x - radiusX * 0.42, y: MARGIN_TOP });
     if (node.role === "http") places.set(node.id, { x: centre.x + radiusX * 0.42, y: MARGIN_TOP });
   }
-  peers.forEach((peer, index) => {
-    const turn = arcOf(peers.length, index);
-    // Full to the sides, so that names do not collide; as far down as there is room.
-    places.set(peer.id, { x: centre.x - radiusX * Math.cos(turn), y: centre.y + radiusDown * Math.sin(turn) });
-  });
+  // Full to the sides, so that names do not collide; as far down as there is room.
+  const onArc = (turn: number) => ({ x: centre.x - radiusX * Math.cos(turn), y: centre.y + radiusDown * Math.sin(turn) });
+  const points = spread(peers.length, onArc);
+  peers.forEach((peer, index) => places.set(peer.id, points[index] ?? centre));
   return places;
 }
 
-/** Radians from the left (0) through below to the right (pi); few stay near the bottom, many go up the sides. */
-function arcOf(count: number, index: number): number {
-  if (count === 1) return Math.PI / 2;
-  const reach = Math.min(Math.PI * 1.08, Math.PI * (0.42 + 0.11 * count));
-  return Math.PI / 2 - reach / 2 + (reach * index) / (count - 1);
+const STEPS = 120;
+
+/**
+ * So many points of an arc, evenly apart along it. An arc's radians go from the left (0) through below to the right (pi); few
+ * stay near the bottom, many go up the sides.
+ */
+function spread(count: number, onArc: (turn: number) => Point): Point[] {
+  if (count <= 1) return [onArc(Math.PI / 2)];
+  const reach = Math.min(Math.PI * 1.16, Math.PI * (0.42 + 0.11 * count));
+  const path = Array.from({ length: STEPS + 1 }, (_, step) => onArc(Math.PI / 2 - reach / 2 + (reach * step) / STEPS));
+  const along = [0];
+  for (const [step, point] of path.slice(1).entries()) {
+    const before = path[step] ?? point;
+    along.push((along[step] ?? 0) + Math.hypot(point.x - before.x, point.y - before.y));
+  }
+  const total = along[STEPS] ?? 0;
+  return Array.from({ length: count }, (_, index) => {
+    const wanted = (total * index) / (count - 1);
+    const step = along.findIndex((length) => length >= wanted - 1e-9);
+    return path[step] ?? onArc(Math.PI / 2);
+  });
+}
+
+/** Where words stand, in pixels. */
+export interface Box {
+  left: number;
+  top: number;
+  width: number;
+  height: number;
+}
+
+export function overlap(a: Box, b: Box): boolean {
+  return a.left < b.left + b.width && b.left < a.left + a.width && a.top < b.top + b.height && b.top < a.top + a.height;
 }
 
 /**

@@ -1,10 +1,18 @@
 import { svg, keyed, setAttributes, setText, h } from "../dom.ts";
 import { rate } from "../format.ts";
-import { at, curveBetween, lengthOf, place, widthOf, type Curve, type Point } from "./layout.ts";
+import { at, curveBetween, lengthOf, overlap, place, widthOf, type Box, type Curve, type Point } from "./layout.ts";
 import type { Swarm, SwarmEdge, SwarmNode } from "./model.ts";
 
 const RADIUS = { self: 26, peer: 18, relay: 19, http: 19 };
-const LABELS_MAX = 8;
+/** More visitors than these are not drawn; the table below lists all. */
+const PEERS_MAX_WIDE = 14;
+const PEERS_MAX_NARROW = 9;
+const NARROW = 420;
+const LABEL_HEIGHT = 15;
+/** Where along a flow its label may stand, best first. */
+const LABEL_PLACES = [0.5, 0.4, 0.6, 0.3];
+/** Pixels of a label's letter, near enough. */
+const LETTER_WIDTH = 6.3;
 const FRAME_MS = 40;
 /** Pixels between two dots of a flow. */
 const SPACING = 24;
@@ -24,7 +32,11 @@ export class SwarmView {
   readonly #edges = svg("g");
   readonly #nodes = svg("g");
   readonly #labels = svg("g");
-  readonly #svg = svg("svg", { class: "swarm-svg", role: "img", "aria-label": "The swarm" }, this.#edges, this.#nodes, this.#labels);
+  readonly #more = svg("text", { class: "more", "text-anchor": "end" });
+  readonly #ghosts = svg("g", { class: "ghosts" }, svg("circle", { r: 18 }), svg("circle", { r: 18 }), svg("text", { "text-anchor": "middle" }, "Waiting for a second visitor"));
+  readonly #svg = svg("svg", { class: "swarm-svg", role: "img", "aria-label": "The swarm" }, this.#ghosts, this.#edges, this.#nodes);
+  /** Above the dots, so that figures stay legible. */
+  readonly #above = svg("svg", { class: "swarm-svg", "aria-hidden": "true" }, this.#labels, this.#more);
   readonly #canvas = h("canvas", { class: "swarm-dots", "aria-hidden": "true" });
   readonly #still = matchMedia("(prefers-reduced-motion: reduce)");
   readonly #dark = matchMedia("(prefers-color-scheme: dark)");
@@ -37,7 +49,7 @@ export class SwarmView {
   #drawnMs = 0;
 
   constructor() {
-    this.element = h("div", { class: "swarm" }, this.#svg, this.#canvas);
+    this.element = h("div", { class: "swarm" }, this.#svg, this.#canvas, this.#above);
     new ResizeObserver(() => this.#resize()).observe(this.element);
     this.#dark.addEventListener("change", () => (this.#colours = {}));
     this.#still.addEventListener("change", () => this.#draw());
@@ -55,15 +67,20 @@ export class SwarmView {
     this.#canvas.width = Math.round(width * scale);
     this.#canvas.height = Math.round(height * scale);
     this.#canvas.getContext("2d")?.setTransform(scale, 0, 0, scale, 0, 0);
-    setAttributes(this.#svg, { viewBox: `0 0 ${width} ${height}` });
+    for (const layer of [this.#svg, this.#above]) setAttributes(layer, { viewBox: `0 0 ${width} ${height}` });
     this.#draw();
   }
 
   #draw(): void {
     const { width, height } = this.#size;
     if (width === 0) return;
-    const { nodes, edges } = this.#swarm;
+    const { nodes: all, edges } = this.#swarm;
+    const nodes = drawable(all, width < NARROW ? PEERS_MAX_NARROW : PEERS_MAX_WIDE);
+    this.element.classList.toggle("dense", nodes.length > 8);
     const places = place(nodes, width, height);
+    setText(this.#more, all.length > nodes.length ? `and ${all.length - nodes.length} more` : "");
+    setAttributes(this.#more, { x: width - 8, y: 14 });
+    this.#drawGhosts(nodes, width, height);
     const roles = new Map(nodes.map((node) => [node.id, node]));
     const top = Math.max(0, ...edges.map((edge) => edge.bytesPerSecond));
     const drawn = edges.flatMap((edge) => {
@@ -97,7 +114,7 @@ export class SwarmView {
       },
     );
     this.#drawNodes(nodes, places);
-    this.#drawLabels(drawn, width);
+    this.#drawLabels(drawn, nodes, places, width);
     setAttributes(this.#svg, { "aria-label": inWords(this.#swarm) });
 
     this.#flows = drawn
@@ -126,22 +143,45 @@ export class SwarmView {
     );
   }
 
-  #drawLabels(drawn: { edge: SwarmEdge; curve: Curve }[], width: number): void {
+  /** The labels that find room: this tab's own first, then the fastest. */
+  #drawLabels(drawn: { edge: SwarmEdge; curve: Curve; width: number }[], nodes: SwarmNode[], places: Map<string, Point>, width: number): void {
+    const taken = nodes.flatMap((node) => boxesOf(node, places.get(node.id)));
     const labelled = drawn
       .filter(({ edge }) => edge.bytesPerSecond >= 1)
       .sort((a, b) => Number(b.edge.own) - Number(a.edge.own) || b.edge.bytesPerSecond - a.edge.bytesPerSecond)
-      .slice(0, LABELS_MAX);
+      .flatMap(({ edge, curve, width: thick }) => {
+        const words = rate(edge.bytesPerSecond);
+        const boxes = LABEL_PLACES.map((t) => beside(curve, t, thick, words.length * LETTER_WIDTH, width));
+        const free = boxes.find((box) => !taken.some((other) => overlap(box, other)));
+        if (!free) return [];
+        taken.push(free);
+        return [{ edge, words, box: free }];
+      });
     keyed(
       this.#labels,
       labelled,
       ({ edge }) => `${edge.from}>${edge.to}`,
-      () => svg("text", { "text-anchor": "middle", dy: "0.35em" }),
-      (text, { edge, curve }) => {
-        const { x, y } = at(curve, 0.46);
-        setAttributes(text, { class: `rate ${edge.via}`, x: clamp(x, 36, width - 36).toFixed(1), y: y.toFixed(1) });
-        setText(text, rate(edge.bytesPerSecond));
+      () => svg("text", { dy: "0.35em" }),
+      (text, { edge, words, box }) => {
+        setAttributes(text, { class: `rate ${edge.via}`, x: box.left.toFixed(1), y: (box.top + box.height / 2).toFixed(1) });
+        setText(text, words);
       },
     );
+  }
+
+  /** Places that are still free. */
+  #drawGhosts(nodes: SwarmNode[], width: number, height: number): void {
+    const alone = nodes.length > 0 && !nodes.some((node) => node.role === "peer");
+    setAttributes(this.#ghosts, { visibility: alone ? "visible" : "hidden" });
+    if (!alone) return;
+    const free = [...nodes, { id: "left", role: "peer" as const }, { id: "right", role: "peer" as const }];
+    const places = place(free, width, height);
+    const [left, right, words] = this.#ghosts.children;
+    for (const [circle, id] of [[left, "left"], [right, "right"]] as const) {
+      const point = places.get(id);
+      if (circle && point) setAttributes(circle, { cx: point.x.toFixed(1), cy: point.y.toFixed(1) });
+    }
+    if (words) setAttributes(words, { x: width / 2, y: height - 12 });
   }
 
   #animate(): void {
@@ -224,6 +264,35 @@ function tipOf({ control, to }: Curve, width: number): string {
   const point = (along: number, across: number) =>
     `${(to.x + x * along - y * across).toFixed(1)} ${(to.y + y * along + x * across).toFixed(1)}`;
   return `M${point(3, 0)}L${point(-size, size * 0.62)}L${point(-size, -size * 0.62)}Z`;
+}
+
+/** Beside a point of the curve, on its outer side, where the opposite flow is not. */
+function beside(curve: Curve, t: number, thick: number, labelWidth: number, width: number): Box {
+  const { x, y } = at(curve, t);
+  const dx = curve.to.x - curve.from.x;
+  const dy = curve.to.y - curve.from.y;
+  const length = Math.hypot(dx, dy) || 1;
+  const out = { x: -dy / length, y: dx / length };
+  const away = thick / 2 + 7;
+  const middle = { x: x + out.x * (away + labelWidth / 2), y: y + out.y * (away + 4) };
+  return { left: clamp(middle.x - labelWidth / 2, 2, width - 2 - labelWidth), top: middle.y - LABEL_HEIGHT / 2, width: labelWidth, height: LABEL_HEIGHT };
+}
+
+/** What a node covers: its body, and its name. */
+function boxesOf(node: SwarmNode, point: Point | undefined): Box[] {
+  if (!point) return [];
+  const radius = RADIUS[node.role] + 4;
+  const body = { left: point.x - radius, top: point.y - radius, width: 2 * radius, height: 2 * radius };
+  if (node.role === "self") return [body];
+  const nameWidth = 8 * node.label.length;
+  const top = node.role === "peer" ? point.y + radius : point.y - radius - 14;
+  return [body, { left: point.x - nameWidth / 2, top, width: nameWidth, height: 17 }];
+}
+
+/** Everything but the visitors beyond a number; who lied is never left out. */
+function drawable(nodes: SwarmNode[], peersMax: number): SwarmNode[] {
+  let room = peersMax - nodes.filter((node) => node.blamed).length;
+  return nodes.filter((node) => node.role !== "peer" || node.blamed || room-- > 0);
 }
 
 function inWords({ nodes, edges }: Swarm): string {

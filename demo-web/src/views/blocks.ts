@@ -62,7 +62,7 @@ function drawMap(canvas: HTMLCanvasElement, content: ContentStats | null, width:
   if (!content || content.blocks.length === 0 || width === 0) return;
   const { columns, rows, cell, gap, perCell } = gridFor(content.blocks.length, width, MAP_HEIGHT_MAX);
   const context = sized(canvas, width, rows * (cell + gap) - gap);
-  const { track, full, edge } = coloursOf(canvas);
+  const { track, full, edge } = colours();
   const active = new Set(content.active.map(({ block }) => Math.floor(block / perCell)));
   const corner = cell >= 14 ? 4 : cell >= 8 ? 2 : 1;
   cellsOf(content.blocks, perCell).forEach((share, index) => {
@@ -103,7 +103,7 @@ function updateZoom(item: HTMLLIElement, { block, symbols, held, quarantined }: 
   const gap = symbols > 64 ? 1 : 2;
   const rows = Math.ceil((symbols + quarantined) / columns);
   const context = sized(canvas, columns * (cell + gap) - gap, rows * (cell + gap) - gap);
-  const { track, full, coded } = coloursOf(canvas);
+  const { track, full, coded } = colours();
   for (let at = 0; at < symbols + quarantined; at++) {
     // Coded symbols have no place among the source symbols: they stand behind them.
     context.fillStyle = at >= symbols ? coded : holds(held, at) ? full : track;
@@ -132,8 +132,8 @@ function box(context: CanvasRenderingContext2D, x: number, y: number, width: num
   context.fill();
 }
 
-function coloursOf(element: Element): { track: string; full: string; edge: string; coded: string } {
-  const style = getComputedStyle(element);
+function colours(): { track: string; full: string; edge: string; coded: string } {
+  const style = getComputedStyle(document.documentElement);
   const of = (name: string) => style.getPropertyValue(name).trim();
   return { track: of("--track"), full: of("--peers"), edge: of("--ink"), coded: of("--http") };
 }

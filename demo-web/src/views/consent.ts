@@ -1,6 +1,7 @@
 import type { App } from "../app.ts";
 import { h, setText } from "../dom.ts";
 import { capsView } from "./caps.ts";
+import { illustration } from "./illustration.ts";
 import { button, icon, type IconName } from "./parts.ts";
 
 /** The question before anything connects, and the way back to it. */
@@ -31,7 +32,7 @@ export function consentView(app: App): { element: HTMLElement; update(): void } 
     h(
       "div",
       { class: "pitch" },
-      h("p", { class: "eyebrow" }, "A live demonstration"),
+      illustration(),
       h("h1", {}, "Your visitors deliver your site."),
       h(
         "p",

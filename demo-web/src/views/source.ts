@@ -60,7 +60,7 @@ function sampleOf(app: App, { id, name, media_type, length }: Listed): HTMLEleme
   return h(
     "li",
     { class: "sample" },
-    h("span", { class: "thumb", "aria-hidden": "true" }, icon(kindOf(media_type) === "file" ? "file" : "tab")),
+    h("span", { class: "thumb", "aria-hidden": "true" }, icon(kindOf(media_type) === "file" ? "file" : "play")),
     h("div", { class: "sample-words" }, h("strong", {}, name || "Unnamed"), h("span", { class: "hint" }, `${KINDS[kindOf(media_type)]} · ${bytes(length)}`)),
     take,
   );
