@@ -67,9 +67,25 @@ export class Stage {
     return Tab.open(this, own, new URL(path, this.site.url).href);
   }
 
-  /** Sockets of the browser, seen from outside: TCP connections to the relay, and UDP sockets (one or more a connection). */
+  /** Closes every tab, with its store. */
+  async closeTabs() {
+    await Promise.all(this.browser.contexts().map((context) => context.close()));
+  }
+
+  /** Sockets of the browser, seen from outside: TCP connections to the relay, and UDP sockets (WebRTC has one or more a connection). */
   sockets() {
-    return { tcp: this.relay ? tcpTo(this.relay.port) : 0, udp: udpSocketsOf(childrenOf(process.pid)) };
+    return socketsOf(childrenOf(process.pid, this.relay?.process.pid), this.relay?.port ?? 0);
+  }
+
+  /** Waits until {@link sockets} are these. */
+  async untilSockets(expected, withinMs = 10_000) {
+    const until = performance.now() + withinMs;
+    let found = this.sockets();
+    while (found.tcp !== expected.tcp || found.udp !== expected.udp) {
+      if (performance.now() > until) throw new Error(`sockets: ${JSON.stringify(found)} instead of ${JSON.stringify(expected)}`);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      found = this.sockets();
+    }
   }
 
   async close() {
@@ -248,22 +264,20 @@ export function temporaryFolder(name) {
   return folder;
 }
 
-/** Established TCP connections whose far end is this port (Linux). */
-function tcpTo(port) {
+/** Established TCP connections of these processes to this port, and their UDP sockets (Linux). */
+function socketsOf(pids, port) {
   const ESTABLISHED = "01";
-  const far = port.toString(16).toUpperCase().padStart(4, "0");
-  const rows = ["tcp", "tcp6"].flatMap((name) => rowsOf(`/proc/net/${name}`));
-  return rows.filter((row) => row[2].endsWith(`:${far}`) && row[3] === ESTABLISHED).length;
-}
-
-/** UDP sockets of these processes (Linux). */
-function udpSocketsOf(pids) {
-  const inodes = new Set(["udp", "udp6"].flatMap((name) => rowsOf(`/proc/net/${name}`)).map((row) => row[9]));
-  let count = 0;
+  const far = `:${port.toString(16).toUpperCase().padStart(4, "0")}`;
+  const table = (name) => [...rowsOf(`/proc/net/${name}`), ...rowsOf(`/proc/net/${name}6`)];
+  const toPort = table("tcp").filter((row) => row[2].endsWith(far) && row[3] === ESTABLISHED);
+  const tcp = new Set(toPort.map((row) => row[9]));
+  const udp = new Set(table("udp").map((row) => row[9]));
+  const count = { tcp: 0, udp: 0 };
   for (const pid of pids) {
     for (const fd of list(`/proc/${pid}/fd`)) {
       const inode = /^socket:\[(\d+)\]$/.exec(link(`/proc/${pid}/fd/${fd}`))?.[1];
-      if (inode && inodes.has(inode)) count += 1;
+      if (tcp.has(inode)) count.tcp += 1;
+      if (udp.has(inode)) count.udp += 1;
     }
   }
   return count;
@@ -274,8 +288,8 @@ function rowsOf(path) {
   return rows.map((row) => row.trim().split(/\s+/));
 }
 
-/** All processes below this one (Linux). */
-function childrenOf(pid) {
+/** All processes below this one, but for another one (Linux). */
+function childrenOf(pid, except) {
   const parents = new Map();
   for (const name of list("/proc").filter((name) => /^\d+$/.test(name))) {
     try {
@@ -292,6 +306,7 @@ function childrenOf(pid) {
     for (const [child, parent] of parents) if (below.has(parent)) below.add(child);
   }
   below.delete(pid);
+  below.delete(except);
   return [...below];
 }
 

@@ -88,8 +88,8 @@ async function fetchInto(state, { link, seed, range, abortAfter }) {
 
 /** Only an error's message reaches the test: it gets the code, too. */
 function named(error) {
-  error.message = `${error.code && typeof error.code === "string" ? error.code : error.name}: ${error.message}`;
-  throw error;
+  const name = typeof error.code === "string" ? error.code : error.name;
+  throw new Error(`${name}: ${error.message}`, { cause: error });
 }
 
 const UNIT_BYTES = 64 << 10;
