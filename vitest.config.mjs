@@ -3,7 +3,7 @@ import { defineConfig } from "vitest/config";
 export default defineConfig({
   test: {
     projects: [
-      { test: { name: "unit", include: ["tests/browser/unit/**/*.test.ts"], environment: "node" } },
+      { test: { name: "unit", include: ["tests/browser/unit/**/*.test.ts", "demo-web/test/**/*.test.ts"], environment: "node" } },
       {
         test: {
           name: "browser",

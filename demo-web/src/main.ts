@@ -1,5 +1,6 @@
 import { App } from "./app.ts";
 import { h, setText } from "./dom.ts";
+import { shortId } from "./format.ts";
 import { SwarmView } from "./swarm/view.ts";
 import { blocksView } from "./views/blocks.ts";
 import { capsView } from "./views/caps.ts";
@@ -32,6 +33,7 @@ const held = heldView(app);
 const caps = capsView(app, "caps");
 const notice = h("div", { class: "problem notice", role: "alert", hidden: true }, icon("warning"), h("div", {}, h("strong"), h("p")));
 
+const self = h("span", { class: "aside" });
 const legend = h(
   "p",
   { class: "legend", "aria-hidden": "true" },
@@ -40,12 +42,13 @@ const legend = h(
 const workspace = h(
   "main",
   { class: "workspace" },
+  h("h1", { class: "visually-hidden" }, "PeerEdge, a live demonstration"),
   notice,
   h("div", { class: "column" }, stage.element, blocks.element, peers.element, held.element),
   h(
     "div",
     { class: "column" },
-    card("swarm-card", "The swarm, live", null, swarm.element, legend),
+    card("swarm-card", "The swarm, live", self, swarm.element, legend),
     shares.element,
     card("limits", "Your limits", null, caps.element, h("div", { class: "withdraw" }, button(null, "Withdraw consent", "danger", () => void app.withdraw()), h("p", { class: "hint" }, "Closes every connection at once."))),
   ),
@@ -63,6 +66,7 @@ function update(): void {
   if (!granted) return consent.update();
   for (const view of [stage, shares, blocks, peers, held, caps]) view.update();
   swarm.update(app.swarm);
+  setText(self, app.peer?.id ? `you are ${shortId(app.peer.id)}` : "");
   const problem = app.problem ?? (app.refusal ? { title: "The relay refused something", advice: app.refusal } : null);
   notice.hidden = problem === null;
   const [title, words] = notice.lastElementChild?.children ?? [];

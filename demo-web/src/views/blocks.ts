@@ -44,13 +44,19 @@ export function blocksView(app: App): { element: HTMLElement; update(): void } {
       setText(aside, blocks ? `${whole} of ${count(blocks, "block")}` : "");
       canvas.hidden = legend.hidden = blocks === 0;
       canvas.setAttribute("aria-label", `${whole} of ${blocks} blocks are whole`);
-      const active = (shown?.active ?? []).slice(0, ZOOMED_MAX);
+      const active = zoomed(shown?.active ?? []);
       keyed(zooms, active, ({ block }) => String(block), makeZoom, updateZoom);
       zooms.hidden = active.length === 0;
       idle.hidden = active.length > 0;
       setText(idle, blocks === 0 ? "Once a content is known, its blocks fill here, and the symbols of each." : `No block is being filled. Each holds ${bytes(size)}, hashed symbol by symbol.`);
     },
   };
+}
+
+/** A few of the blocks that are being filled: those of which something has come, if there are any. */
+function zoomed(active: readonly ActiveBlock[]): ActiveBlock[] {
+  const begun = active.filter(({ held, symbols, quarantined }) => quarantined > 0 || heldOf(held, symbols) > 0);
+  return (begun.length ? begun : active).slice(0, ZOOMED_MAX);
 }
 
 /** As the layout has it: all blocks but the last one are of one size, a power of two. */
@@ -99,7 +105,7 @@ function updateZoom(item: HTMLLIElement, { block, symbols, held, quarantined }: 
   }
   if (!(canvas instanceof HTMLCanvasElement)) return;
   const columns = symbols > 64 ? 32 : 16;
-  const cell = symbols > 64 ? 4 : 7;
+  const cell = symbols > 64 ? 6 : 7;
   const gap = symbols > 64 ? 1 : 2;
   const rows = Math.ceil((symbols + quarantined) / columns);
   const context = sized(canvas, columns * (cell + gap) - gap, rows * (cell + gap) - gap);

@@ -1,6 +1,6 @@
 import type { App } from "../app.ts";
 import { h, setText } from "../dom.ts";
-import { count, shortId } from "../format.ts";
+import { count } from "../format.ts";
 import { button, mark } from "./parts.ts";
 
 const RELAY_WORDS = { connecting: "Relay: connecting", ready: "Relay connected", lost: "Relay gone: peers go on" };
@@ -8,9 +8,8 @@ const RELAY_WORDS = { connecting: "Relay: connecting", ready: "Relay connected",
 export function headerView(app: App): { element: HTMLElement; update(): void } {
   const relay = h("span", { class: "pill", role: "status" });
   const peers = h("span", { class: "pill" });
-  const id = h("span", { class: "pill id" });
   const stop = button(null, "Stop sharing", "quiet", () => void app.withdraw());
-  const states = h("div", { class: "states" }, relay, peers, id, stop);
+  const states = h("div", { class: "states" }, relay, peers, stop);
   const element = h(
     "header",
     { class: "top" },
@@ -26,7 +25,6 @@ export function headerView(app: App): { element: HTMLElement; update(): void } {
       const open = app.stats?.peers.filter((peer) => peer.open && !peer.isRelay).length ?? 0;
       setText(peers, count(open, "peer"));
       peers.className = `pill peers ${open ? "ready" : "none"}`;
-      setText(id, app.peer?.id ? `You are ${shortId(app.peer.id)}` : "");
     },
   };
 }

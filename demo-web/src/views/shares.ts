@@ -56,6 +56,7 @@ export function sharesView(app: App): { element: HTMLElement; update(): void } {
       setText(aside, kept ? "all of it was here already" : fetched ? "this content" : "since you agreed");
       bar.classList.toggle("empty", total === 0);
       for (const { key, segment, share, amount, speed } of rows) {
+        segment.hidden = from[key] === 0;
         segment.style.setProperty("flex-grow", String(total ? from[key] / total : 0));
         setText(share, percent(from[key], total));
         setText(amount, bytes(from[key]));

@@ -136,7 +136,11 @@ function detailOf(app: App, transfer: Transfer, doneBytes: number): string {
   const length = transfer.length ?? 0;
   if (transfer.phase === "hashing") return `hashed, ${bytes(doneBytes)} of ${bytes(length)}`;
   if (transfer.phase === "seeking") return "asking peers and relay";
-  if (transfer.phase === "done") return transfer.origin === "publish" ? "ready to be fetched" : `in ${duration((transfer.endedMs ?? 0) - transfer.startedMs)}`;
+  if (transfer.phase === "done" && transfer.origin === "publish") {
+    const given = app.stats?.sentBytes ?? 0;
+    return given ? `given ${bytes(given)} · ${rate(app.rates.of("sent", performance.now()))}` : "ready to be fetched";
+  }
+  if (transfer.phase === "done") return `in ${duration((transfer.endedMs ?? 0) - transfer.startedMs)}`;
   if (transfer.phase !== "loading") return `${bytes(doneBytes)} of ${bytes(length)} kept`;
   const now = performance.now();
   const speed = ["peers", "relay", "http"].reduce((sum, key) => sum + app.rates.of(key, now), 0);
