@@ -4,7 +4,7 @@ use crate::dice::Dice;
 use crate::scenario::ContentSpec;
 use peeredge_node::{Area, HttpFailure, Published, Publisher, Resource, manifest_of_state};
 use peeredge_wire::ContentId;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A content with all its bytes.
 #[derive(Clone, Debug)]
@@ -14,16 +14,33 @@ pub(crate) struct Content {
     records: Vec<u8>,
     state: Vec<u8>,
     by_http: bool,
+    /// Source symbols that anyone has received, and how many bytes that is.
+    spread: (BTreeSet<(u32, u32)>, u64),
 }
 
 impl Content {
+    /// Somebody received this source symbol. Gives whether with it all are somewhere.
+    pub(crate) fn received(&mut self, block: u32, index: u32, bytes: usize) -> bool {
+        if self.spread.0.insert((block, index)) {
+            self.spread.1 += bytes as u64;
+        }
+        self.spread.1 == self.bytes.len() as u64
+    }
+
     pub(crate) fn new(spec: ContentSpec, seed: u64) -> Self {
         let bytes = Dice::new(seed).bytes(spec.length as usize);
         let mut publisher = Publisher::new(spec.length, "random", "application/octet-stream")
             .expect("a scenario's contents are small");
         publisher.push(&bytes).expect("the announced length");
         let Published { content, state, .. } = publisher.finish().expect("the announced length");
-        Content { id: content, records: publisher.take_records(), state, by_http: spec.by_http, bytes }
+        Content {
+            id: content,
+            records: publisher.take_records(),
+            state,
+            by_http: spec.by_http,
+            bytes,
+            spread: Default::default(),
+        }
     }
 
     /// As a publisher's store holds it.

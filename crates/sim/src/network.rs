@@ -174,6 +174,7 @@ impl World {
             Event::Delivered { from, to, message } => {
                 if self.channel(to).is_some_and(|channel| channel.open && channel.remote == Some(from)) {
                     self.note("message", to.life, u64::from(to.connection.0), &message);
+                    self.delivered(&message);
                     self.give(to.life, Input::Message { connection: to.connection, message });
                 }
             }
@@ -256,6 +257,10 @@ impl World {
     fn channel_up(&mut self, ends: [End; 2]) {
         let meets =
             |world: &mut World, a, b| world.channel(a).is_some_and(|c| c.remote == Some(b) && !c.open);
+        let (a, b) = (ends[0].life.peer, ends[1].life.peer);
+        if self.walls.contains(&(a, b)) || self.walls.contains(&(b, a)) {
+            return;
+        }
         if !meets(self, ends[0], ends[1]) || !meets(self, ends[1], ends[0]) {
             return;
         }

@@ -82,6 +82,7 @@ impl Peer {
     pub(crate) fn report(&self) -> PeerReport {
         PeerReport {
             id: self.id,
+            here: self.node.is_some(),
             fetches: self.fetches.iter().map(|f| f.report.clone()).collect(),
             stats: self.node.as_ref().map_or_else(|| self.stats.clone(), Node::stats),
             blamed: self.blamed.clone(),

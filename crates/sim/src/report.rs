@@ -26,6 +26,8 @@ pub struct Report {
 pub struct PeerReport {
     /// Its id.
     pub id: PeerId,
+    /// Whether it is here at the end.
+    pub here: bool,
     /// What it asked for.
     pub fetches: Vec<FetchReport>,
     /// Its node as it last was.

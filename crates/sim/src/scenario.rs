@@ -13,6 +13,8 @@ pub struct Scenario {
     pub peers: Vec<PeerSpec>,
     /// The relay.
     pub relay: RelaySpec,
+    /// Pairs of visitors between whom no channel ever opens, as between some pairs of NATs.
+    pub walls: Vec<(usize, usize)>,
     /// What happens from outside, and when.
     pub actions: Vec<(Time, Action)>,
     /// The world ends here even if somebody still waits.
@@ -146,6 +148,13 @@ pub enum Action {
     Leave(usize),
     /// A visitor is gone without a word: the others notice five seconds later.
     Vanish(usize),
+    /// A visitor vanishes as soon as others have received every source symbol of a content between them, each at least once.
+    VanishOnceSpread {
+        /// Who.
+        peer: usize,
+        /// Which content.
+        content: usize,
+    },
     /// A visitor who left comes back with its store and its key, and asks again for what it had not received.
     Return(usize),
     /// A visitor's link changes.
@@ -175,6 +184,7 @@ impl Scenario {
             contents: Vec::new(),
             peers: Vec::new(),
             relay: RelaySpec::default(),
+            walls: Vec::new(),
             actions: Vec::new(),
             until: Time::from_millis(300_000),
         }

@@ -11,6 +11,7 @@ use crate::trace::Trace;
 use core::time::Duration;
 use peeredge_node::{Config, Input, Node};
 use peeredge_tracker::{ConnId, Tracker, TrackerConfig, TrackerInput};
+use peeredge_wire::peer::{Marker, PeerMessage};
 use peeredge_wire::{ContentId, RequestId, Time};
 use std::collections::BTreeMap;
 
@@ -36,6 +37,9 @@ pub(crate) struct World {
     tracker_wake: Option<Time>,
     queue: BTreeMap<(Time, u64), Event>,
     scheduled: u64,
+    /// Who vanishes once which content is spread.
+    departures: Vec<(usize, usize)>,
+    pub(crate) walls: Vec<(usize, usize)>,
     /// Arrivals and actions still to come.
     outside: usize,
     trace: Trace,
@@ -72,6 +76,8 @@ impl World {
             tracker_wake: None,
             queue: BTreeMap::new(),
             scheduled: 0,
+            departures: Vec::new(),
+            walls: scenario.walls,
             outside: 0,
             trace: Trace::default(),
             until: scenario.until,
@@ -260,6 +266,7 @@ impl World {
         match action {
             Action::Leave(peer) => self.leave(peer, Duration::ZERO),
             Action::Vanish(peer) => self.leave(peer, MISSED_AFTER),
+            Action::VanishOnceSpread { peer, content } => self.departures.push((peer, content)),
             Action::Return(peer) => {
                 if self.peers[peer].node.is_none() {
                     self.join(peer);
@@ -272,6 +279,21 @@ impl World {
                     self.relay_starts();
                 }
             }
+        }
+    }
+
+    /// A message was delivered: if it was the last symbol that nobody had, those leave who waited for that.
+    pub(crate) fn delivered(&mut self, message: &[u8]) {
+        let Ok(PeerMessage::Symbol { content, block, marker: Marker::Source(index), payload }) =
+            PeerMessage::decode(message)
+        else {
+            return;
+        };
+        let Some(place) = self.by_id.get(&content).copied() else { return };
+        if self.contents[place].received(block, index, payload.len()) {
+            let leaving: Vec<usize> = self.departures.iter().filter(|d| d.1 == place).map(|d| d.0).collect();
+            self.departures.retain(|d| d.1 != place);
+            leaving.into_iter().for_each(|peer| self.leave(peer, MISSED_AFTER));
         }
     }
 
