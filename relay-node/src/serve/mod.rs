@@ -76,7 +76,7 @@ impl fmt::Display for ServeError {
 impl std::error::Error for ServeError {}
 
 /// Runs until `stop` resolves, then takes everything down in order. Needs a runtime with several threads.
-pub async fn serve(config: Config, stop: impl Future<Output = ()>) -> Result<(), ServeError> {
+pub async fn serve(mut config: Config, stop: impl Future<Output = ()>) -> Result<(), ServeError> {
     let root = config.data_dir();
     let store = Arc::new(open_store(&root).await.map_err(ServeError::Store)?);
     let secret =
@@ -90,6 +90,8 @@ pub async fn serve(config: Config, stop: impl Future<Output = ()>) -> Result<(),
     };
     let listener =
         listen::bind(config.bind).map_err(|error| ServeError::Bind { bind: config.bind, error })?;
+    // Port 0 takes a free one; from here on everything names the one that was taken.
+    config.bind = listener.local_addr().map_err(|error| ServeError::Bind { bind: config.bind, error })?;
     let rtc = start_rtc(&config).map_err(ServeError::Rtc)?;
     let node = Node::new(node_config(&config, secret));
     let mut tracker = TrackerConfig::new(node.id(), key::random());

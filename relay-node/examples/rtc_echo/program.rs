@@ -1,14 +1,15 @@
-//! The native WebRTC stack as a program: commands as JSON lines on standard input, events on standard output.
+//! Drives a WebRTC stack by JSON lines: commands on standard input, events on standard output.
 //!
-//! The interop harness (`tests/interop/`) drives it against a browser. One object a line:
+//! The interop harness (`tests/interop/`) sets such a program against a browser. One object a line:
 //!
 //! ```text
 //! > {"do":"open","connection":1,"role":"offerer","mode":"echo"}    or "answerer"; or "sink"
 //! > {"do":"signal","connection":1,"signal":"{\"type\":...}"}
 //! > {"do":"expect","connection":1,"bytes":67108864}                 report once a sink has received this many
 //! > {"do":"flood","connection":1,"bytes":67108864,"message":16384}  send this many bytes in messages of this size
+//! > {"do":"overspend","connection":1}                               send a message without credit for it
 //! > {"do":"close","connection":1}
-//! < {"event":"ready","addresses":["127.0.0.1:40000"]}
+//! < {"event":"ready"}
 //! < {"event":"signal","connection":1,"signal":"..."}
 //! < {"event":"opened","connection":1}
 //! < {"event":"received","connection":1,"bytes":...,"ms":...,"intact":true}   ms since the first message
@@ -16,15 +17,14 @@
 //! < {"event":"closed","connection":1,"reason":"..."}
 //! ```
 //!
-//! Flooded bytes follow a pattern that depends on their offset, and a sink checks it.
-//! Arguments: `--lite` for ICE-lite, `--in-flight-min BYTES`, `--in-flight-max BYTES`,
-//! `--credit BYTES`, `--timeout-ms N` and `--silence-ms N`.
+//! Flooded bytes follow a pattern that depends on their offset, and a sink checks it. A peer is told of credit
+//! and never sends more, except on request.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{BufRead, Write};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use peeredge_relay::rtc::{ConnectionId, Role, RtcCommand, RtcConfig, RtcEvent, RtcHandle, RtcSocket, spawn};
+use peeredge_relay::rtc::{ConnectionId, Role, RtcCommand, RtcEvent};
 use serde_json::{Value, json};
 
 #[derive(Default)]
@@ -47,27 +47,17 @@ struct Flood {
     started_at: Instant,
 }
 
-fn main() {
-    let bind = "127.0.0.1:0".parse().expect("a fixed address");
-    let mut config = RtcConfig::new(vec![RtcSocket::bound(bind)]);
-    let mut arguments = std::env::args().skip(1);
-    while let Some(argument) = arguments.next() {
-        let mut number = || -> u64 {
-            arguments.next().and_then(|value| value.parse().ok()).expect("a number after the flag")
-        };
-        match argument.as_str() {
-            "--lite" => config.ice_lite = true,
-            "--in-flight-min" => config.in_flight_bytes_min = number() as usize,
-            "--in-flight-max" => config.in_flight_bytes_max = number() as usize,
-            "--credit" => config.send_credit_bytes = number(),
-            "--timeout-ms" => config.connect_timeout = Duration::from_millis(number()),
-            "--silence-ms" => config.silence_max = Duration::from_millis(number()),
-            other => panic!("unknown argument {other}"),
-        }
-    }
-    let (handle, mut events) = spawn(config).expect("a loopback socket can be bound");
-    say(json!({"event": "ready", "addresses": handle.addresses()}));
+/// What a stack must offer to be driven.
+pub trait Stack {
+    /// Takes a command, waiting for room if it must.
+    fn send(&self, command: RtcCommand) -> impl Future<Output = ()>;
+    /// The next event; none when the stack has stopped.
+    fn next(&mut self) -> impl Future<Output = Option<RtcEvent>>;
+}
 
+/// Runs until standard input ends or the stack stops.
+pub fn run(mut stack: impl Stack) {
+    say(json!({"event": "ready"}));
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     let (lines_in, mut lines) = tokio::sync::mpsc::channel::<String>(64);
     std::thread::spawn(move || {
@@ -82,11 +72,11 @@ fn main() {
         loop {
             tokio::select! {
                 line = lines.recv() => match line {
-                    Some(line) => obey(&line, &mut peers, &handle).await,
+                    Some(line) => obey(&line, &mut peers, &stack).await,
                     None => return,
                 },
-                event = events.recv() => match event {
-                    Some(event) => follow(event, &mut peers, &handle).await,
+                event = stack.next() => match event {
+                    Some(event) => follow(event, &mut peers, &stack).await,
                     None => return,
                 },
             }
@@ -99,7 +89,7 @@ fn say(line: Value) {
     writeln!(out, "{line}").and_then(|()| out.flush()).expect("the harness reads our output");
 }
 
-async fn obey(line: &str, peers: &mut BTreeMap<u64, Peer>, handle: &RtcHandle) {
+async fn obey(line: &str, peers: &mut BTreeMap<u64, Peer>, stack: &impl Stack) {
     let command: Value = serde_json::from_str(line).expect("the harness writes JSON lines");
     let id = command["connection"].as_u64().expect("each command names a connection");
     let connection = ConnectionId(id);
@@ -114,6 +104,12 @@ async fn obey(line: &str, peers: &mut BTreeMap<u64, Peer>, handle: &RtcHandle) {
             let signal = command["signal"].as_str().expect("a signal is a string").into();
             RtcCommand::Signal { connection, signal }
         }
+        Some("overspend") => {
+            let message = vec![0; peer.credit_bytes as usize / 2 + 1];
+            let command = RtcCommand::Send { connection, message };
+            stack.send(command.clone()).await;
+            command
+        }
         Some("close") => RtcCommand::Close { connection },
         Some("expect") => {
             peer.expected_bytes = command["bytes"].as_u64();
@@ -127,14 +123,14 @@ async fn obey(line: &str, peers: &mut BTreeMap<u64, Peer>, handle: &RtcHandle) {
                 message_bytes: command["message"].as_u64().expect("the size of a message"),
                 started_at: Instant::now(),
             });
-            return send_more(connection, peer, handle).await;
+            return send_more(connection, peer, stack).await;
         }
         other => panic!("unknown command {other:?}"),
     };
-    handle.send(rtc).await.expect("the driver lives as long as its handle");
+    stack.send(rtc).await;
 }
 
-async fn follow(event: RtcEvent, peers: &mut BTreeMap<u64, Peer>, handle: &RtcHandle) {
+async fn follow(event: RtcEvent, peers: &mut BTreeMap<u64, Peer>, stack: &impl Stack) {
     match event {
         RtcEvent::Signal { connection, signal } => {
             let signal = String::from_utf8(signal).expect("signals are JSON");
@@ -159,13 +155,13 @@ async fn follow(event: RtcEvent, peers: &mut BTreeMap<u64, Peer>, handle: &RtcHa
                     peer.flood = None;
                 }
             }
-            send_more(connection, peer, handle).await;
+            send_more(connection, peer, stack).await;
         }
         RtcEvent::Message { connection, message } => {
             let peer = peers.entry(connection.0).or_default();
             if peer.echo {
                 peer.waiting.push_back(message);
-                return send_more(connection, peer, handle).await;
+                return send_more(connection, peer, stack).await;
             }
             let first_at = *peer.first_at.get_or_insert_with(Instant::now);
             let offset = peer.received_bytes;
@@ -182,7 +178,7 @@ async fn follow(event: RtcEvent, peers: &mut BTreeMap<u64, Peer>, handle: &RtcHa
     }
 }
 
-async fn send_more(connection: ConnectionId, peer: &mut Peer, handle: &RtcHandle) {
+async fn send_more(connection: ConnectionId, peer: &mut Peer, stack: &impl Stack) {
     loop {
         let flooded = peer.flood.as_ref().filter(|flood| flood.sent_bytes < flood.bytes);
         let message_bytes = match (peer.waiting.front(), flooded) {
@@ -200,7 +196,7 @@ async fn send_more(connection: ConnectionId, peer: &mut Peer, handle: &RtcHandle
             flood.sent_bytes += message_bytes;
             (from..flood.sent_bytes).map(pattern).collect()
         });
-        handle.send(RtcCommand::Send { connection, message }).await.expect("the driver lives");
+        stack.send(RtcCommand::Send { connection, message }).await;
     }
 }
 
