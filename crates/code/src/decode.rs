@@ -286,6 +286,9 @@ impl Decoder {
     }
 }
 
+/// With at most so many missing, dense symbols cost less than sparse ones of the degree that they would need.
+const DENSE_MISSING_MAX: u32 = 48;
+
 /// One in so many of the symbols that touch one missing source symbol is proposed.
 const LONE_ONE_IN: u64 = 32;
 
@@ -309,16 +312,22 @@ fn propose(code: &Structure, held: &Held, count: u32, salt: u64) -> Vec<CodedId>
         proposed.extend(ids.filter(|id| !held.has_coded(*id)).take(count as usize));
         return proposed;
     }
+    if held.missing() <= DENSE_MISSING_MAX.min(code.staircase / 2) {
+        let ids =
+            (0..u64::from(count) * 2).map(|i| CodedId { density: 0, seed: mix(mix(salt).wrapping_add(i)) });
+        proposed.extend(ids.filter(|id| !held.has_coded(*id)).take(count as usize));
+        return proposed;
+    }
     let density = density_for(code, held.missing());
     let mut counter = 0u64;
     while proposed.len() < count as usize && counter < 64 * u64::from(count) {
         let id = CodedId { density, seed: mix(mix(salt).wrapping_add(counter)) };
         counter += 1;
         let mut touched = 0;
-        code.neighbours(id, |i| touched += u32::from(!held.has(i)));
+        code.neighbours(&code.draw(id), |i| touched += u32::from(!held.has(i)));
         // A symbol that touches one missing source symbol says little that others do not say.
         let lone = counter.is_multiple_of(LONE_ONE_IN);
-        if (touched > 1 || (touched == 1 && (lone || held.missing() < 64))) && !held.has_coded(id) {
+        if (touched > 1 || (touched == 1 && lone)) && !held.has_coded(id) {
             proposed.push(id);
         }
     }

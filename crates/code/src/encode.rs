@@ -1,10 +1,11 @@
 //! Making coded symbols from a block.
 
 use crate::geometry::Geometry;
-use crate::kernel::{Accumulator, Level, Place, Places, Program, STREAM_FROM, Strip, Tile, tile_width};
+use crate::kernel::{Level, Place, Places, Program, STREAM_FROM, Strip, Tile, tile_width};
 use crate::structure::{CodedId, DENSITY_CLASSES, Structure};
 use alloc::borrow::Cow;
 use alloc::vec;
+use alloc::vec::Vec;
 use core::fmt;
 
 /// Makes coded symbols of one borrowed block. Beyond the block it holds the parity alone.
@@ -126,24 +127,22 @@ impl<'a> Encoder<'a> {
     /// # Errors
     /// [`EncodeError::OutputLen`], [`EncodeError::Density`].
     pub fn write_coded(&self, id: CodedId, out: &mut [u8]) -> Result<(), EncodeError> {
-        check_ids(self.geometry, &[id], out)?;
         let code = Structure::new(self.geometry.source_symbols());
-        out.fill(0);
-        let mut sum = Accumulator::new(out);
-        if code.is_small() {
-            for i in 0..code.source {
-                sum.add_scaled(code.dense_coefficient(id.seed, i), self.source(i));
-            }
-        } else if code.is_dense(id) {
-            for j in 0..code.staircase {
-                sum.add_scaled(code.dense_coefficient(id.seed, j), self.parity_symbol(j));
-            }
-        } else {
-            let tail = code.neighbours(id, |i| sum.add(self.source(i)));
-            sum.add(self.parity_symbol(tail.staircase[0]));
-            sum.add(self.parity_symbol(tail.staircase[1]));
-            sum.add(self.parity_symbol(code.staircase + tail.heavy));
+        if code.is_dense(id) || out.len() != self.geometry.symbol_len() as usize {
+            return self.write_coded_batch(&[id], out);
         }
+        check_ids(self.geometry, &[id], out)?;
+        out.fill(0);
+        let mut add = |symbol: &[u8]| {
+            // Equal lengths let the compiler use vectors.
+            let n = out.len().min(symbol.len());
+            out[..n].iter_mut().zip(&symbol[..n]).for_each(|(o, s)| *o ^= s);
+        };
+        let draw = code.draw(id);
+        code.neighbours(&draw, |i| add(self.source(i)));
+        add(self.parity_symbol(draw.tail.staircase[0]));
+        add(self.parity_symbol(draw.tail.staircase[1]));
+        add(self.parity_symbol(code.staircase + draw.tail.heavy));
         Ok(())
     }
 
@@ -175,6 +174,8 @@ impl<'a> Encoder<'a> {
 struct Batch {
     geometry: Geometry,
     program: Program,
+    /// Source symbols that the program sums.
+    used: Vec<bool>,
     coded_at: u32,
     coded: u32,
 }
@@ -190,17 +191,27 @@ impl Batch {
     fn new(geometry: Geometry, coded: usize) -> Self {
         let code = Structure::new(geometry.source_symbols());
         let coded_at = code.source + code.parities();
-        Self { geometry, program: Program::new(coded_at + coded as u32), coded_at, coded: coded as u32 }
+        Self {
+            geometry,
+            program: Program::new(coded_at + coded as u32),
+            used: vec![false; code.source as usize],
+            coded_at,
+            coded: coded as u32,
+        }
     }
 
     fn add_parity(&mut self, code: &Structure) {
         let k = code.source;
+        if !code.is_small() {
+            self.used.fill(true);
+        }
         for row in 0..code.staircase {
-            let mut sum = self.program.sum(k + row);
-            if row > 0 {
-                sum.add(k + row - 1);
-            }
-            code.stair(row, |i| sum.add(i));
+            self.program.sum(k + row, 1 + code.stair_most(), |sum| {
+                if row > 0 {
+                    sum.add(k + row - 1);
+                }
+                code.stair(row, |i| sum.add(i));
+            });
         }
         for h in 0..code.heavy {
             let terms = (0..code.staircase).map(|j| (k + j, code.heavy_coefficient(h, j)));
@@ -212,16 +223,23 @@ impl Batch {
         let k = code.source;
         for (dst, &id) in (self.coded_at..).zip(ids) {
             if code.is_small() {
+                self.used.fill(true);
                 self.program.scaled_sum(dst, (0..k).map(|i| (i, code.dense_coefficient(id.seed, i))));
             } else if code.is_dense(id) {
                 let terms = (0..code.staircase).map(|j| (k + j, code.dense_coefficient(id.seed, j)));
                 self.program.scaled_sum(dst, terms);
             } else {
-                let mut sum = self.program.sum(dst);
-                let tail = code.neighbours(id, |i| sum.add(i));
-                sum.add(k + tail.staircase[0]);
-                sum.add(k + tail.staircase[1]);
-                sum.add(k + code.staircase + tail.heavy);
+                let draw = code.draw(id);
+                let used = &mut self.used;
+                self.program.sum(dst, 3 + draw.degree as usize, |sum| {
+                    code.neighbours(&draw, |i| {
+                        used[i as usize] = true;
+                        sum.add(i);
+                    });
+                    sum.add(k + draw.tail.staircase[0]);
+                    sum.add(k + draw.tail.staircase[1]);
+                    sum.add(k + code.staircase + draw.tail.heavy);
+                });
             }
         }
     }
@@ -237,13 +255,15 @@ impl Batch {
         let places = |from: u32, to: u32| -> Places {
             (from..to).map(|slot| Place { slot, symbol: slot - from }).collect()
         };
-        let sources = places(0, whole);
+        let used = (0..whole).filter(|&i| self.used[i as usize]);
+        let sources: Places = used.map(|i| Place { slot: i, symbol: i }).collect();
         let parities = places(k, self.coded_at);
         let coded = places(self.coded_at, self.coded_at + self.coded);
         let stream = block.len() >= STREAM_FROM;
         let mut offset = 0;
         while offset < t {
-            let strip = Strip::new(if out.is_empty() { made } else { out }, t, offset, tile.width());
+            let target: &[u8] = if out.is_empty() { made } else { out };
+            let strip = Strip::new(target, stream, t, offset, tile.width());
             tile.load(level, block, &sources, strip);
             if whole < k {
                 let at = (last.start + offset).min(last.end);

@@ -208,11 +208,11 @@ impl Held {
     /// source symbols that replace them are written, column by column.
     pub fn run(&mut self, program: &Program, tile: &mut Tile, transfers: &Transfers, offset: usize) -> usize {
         let level = Level::detect();
-        let strip = Strip::new(&self.block, self.symbol_len(), offset, tile.width());
+        let stream = self.block.len() >= STREAM_FROM;
+        let strip = Strip::new(&self.block, stream, self.symbol_len(), offset, tile.width());
         tile.load(level, &self.block, &transfers.loads, strip);
         tile.load(level, &self.spare, &transfers.spare_loads, strip);
         program.run(level, tile, strip.len);
-        let stream = self.block.len() >= STREAM_FROM;
         tile.store(level, &mut self.block, &transfers.stores, strip, stream);
         strip.len
     }

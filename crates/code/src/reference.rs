@@ -65,9 +65,10 @@ pub fn coded_row(code: &Structure, id: CodedId) -> Vec<(u32, u8)> {
     } else if id.density == 0 {
         row.extend((0..code.staircase).map(|j| (k + j, code.dense_coefficient(id.seed, j))));
     } else {
-        let tail = code.neighbours(id, |i| row.push((i, 1)));
-        row.extend(tail.staircase.map(|j| (k + j, 1)));
-        row.push((k + code.staircase + tail.heavy, 1));
+        let draw = code.draw(id);
+        code.neighbours(&draw, |i| row.push((i, 1)));
+        row.extend(draw.tail.staircase.map(|j| (k + j, 1)));
+        row.push((k + code.staircase + draw.tail.heavy, 1));
     }
     row
 }

@@ -15,12 +15,26 @@ pub const DENSITY_CLASSES: u8 = 14;
 /// Heavy parities (rows over GF(256)) of a block that is not small.
 pub const HEAVY: usize = 12;
 
-/// Cumulative degree distribution out of 2^20: RFC 6330, section 5.3.5.2. Entry `d` counts degrees up to `d`.
+/// Least number of staircase parities: with fewer, chance alone hides some sums of source symbols from them.
+const STAIRCASE_MIN: u32 = 23;
+
+/// Cumulative degree distribution out of 2^20: RFC 6330, section 5.3.5.2. Entry `d` counts degrees up to `d`, except
+/// that the last degree is [`degree_max`].
 const DEGREES: [u32; 31] = [
     0, 5243, 529531, 704294, 791675, 844104, 879057, 904023, 922747, 937311, 948962, 958494, 966438, 973160,
     978921, 983914, 988283, 992138, 995565, 998631, 1001391, 1003887, 1006157, 1008229, 1010129, 1011876,
     1013490, 1014983, 1016370, 1017662, 1048576,
 ];
+
+/// The greatest degree before scaling. It grows with K so that the source symbols which no coded symbol sums, of which
+/// there are K e^-mean, stay below 45 % of the staircase rows that must give them.
+const fn degree_max(source: u32) -> u32 {
+    match source {
+        0..=8192 => 30,
+        8193..=24_576 => 40,
+        _ => 55,
+    }
+}
 
 /// 2^((class - 1) / 2) in units of 1/256, for the classes 1 to 13.
 const SCALES: [u32; 14] = [0, 256, 362, 512, 724, 1024, 1448, 2048, 2896, 4096, 5793, 8192, 11585, 16384];
@@ -112,13 +126,25 @@ pub struct Tail {
     pub heavy: u32,
 }
 
+/// A sparse coded symbol spelled out: an arithmetic progression of source symbols, and a tail of parities.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Draw {
+    /// Source symbols summed.
+    pub degree: u32,
+    step: u32,
+    start: u32,
+    /// Parities summed.
+    pub tail: Tail,
+}
+
 impl Structure {
     /// The numbers for K = `source`, 1 to 65,536.
     pub const fn new(source: u32) -> Self {
         if source <= SMALL_SOURCE_SYMBOLS_MAX {
             return Self { source, staircase: 0, heavy: 0, modulus: 0 };
         }
-        let staircase = prime_from(source / 128 + isqrt_ceil(2 * source) + 1);
+        let staircase = source / 128 + isqrt_ceil(2 * source) + 1;
+        let staircase = prime_from(if staircase < STAIRCASE_MIN { STAIRCASE_MIN } else { staircase });
         Self { source, staircase, heavy: HEAVY as u32, modulus: prime_from(source) }
     }
 
@@ -193,10 +219,9 @@ impl Structure {
         self.is_small() || id.density == 0
     }
 
-    /// Calls `each` with every source symbol that the sparse coded symbol `id` sums (each once), and returns
-    /// the parities that it sums. Blocks that are not small, density classes from 1.
+    /// What the sparse coded symbol `id` sums. Blocks that are not small, density classes from 1.
     #[inline]
-    pub fn neighbours(&self, id: CodedId, mut each: impl FnMut(u32)) -> Tail {
+    pub fn draw(&self, id: CodedId) -> Draw {
         let k = self.source;
         let z = mix(id.seed ^ ((k as u64) << 32 | (id.density as u64) << 56).wrapping_mul(GOLDEN));
         let y = mix(z.wrapping_add(GOLDEN));
@@ -207,32 +232,44 @@ impl Structure {
         while DEGREES[base as usize] <= draw {
             base += 1;
         }
+        if base == 30 {
+            base = degree_max(k);
+        }
         // The scaled degree is rounded at random so that its mean is exact.
         let scaled = base * SCALES[(id.density as usize).min(SCALES.len() - 1)] + (z as u32 & 0xff);
-        let degree = (scaled >> 8).min(k / 2);
 
-        let p = self.modulus;
-        let step = 1 + below((z >> 32) as u32, p - 1);
-        let mut at = below(y as u32, p);
-        let mut left = degree;
-        loop {
+        let s = self.staircase;
+        let first = below((y >> 32) as u32, s);
+        let second = self.wrap(first + 1 + below(x as u32, s - 1));
+        Draw {
+            degree: (scaled >> 8).min(k / 2),
+            step: 1 + below((z >> 32) as u32, self.modulus - 1),
+            start: below(y as u32, self.modulus),
+            tail: Tail { staircase: [first, second], heavy: below((x >> 32) as u32, self.heavy) },
+        }
+    }
+
+    /// Calls `each` with every source symbol of a draw, each once.
+    #[inline]
+    pub fn neighbours(&self, draw: &Draw, mut each: impl FnMut(u32)) {
+        let (k, p, step) = (self.source, self.modulus, draw.step);
+        let mut at = draw.start;
+        let mut left = draw.degree;
+        while left > 0 {
             if at < k {
                 each(at);
                 left -= 1;
-                if left == 0 {
-                    break;
-                }
             }
             at += step;
             if at >= p {
                 at -= p;
             }
         }
+    }
 
-        let s = self.staircase;
-        let first = below((y >> 32) as u32, s);
-        let second = self.wrap(first + 1 + below(x as u32, s - 1));
-        Tail { staircase: [first, second], heavy: below((x >> 32) as u32, self.heavy) }
+    /// At most how many source symbols a staircase row sums.
+    pub fn stair_most(&self) -> usize {
+        3 * self.source.div_ceil(self.staircase) as usize
     }
 }
 
@@ -280,9 +317,9 @@ mod tests {
             for seed in 0..200u64 {
                 for density in 1..DENSITY_CLASSES {
                     let mut seen = alloc::vec![false; k as usize];
-                    let tail = s.neighbours(CodedId { density, seed }, |i| {
-                        assert!(!core::mem::replace(&mut seen[i as usize], true));
-                    });
+                    let draw = s.draw(CodedId { density, seed });
+                    s.neighbours(&draw, |i| assert!(!core::mem::replace(&mut seen[i as usize], true)));
+                    let tail = draw.tail;
                     assert!(tail.staircase[0] != tail.staircase[1]);
                     assert!(tail.staircase.iter().all(|&r| r < s.staircase) && tail.heavy < s.heavy);
                 }

@@ -4,11 +4,9 @@
 //! all of a program's operands stay in a cache however far apart the symbols lie in memory; a block is worked off
 //! tile by tile (Uezato, SC'21, shows why that is where the speed is).
 
-mod accumulate;
 mod program;
 mod vector;
 
-pub use accumulate::Accumulator;
 pub use program::{Place, Places, Program, Strip, Tile, tile_width};
 
 /// Memory larger than this is written past the caches, in bytes.

@@ -34,7 +34,9 @@ macro_rules! dispatch {
 /// In memory: words `dst`, `n`, then n slots; or `dst | SCALED`, `n`, then n pairs of slot and coefficient.
 #[derive(Clone, Debug, Default)]
 pub struct Program {
+    /// The first `used` count; those behind are room.
     words: Vec<u32>,
+    used: usize,
     slots: u32,
     /// Operands summed, which is what a run costs.
     operands: u64,
@@ -43,7 +45,7 @@ pub struct Program {
 impl Program {
     /// An empty program over `slots` slots.
     pub fn new(slots: u32) -> Self {
-        Self { words: Vec::new(), slots, operands: 0 }
+        Self { words: Vec::new(), used: 0, slots, operands: 0 }
     }
 
     /// Slots that a tile needs.
@@ -56,11 +58,6 @@ impl Program {
         self.operands
     }
 
-    /// Words, for bounding memory.
-    pub fn words_len(&self) -> usize {
-        self.words.len()
-    }
-
     /// Makes room for `n` further slots and returns the first.
     pub fn add_slots(&mut self, n: u32) -> u32 {
         let first = self.slots;
@@ -69,29 +66,46 @@ impl Program {
         first
     }
 
-    /// Begins `dst = ...`; operands follow by [`Sum::add`]. `dst` may be among its own operands.
+    /// `dst = ...`: `write` gives the operands, at most `most`, of which `dst` may be one. No operands make zeros.
     #[inline]
-    pub fn sum(&mut self, dst: u32) -> Sum<'_> {
-        assert!(dst < self.slots);
-        let start = self.words.len();
-        self.words.push(dst);
-        self.words.push(0);
-        Sum { program: self, start }
+    pub fn sum<R>(&mut self, dst: u32, most: usize, write: impl FnOnce(&mut Operands<'_>) -> R) -> R {
+        let start = self.used;
+        self.make_room(2 + most);
+        let mut operands = Operands { list: &mut self.words[start + 2..], n: 0, greatest: dst };
+        let result = write(&mut operands);
+        let Operands { n, greatest, .. } = operands;
+        assert!(greatest < self.slots, "every operand is a slot");
+        // Not for dst = dst.
+        if n != 1 || self.words[start + 2] != dst {
+            self.words[start] = dst;
+            self.words[start + 1] = n as u32;
+            self.used = start + 2 + n;
+            self.operands += n as u64;
+        }
+        result
+    }
+
+    #[inline]
+    fn make_room(&mut self, words: usize) {
+        if self.words.len() < self.used + words {
+            self.words.resize((self.used + words).max(2 * self.words.len()).max(1024), 0);
+        }
     }
 
     /// `dst = sum of coefficient * slot`.
     pub fn scaled_sum(&mut self, dst: u32, operands: impl IntoIterator<Item = (u32, u8)>) {
         assert!(dst < self.slots);
-        let start = self.words.len();
-        self.words.push(dst | SCALED);
-        self.words.push(0);
-        let mut n = 0;
+        let start = self.used;
+        self.make_room(2);
+        self.used += 2;
         for (slot, coefficient) in operands {
             assert!(slot < self.slots);
-            self.words.extend([slot, coefficient as u32]);
-            n += 1;
+            self.make_room(2);
+            self.words[self.used..self.used + 2].copy_from_slice(&[slot, u32::from(coefficient)]);
+            self.used += 2;
         }
-        self.words[start + 1] = n;
+        let n = (self.used - start - 2) / 2;
+        self.words[start..start + 2].copy_from_slice(&[dst | SCALED, n as u32]);
         self.operands += n as u64;
     }
 
@@ -106,7 +120,7 @@ impl Program {
         // SAFETY: the tile holds `slots * width` bytes from its start (asserted above), every slot in the words is
         // below `slots` (asserted when it was added), `len` is a multiple of 64 and at most the width, which is one
         // too (by `Tile`), and `Level::detect` gave a level that this machine has.
-        unsafe { dispatch!(level, run(&self.words, slots)) }
+        unsafe { dispatch!(level, run(&self.words[..self.used], slots)) }
     }
 }
 
@@ -122,32 +136,20 @@ pub fn tile_width(slots: u32, symbol_len: usize) -> usize {
     width
 }
 
-/// One plain sum being written.
-pub struct Sum<'p> {
-    program: &'p mut Program,
-    start: usize,
+/// The operands of one sum being written.
+pub struct Operands<'p> {
+    list: &'p mut [u32],
+    n: usize,
+    greatest: u32,
 }
 
-impl Sum<'_> {
+impl Operands<'_> {
     /// Adds an operand.
     #[inline]
     pub fn add(&mut self, slot: u32) {
-        assert!(slot < self.program.slots);
-        self.program.words.push(slot);
-    }
-}
-
-impl Drop for Sum<'_> {
-    fn drop(&mut self) {
-        let words = &mut self.program.words;
-        let n = words.len() - self.start - 2;
-        if n == 1 && words[self.start] == words[self.start + 2] {
-            // dst = dst
-            words.truncate(self.start);
-        } else {
-            words[self.start + 1] = n as u32;
-            self.program.operands += n as u64;
-        }
+        self.list[self.n] = slot;
+        self.n += 1;
+        self.greatest = self.greatest.max(slot);
     }
 }
 
@@ -243,10 +245,10 @@ pub struct Strip {
 }
 
 impl Strip {
-    /// The strip of at most `width` columns from `offset` that ends at a cache line of `memory`, when symbols there
-    /// begin alike in their lines.
-    pub fn new(memory: &[u8], symbol_len: usize, offset: usize, width: usize) -> Self {
-        let skew = if symbol_len.is_multiple_of(ALIGN) && width > ALIGN {
+    /// The strip of at most `width` columns from `offset`. When it will be streamed it ends at a cache line of `memory`,
+    /// if symbols there begin alike in their lines.
+    pub fn new(memory: &[u8], stream: bool, symbol_len: usize, offset: usize, width: usize) -> Self {
+        let skew = if stream && symbol_len.is_multiple_of(ALIGN) && width > ALIGN {
             (memory.as_ptr().addr() + offset) % ALIGN
         } else {
             0
@@ -291,13 +293,14 @@ mod tests {
                         }
                         program.scaled_sum(dst, pairs);
                     } else {
-                        let mut sum = program.sum(dst);
-                        for i in 0..n {
-                            sum.add(operand(i));
-                            for (o, b) in out.iter_mut().zip(&model[operand(i) as usize]) {
-                                *o ^= b;
+                        program.sum(dst, n as usize, |sum| {
+                            for i in 0..n {
+                                sum.add(operand(i));
+                                for (o, b) in out.iter_mut().zip(&model[operand(i) as usize]) {
+                                    *o ^= b;
+                                }
                             }
-                        }
+                        });
                     }
                     model[dst as usize] = out;
                 }

@@ -21,12 +21,14 @@ pub(super) enum Progress {
 pub(super) struct Bits {
     words: Vec<u64>,
     stride: usize,
+    /// A copy of the row being added to others.
+    pivot: Vec<u64>,
 }
 
 impl Bits {
     pub fn new(rows: usize, columns: usize) -> Self {
         let stride = columns.div_ceil(64);
-        Self { words: vec![0; rows * stride], stride }
+        Self { words: vec![0; rows * stride], stride, pivot: Vec::new() }
     }
 
     #[inline]
@@ -44,24 +46,63 @@ impl Bits {
         self.words[row * self.stride + column / 64] ^= 1 << (column % 64);
     }
 
-    /// `row(to) ^= source`.
+    /// Adds the rows of `list` and flips its columns set aside into `out`.
     #[inline]
-    fn add(&mut self, to: usize, source: &[u64]) {
-        for (a, b) in self.words[to * self.stride..][..self.stride].iter_mut().zip(source) {
-            *a ^= b;
+    fn gather(&self, out: &mut [u64], list: &[u32], except: u32, peel: &Peel) {
+        match self.stride {
+            1 => self.gather_words::<1>(out, list, except, peel),
+            2 => self.gather_words::<2>(out, list, except, peel),
+            3 => self.gather_words::<3>(out, list, except, peel),
+            4 => self.gather_words::<4>(out, list, except, peel),
+            stride => {
+                for &column in list.iter().filter(|&&c| c != except) {
+                    let place = peel.place[column as usize];
+                    if place & ASIDE != 0 {
+                        out[(place & !ASIDE) as usize / 64] ^= 1 << (place % 64);
+                    } else {
+                        let row = &self.words[place as usize * stride..][..stride];
+                        out.iter_mut().zip(row).for_each(|(a, b)| *a ^= b);
+                    }
+                }
+            }
         }
     }
 
+    /// The same with the words of a row in registers.
     #[inline]
-    fn add_row(&mut self, to: usize, from: usize) {
-        let s = self.stride;
-        if from < to {
-            let (low, high) = self.words.split_at_mut(to * s);
-            high[..s].iter_mut().zip(&low[from * s..][..s]).for_each(|(a, b)| *a ^= b);
-        } else {
-            let (low, high) = self.words.split_at_mut(from * s);
-            low[to * s..][..s].iter_mut().zip(&high[..s]).for_each(|(a, b)| *a ^= b);
+    fn gather_words<const W: usize>(&self, out: &mut [u64], list: &[u32], except: u32, peel: &Peel) {
+        let mut acc = [0u64; W];
+        let (rows, _) = self.words.as_chunks::<W>();
+        for &column in list {
+            let place = peel.place[column as usize];
+            if place & ASIDE != 0 {
+                acc[(place & !ASIDE) as usize / 64] ^= 1 << (place % 64);
+            } else if column != except {
+                acc.iter_mut().zip(&rows[place as usize]).for_each(|(a, b)| *a ^= b);
+            }
         }
+        out.iter_mut().zip(&acc).for_each(|(a, b)| *a ^= b);
+    }
+
+    /// Adds row `pivot` to every other row that has a bit in `column`; returns how many had.
+    fn clear_column(&mut self, pivot: usize, column: usize) -> usize {
+        let (stride, word, shift) = (self.stride, column / 64, column % 64);
+        self.pivot.clear();
+        self.pivot.extend_from_slice(&self.words[pivot * stride..][..stride]);
+        // The pivot row must stay: adding zeros keeps it.
+        let mut added = 0;
+        for (r, row) in self.words.chunks_exact_mut(stride).enumerate() {
+            let bit = row[word] >> shift & u64::from(r != pivot);
+            added += bit as usize;
+            if stride <= 6 {
+                // Few words: cheaper to add always than to guess the branch.
+                let mask = bit.wrapping_neg();
+                row.iter_mut().zip(&self.pivot).for_each(|(a, b)| *a ^= b & mask);
+            } else if bit != 0 {
+                row.iter_mut().zip(&self.pivot).for_each(|(a, b)| *a ^= b);
+            }
+        }
+        added
     }
 
     /// Set bits of a row.
@@ -80,6 +121,8 @@ pub(super) struct Dense {
     pub columns: usize,
     /// What each peeled column sums of the columns set aside, by place in the order.
     pub vectors: Bits,
+    /// One row of them.
+    scratch: Vec<u64>,
     /// Rows that peeling did not use.
     pub leftover: Vec<u32>,
     /// Leftover rows: coefficients over the columns set aside, then (from `sums_at`) which leftover rows were summed.
@@ -115,6 +158,7 @@ impl Dense {
         Self {
             columns,
             vectors: Bits::new(peel.order.len(), columns),
+            scratch: vec![0; columns.div_ceil(64)],
             matrix: Bits::new(leftover.len(), sums_at + leftover.len()),
             sums_at,
             permutation: (0..leftover.len() as u32).collect(),
@@ -162,17 +206,9 @@ impl Dense {
         let at = self.cursor;
         let (row, pivot) = peel.order[at];
         let list = graph.row(row as usize);
-        for &column in list {
-            if column == pivot {
-                continue;
-            }
-            let place = peel.place[column as usize];
-            if place & ASIDE != 0 {
-                self.vectors.flip(at, (place & !ASIDE) as usize);
-            } else {
-                self.vectors.add_row(at, place as usize);
-            }
-        }
+        self.scratch.fill(0);
+        self.vectors.gather(&mut self.scratch, list, pivot, peel);
+        self.vectors.words[at * self.vectors.stride..][..self.vectors.stride].copy_from_slice(&self.scratch);
         each_parity(code, graph, peel, row as usize, |c| self.vectors.flip(at, c));
         list.len() * self.vectors.stride.div_ceil(8)
     }
@@ -182,14 +218,8 @@ impl Dense {
         let at = self.cursor;
         let row = self.leftover[at] as usize;
         let list = graph.row(row);
-        for &column in list {
-            let place = peel.place[column as usize];
-            if place & ASIDE != 0 {
-                self.matrix.flip(at, (place & !ASIDE) as usize);
-            } else {
-                self.matrix.add(at, self.vectors.row(place as usize));
-            }
-        }
+        let line = &mut self.matrix.words[at * self.matrix.stride..][..self.vectors.stride];
+        self.vectors.gather(line, list, u32::MAX, peel);
         each_parity(code, graph, peel, row, |c| self.matrix.flip(at, c));
         self.matrix.flip(at, self.sums_at + at);
         list.len() * self.vectors.stride.div_ceil(8)
@@ -207,13 +237,7 @@ impl Dense {
         };
         self.permutation.swap(rank, found);
         let pivot = self.permutation[rank] as usize;
-        let mut added = 0;
-        for row in 0..self.permutation.len() {
-            if row != pivot && self.matrix.get(row, column) {
-                self.matrix.add_row(row, pivot);
-                added += 1;
-            }
-        }
+        let added = self.matrix.clear_column(pivot, column);
         self.pivots.push((column as u32, pivot as u32));
         self.permutation.len() / 8 + added * self.matrix.stride.div_ceil(8)
     }

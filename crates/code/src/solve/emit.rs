@@ -167,31 +167,33 @@ impl Emit {
 
     fn forward(&mut self, graph: &Graph, peel: &Peel) -> usize {
         let (row, pivot) = peel.order[self.cursor];
-        let mut sum = self.program.sum(graph.missing[pivot as usize]);
-        if let Some(slot) = graph.right_side(row as usize) {
-            sum.add(slot);
-        }
         let list = graph.row(row as usize);
-        for &column in list {
-            if column != pivot && peel.place[column as usize] & ASIDE == 0 {
-                sum.add(graph.missing[column as usize]);
+        self.program.sum(graph.missing[pivot as usize], 1 + list.len(), |sum| {
+            if let Some(slot) = graph.right_side(row as usize) {
+                sum.add(slot);
             }
-        }
+            for &column in list {
+                if column != pivot && peel.place[column as usize] & ASIDE == 0 {
+                    sum.add(graph.missing[column as usize]);
+                }
+            }
+        });
         list.len()
     }
 
     fn leftover(&mut self, graph: &Graph, peel: &Peel) -> usize {
         let row = self.dense.leftover[self.cursor] as usize;
-        let mut sum = self.program.sum(row_slot(graph, row));
-        if let Some(slot) = graph.right_side(row) {
-            sum.add(slot);
-        }
         let list = graph.row(row);
-        for &column in list {
-            if peel.place[column as usize] & ASIDE == 0 {
-                sum.add(graph.missing[column as usize]);
+        self.program.sum(row_slot(graph, row), 1 + list.len(), |sum| {
+            if let Some(slot) = graph.right_side(row) {
+                sum.add(slot);
             }
-        }
+            for &column in list {
+                if peel.place[column as usize] & ASIDE == 0 {
+                    sum.add(graph.missing[column as usize]);
+                }
+            }
+        });
         list.len()
     }
 
@@ -223,7 +225,8 @@ impl Emit {
     fn set_aside(&mut self, graph: &Graph, peel: &Peel) {
         for (column, &place) in peel.place.iter().enumerate() {
             if place & ASIDE != 0 {
-                self.program.sum(graph.missing[column]).add(self.aside_slot + (place & !ASIDE));
+                let from = self.aside_slot + (place & !ASIDE);
+                self.program.sum(graph.missing[column], 1, |sum| sum.add(from));
             }
         }
     }
@@ -237,23 +240,26 @@ impl Emit {
         if self.needed[at] && ones == 0 {
             return 1;
         }
-        let mut sum = self.program.sum(dst);
         if self.needed[at] && (ones as usize) < list.len() + 2 {
-            sum.add(dst);
-            for column in self.dense.vectors.ones(at) {
-                sum.add(self.aside_slot + column as u32);
-            }
+            self.program.sum(dst, 1 + ones as usize, |sum| {
+                sum.add(dst);
+                for column in self.dense.vectors.ones(at) {
+                    sum.add(self.aside_slot + column as u32);
+                }
+            });
             return ones as usize + self.dense.vectors.row(at).len();
         }
-        if let Some(slot) = graph.right_side(row as usize) {
-            sum.add(slot);
-        }
-        for &column in list {
-            if column != pivot {
-                sum.add(graph.missing[column as usize]);
+        self.program.sum(dst, list.len() + 4, |sum| {
+            if let Some(slot) = graph.right_side(row as usize) {
+                sum.add(slot);
             }
-        }
-        each_parity(code, graph, peel, row as usize, |c| sum.add(self.aside_slot + c as u32));
+            for &column in list {
+                if column != pivot {
+                    sum.add(graph.missing[column as usize]);
+                }
+            }
+            each_parity(code, graph, peel, row as usize, |c| sum.add(self.aside_slot + c as u32));
+        });
         list.len() + 3
     }
 }

@@ -121,27 +121,30 @@ impl Graph {
             self.dense.push((slot, id.seed));
             return 1;
         }
-        let mut edges = 0;
-        let tail = if self.any_known {
-            let mut sum = self.program.sum(slot);
-            sum.add(slot);
-            code.neighbours(id, |source| {
-                edges += 1;
-                let column = self.column_of[source as usize];
-                if column == KNOWN {
-                    sum.add(source);
-                } else {
-                    self.row_columns.push(column);
-                    self.column_starts[column as usize + 1] += 1;
-                }
-            })
+        let draw = code.draw(id);
+        let before = self.row_columns.len();
+        if self.any_known {
+            let (columns, starts) = (&mut self.row_columns, &mut self.column_starts);
+            let column_of = &self.column_of[..];
+            self.program.sum(slot, 1 + draw.degree as usize, |sum| {
+                sum.add(slot);
+                code.neighbours(&draw, |source| {
+                    let column = column_of[source as usize];
+                    if column == KNOWN {
+                        sum.add(source);
+                    } else {
+                        columns.push(column);
+                        starts[column as usize + 1] += 1;
+                    }
+                });
+            });
         } else {
-            code.neighbours(id, |source| {
-                edges += 1;
-                self.row_columns.push(source);
-                self.column_starts[source as usize + 1] += 1;
-            })
-        };
+            code.neighbours(&draw, |source| self.row_columns.push(source));
+            for &column in &self.row_columns[before..] {
+                self.column_starts[column as usize + 1] += 1;
+            }
+        }
+        let (edges, tail) = (draw.degree as usize, draw.tail);
         self.row_starts.push(self.row_columns.len() as u32);
         self.slots.push(slot);
         self.tails.push(tail);
@@ -153,16 +156,19 @@ impl Graph {
         self.stairs_done += 1;
         let mut edges = 0;
         if self.any_known {
-            let mut sum = self.program.sum(self.layout.stairs + row);
-            code.stair(row, |source| {
-                edges += 1;
-                let column = self.column_of[source as usize];
-                if column == KNOWN {
-                    sum.add(source);
-                } else {
-                    self.row_columns.push(column);
-                    self.column_starts[column as usize + 1] += 1;
-                }
+            let (columns, starts) = (&mut self.row_columns, &mut self.column_starts);
+            let column_of = &self.column_of[..];
+            self.program.sum(self.layout.stairs + row, code.stair_most(), |sum| {
+                code.stair(row, |source| {
+                    edges += 1;
+                    let column = column_of[source as usize];
+                    if column == KNOWN {
+                        sum.add(source);
+                    } else {
+                        columns.push(column);
+                        starts[column as usize + 1] += 1;
+                    }
+                });
             });
         } else {
             code.stair(row, |source| {

@@ -72,25 +72,27 @@ impl Russians {
             }
             for v in 1..size {
                 if wanted[g * size + v] && !v.is_power_of_two() {
-                    let mut sum = program.sum(slot(g, v));
-                    sum.add(slot(g, v & (v - 1)));
-                    sum.add(slot(g, v & v.wrapping_neg()));
+                    program.sum(slot(g, v), 2, |sum| {
+                        sum.add(slot(g, v & (v - 1)));
+                        sum.add(slot(g, v & v.wrapping_neg()));
+                    });
                 }
             }
         }
         let adds = self.adds || first > 0;
         for (o, &dst) in self.outputs.iter().enumerate() {
             let words = bits(o);
-            let mut sum = program.sum(dst);
-            if adds {
-                sum.add(dst);
-            }
-            for g in 0..groups {
-                let v = code(words, g);
-                if v != 0 {
-                    sum.add(slot(g, v));
+            program.sum(dst, 1 + groups, |sum| {
+                if adds {
+                    sum.add(dst);
                 }
-            }
+                for g in 0..groups {
+                    let v = code(words, g);
+                    if v != 0 {
+                        sum.add(slot(g, v));
+                    }
+                }
+            });
         }
         self.cursor = first + span;
         (self.cursor >= self.inputs.len(), groups * (size + self.outputs.len()))
