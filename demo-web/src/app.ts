@@ -1,5 +1,6 @@
 import { createPeer, type Caps, type Consent, type Peer, type PeerEvents, type Stats } from "peeredge";
 import { bytes } from "./format.ts";
+import { History } from "./history.ts";
 import { Collector } from "./media/collector.ts";
 import { Player } from "./media/player.ts";
 import { problemOf, type Problem } from "./problem.ts";
@@ -54,6 +55,7 @@ const NO_SOURCES: Sources = { peers: 0, relay: 0, http: 0 };
 export class App {
   readonly player = new Player();
   readonly rates = new Rates();
+  readonly history = new History();
   readonly settings = new Settings();
   peer: Peer | null = null;
   consent: Consent = "pending";
@@ -129,6 +131,7 @@ export class App {
     this.blames = [];
     this.swarm = { nodes: [], edges: [] };
     this.rates.clear();
+    this.history.clear();
     this.leave();
     this.#changed();
     await this.peer?.setConsent("denied").catch((error: unknown) => (this.problem = problemOf(error)));
@@ -346,6 +349,8 @@ export class App {
     }
     for (const [key, total] of counters) this.rates.note(key, now, total);
     this.rates.keep(new Set(counters.keys()));
+    const [peers, relay, http] = ["peers", "relay", "http"].map((key) => this.rates.of(key, now));
+    this.history.note({ atMs: now, peers: peers ?? 0, relay: relay ?? 0, http: http ?? 0 });
     this.#picture(stats, now);
     this.#changed();
   }

@@ -1,6 +1,7 @@
 import type { App } from "../app.ts";
-import { h, setText } from "../dom.ts";
-import { bytes, percent, rate } from "../format.ts";
+import { h, setAttributes, setText, svg } from "../dom.ts";
+import { bytes, limit, percent, rate } from "../format.ts";
+import { stackedAreas, topOf } from "../history.ts";
 import { card } from "./parts.ts";
 
 const SOURCES = [
@@ -8,6 +9,9 @@ const SOURCES = [
   ["relay", "Relay"],
   ["http", "HTTP"],
 ] as const;
+
+const CHART_WIDTH = 400;
+const CHART_HEIGHT = 56;
 
 /** Where the bytes came from, and what verification said. */
 export function sharesView(app: App): { element: HTMLElement; update(): void } {
@@ -30,11 +34,16 @@ export function sharesView(app: App): { element: HTMLElement; update(): void } {
   const duplicate = figure("Duplicate", "Bytes that arrived for nothing, since another source was faster");
   const rejected = figure("Rejected", "Bytes that failed verification");
   const aside = h("span", { class: "aside" });
+  const areas = { peers: svg("path", { class: "peers" }), relay: svg("path", { class: "relay" }), http: svg("path", { class: "http" }) };
+  const chart = svg("svg", { viewBox: `0 0 ${CHART_WIDTH} ${CHART_HEIGHT}`, preserveAspectRatio: "none" }, areas.peers, areas.relay, areas.http);
+  const top = h("span");
+  const minute = h("div", { class: "minute", "aria-hidden": "true" }, chart, h("p", {}, h("span", {}, "last minute"), top));
   const element = card(
     "shares",
     "Where the bytes come from",
     aside,
     bar,
+    minute,
     h(
       "table",
       { class: "sources" },
@@ -62,6 +71,11 @@ export function sharesView(app: App): { element: HTMLElement; update(): void } {
         setText(amount, bytes(from[key]));
         setText(speed, rate(app.rates.of(key, now)));
       }
+      const { moments, spanMs } = app.history;
+      const most = topOf(moments);
+      const paths = stackedAreas(moments, now, spanMs, CHART_WIDTH, CHART_HEIGHT, most);
+      for (const [key] of SOURCES) setAttributes(areas[key], { d: paths[key] });
+      setText(top, `${limit(most)}/s`);
       setText(verified.value, bytes((stats?.fromPeersBytes ?? 0) + (stats?.fromRelayBytes ?? 0) + (stats?.fromHttpBytes ?? 0)));
       setText(given.value, bytes(stats?.sentBytes ?? 0));
       setText(duplicate.value, bytes(stats?.duplicateBytes ?? 0));

@@ -13,6 +13,7 @@ export function stageView(app: App): { element: HTMLElement; update(): void } {
   const bar = h("div", { class: "bar", role: "progressbar", "aria-valuemin": "0", "aria-valuemax": "100", "aria-label": "Progress" }, h("div", { class: "fill" }));
   const number = h("span", { class: "big" });
   const detail = h("span", { class: "detail" });
+  const progress = h("div", { class: "progress" }, h("p", { class: "progress-words" }, number, detail), bar);
   const verified = h("p", { class: "verified" }, icon("shield"), h("span"));
   const said = h("p", { class: "visually-hidden", role: "status", "aria-live": "polite" });
   const problem = h("div", { class: "problem", role: "alert" });
@@ -37,7 +38,7 @@ export function stageView(app: App): { element: HTMLElement; update(): void } {
     app.player.element,
     fileCard,
     h("div", { class: "content-head" }, h("div", {}, name, about)),
-    h("div", { class: "progress" }, h("p", { class: "progress-words" }, number, detail), bar),
+    progress,
     verified,
     problem,
     share,
@@ -84,7 +85,7 @@ export function stageView(app: App): { element: HTMLElement; update(): void } {
       const done = transfer.phase === "done";
       const busy = transfer.phase === "hashing" || transfer.phase === "seeking" || transfer.phase === "loading";
       const doneBytes = transfer.phase === "hashing" ? transfer.doneBytes : done ? (transfer.length ?? 0) : held;
-      setText(name, transfer.name || "Looking for its description …");
+      setText(name, transfer.name || (busy ? "Looking for its description …" : "Unknown content"));
       setText(about, [transfer.type, sizeOf(transfer)].filter(Boolean).join(" · "));
       fileCard.hidden = app.player.showing;
       const share_ = percent(doneBytes, transfer.length ?? 0);
@@ -92,6 +93,7 @@ export function stageView(app: App): { element: HTMLElement; update(): void } {
       if (fileText) setText(fileText, extensionOf(transfer.name));
       fileCard.style.setProperty("--held", share_.replace(" ", ""));
 
+      progress.hidden = !busy && transfer.length === null;
       setText(number, transfer.length === null ? "…" : share_);
       setText(detail, detailOf(app, transfer, doneBytes));
       bar.setAttribute("aria-valuenow", share_.replace(" %", ""));
@@ -119,7 +121,8 @@ export function stageView(app: App): { element: HTMLElement; update(): void } {
       saveAs(transfer);
       save.hidden = !transfer.blob || transfer.origin === "publish";
       stop.hidden = !busy;
-      retry.hidden = transfer.phase !== "failed" && transfer.phase !== "stopped";
+      // A link that is none does not become one.
+      retry.hidden = (transfer.phase !== "failed" && transfer.phase !== "stopped") || transfer.problem?.code === "invalid_link";
       leave.hidden = busy;
       setText(said, spoken(transfer, doneBytes));
     },
@@ -138,7 +141,8 @@ function detailOf(app: App, transfer: Transfer, doneBytes: number): string {
   if (transfer.phase === "seeking") return "asking peers and relay";
   if (transfer.phase === "done" && transfer.origin === "publish") {
     const given = app.stats?.sentBytes ?? 0;
-    return given ? `given ${bytes(given)} · ${rate(app.rates.of("sent", performance.now()))}` : "ready to be fetched";
+    const speed = app.rates.of("sent", performance.now());
+    return given ? `given ${bytes(given)}${speed >= 1 ? ` · ${rate(speed)}` : ""}` : "ready to be fetched";
   }
   if (transfer.phase === "done") return `in ${duration((transfer.endedMs ?? 0) - transfer.startedMs)}`;
   if (transfer.phase !== "loading") return `${bytes(doneBytes)} of ${bytes(length)} kept`;
