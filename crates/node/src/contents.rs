@@ -23,6 +23,8 @@ pub(crate) struct Content {
     /// Blocks that became whole, and blocks that grew, since subscribers were last told.
     pub(crate) news: (BTreeSet<u32>, BTreeSet<u32>),
     pub(crate) manifest_asked: BTreeMap<ConnectionId, Time>,
+    /// Whether somebody sent a manifest that contradicts the link.
+    pub(crate) manifest_lied: bool,
     pub(crate) record_asked: BTreeMap<u32, (SourceId, Time)>,
     pub(crate) http: HttpUseOfContent,
     /// Share held and introductions wanted, as last announced.
@@ -64,6 +66,7 @@ impl Content {
             subscribers: BTreeSet::new(),
             news: Default::default(),
             manifest_asked: BTreeMap::new(),
+            manifest_lied: false,
             record_asked: BTreeMap::new(),
             http: HttpUseOfContent {
                 rest_until: Time::ZERO,

@@ -138,6 +138,14 @@ impl Node {
         waiting.into_iter().for_each(|r| self.begin(r));
     }
 
+    /// What the link names is no manifest, or one whose sizes contradict each other: nobody can ever send a better one, and who
+    /// sent this one did not lie.
+    pub(crate) fn manifest_impossible(&mut self, id: ContentId) {
+        let waiting: Vec<RequestId> =
+            self.requests.iter().filter(|(_, r)| r.content == id).map(|(&r, _)| r).collect();
+        waiting.into_iter().for_each(|r| self.fail(r, FetchError::ManifestInvalid));
+    }
+
     fn begin(&mut self, request: RequestId) {
         let now = self.now;
         let Some(r) = self.requests.get_mut(&request) else { return };
@@ -308,7 +316,9 @@ impl Node {
             .map(|(&r, _)| r)
             .collect();
         for request in hopeless {
-            self.fail(request, FetchError::Unavailable);
+            let content = self.requests.get(&request).and_then(|r| self.contents.get(&r.content));
+            let lied = content.is_some_and(|c| c.state.is_none() && c.manifest_lied);
+            self.fail(request, if lied { FetchError::ManifestInvalid } else { FetchError::Unavailable });
         }
         let wanted: Vec<ContentId> =
             self.requests.values().filter(|r| r.range.is_none()).map(|r| r.content).collect();

@@ -5,7 +5,7 @@ use crate::Node;
 use crate::input::HttpFailure;
 use crate::output::{Output, Resource};
 use core::time::Duration;
-use peeredge_dts::{HASH_BYTES, Manifest, Received, Record, SourceId};
+use peeredge_dts::{HASH_BYTES, Manifest, ManifestError, Received, Record, SourceId};
 use peeredge_wire::peer::Marker;
 use peeredge_wire::{ContentId, Time, Token};
 
@@ -181,9 +181,14 @@ impl Node {
                     self.manifest_known(id, manifest);
                     true
                 }
-                Err(_) => {
+                Err(ManifestError::Hash) => {
+                    content.manifest_lied = true;
                     self.totals.rejected_bytes += bytes.len() as u64;
                     false
+                }
+                Err(_) => {
+                    self.manifest_impossible(id);
+                    true
                 }
             },
             What::Records { first, count } => {

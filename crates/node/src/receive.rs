@@ -5,7 +5,9 @@ use crate::connections::{key_of, source_of};
 use crate::output::Event;
 use crate::timers::Timer;
 use core::time::Duration;
-use peeredge_dts::{Decoded, Holdings, Layout, Manifest, Received, Record, SourceId, WholeBlock};
+use peeredge_dts::{
+    Decoded, Holdings, Layout, Manifest, ManifestError, Received, Record, SourceId, WholeBlock,
+};
 use peeredge_wire::peer::{Marker, PeerMessage, Pick, RefuseReason};
 use peeredge_wire::{ConnectionId, ContentId, PROTOCOL_VERSION};
 
@@ -96,10 +98,12 @@ impl Node {
         match Manifest::decode(&content, bytes) {
             Ok(manifest) => self.manifest_known(content, manifest),
             // Only a liar sends a manifest that does not meet the link.
-            Err(_) => {
+            Err(ManifestError::Hash) => {
+                c.manifest_lied = true;
                 self.totals.rejected_bytes += bytes.len() as u64;
                 self.blame(id, content, 0, false);
             }
+            Err(_) => self.manifest_impossible(content),
         }
     }
 

@@ -39,7 +39,17 @@ fn silent(frame: Vec<u8>) -> Vec<u8> {
 }
 
 /// An honest seeder and a liar; gives the world after the receiver has got everything.
-fn with_liar(coded_permille: u16, tamper: fn(Vec<u8>) -> Vec<u8>) -> (World, usize, usize, Vec<u8>) {
+fn with_liar(
+    coded_permille: u16,
+    mut tamper: impl FnMut(Vec<u8>) -> Vec<u8> + 'static,
+) -> (World, usize, usize) {
+    with_chatterer(coded_permille, move |frame| vec![tamper(frame)])
+}
+
+fn with_chatterer(
+    coded_permille: u16,
+    tamper: impl FnMut(Vec<u8>) -> Vec<Vec<u8>> + 'static,
+) -> (World, usize, usize) {
     let data = bytes(6 << 20, 11);
     let (content, stored) = publish(&data);
     let mut world = World::new();
@@ -47,11 +57,11 @@ fn with_liar(coded_permille: u16, tamper: fn(Vec<u8>) -> Vec<u8>) -> (World, usi
     let receiver = world.add(|c| c.coded_permille = coded_permille);
     world.hold(honest, content, &stored);
     world.hold(liar, content, &stored);
-    world.peers[liar].tamper = Some(tamper);
+    world.peers[liar].tamper = Some(Box::new(tamper));
     world.fetch(receiver, 1, content, RangeSpec::Whole);
     assert!(world.run_until(120, |w| w.finished(receiver, 1)));
     assert!(world.got(receiver, 1) == data);
-    (world, receiver, liar, data)
+    (world, receiver, liar)
 }
 
 fn blamed(world: &World, receiver: usize) -> Vec<(peeredge_wire::PeerId, bool)> {
@@ -64,38 +74,71 @@ fn blamed(world: &World, receiver: usize) -> Vec<(peeredge_wire::PeerId, bool)> 
 
 #[test]
 fn flipped_bits_in_a_source_symbol_are_proof_at_once() {
-    let (world, receiver, liar, _) = with_liar(0, |f| flip(f, false));
+    let (world, receiver, liar) = with_liar(0, |f| flip(f, false));
     assert_eq!(blamed(&world, receiver), [(world.peers[liar].node.id(), false)]);
     assert_eq!(world.peers[receiver].node.stats().rejected_bytes, 16384);
 }
 
 #[test]
 fn flipped_bits_in_coded_symbols_are_proved_by_making_them_again() {
-    let (world, receiver, liar, _) = with_liar(500, |f| flip(f, true));
+    let (world, receiver, liar) = with_liar(500, |f| flip(f, true));
     assert_eq!(blamed(&world, receiver), [(world.peers[liar].node.id(), true)]);
 }
 
 #[test]
 fn everything_coded_is_bit_exact() {
-    let (world, receiver, ..) = with_liar(1000, |f| f);
+    let (world, receiver, _) = with_liar(1000, |f| f);
     assert_eq!(blamed(&world, receiver), []);
 }
 
 #[test]
 fn a_right_symbol_with_the_wrong_marker_is_a_lie() {
-    let (world, receiver, liar, _) = with_liar(0, wrong_marker);
+    let (world, receiver, liar) = with_liar(0, wrong_marker);
     assert_eq!(blamed(&world, receiver), [(world.peers[liar].node.id(), false)]);
 }
 
 #[test]
 fn silence_costs_time_and_nothing_else() {
-    let (world, receiver, ..) = with_liar(0, silent);
+    let (world, receiver, _) = with_liar(0, silent);
     assert_eq!(blamed(&world, receiver), []);
     assert_eq!(world.peers[receiver].node.stats().rejected_bytes, 0);
 }
 
 #[test]
 fn garbage_ends_the_connection_only() {
-    let (world, receiver, ..) = with_liar(0, |_| vec![0xff; 40]);
+    let (world, receiver, _) = with_liar(0, |_| vec![0xff; 40]);
     assert_eq!(blamed(&world, receiver), []);
+}
+
+#[test]
+fn replays_are_counted_and_nothing_else() {
+    let mut before: Vec<Vec<u8>> = Vec::new();
+    let (world, receiver, _) = with_chatterer(300, move |frame| {
+        if !matches!(PeerMessage::decode(&frame), Ok(PeerMessage::Symbol { .. })) {
+            return vec![frame];
+        }
+        before.push(frame.clone());
+        vec![frame, before[before.len() / 2].clone()]
+    });
+    assert_eq!(blamed(&world, receiver), []);
+    let stats = world.peers[receiver].node.stats();
+    assert!(stats.duplicate_bytes > 0 && stats.rejected_bytes == 0, "{stats:?}");
+}
+
+#[test]
+fn seeds_that_the_sender_chose_are_not_looked_at() {
+    let mut seed = 0;
+    let (world, receiver, liar) = with_chatterer(300, move |frame| match PeerMessage::decode(&frame) {
+        Ok(PeerMessage::Symbol { content, block, marker: Marker::Coded { density, .. }, payload }) => {
+            seed += 1;
+            let marker = Marker::Coded { density, seed };
+            vec![PeerMessage::Symbol { content, block, marker, payload }.encode()]
+        }
+        _ => vec![frame],
+    });
+    assert_eq!(blamed(&world, receiver), []);
+    let stats = world.peers[receiver].node.stats();
+    assert_eq!(stats.rejected_bytes, 0);
+    let of_liar = stats.peers.iter().find(|p| p.peer == world.peers[liar].node.id());
+    assert!(of_liar.is_none_or(|p| p.received_bytes < 6 << 20));
 }

@@ -3,7 +3,7 @@
 mod world;
 
 use peeredge_node::{Event, Input, RangeSpec, Resource};
-use peeredge_wire::RequestId;
+use peeredge_wire::{ContentId, RequestId};
 use world::{World, bytes, publish};
 
 #[test]
@@ -120,6 +120,38 @@ fn http_that_lies_is_found_out() {
     assert_eq!(world.peers[a].ended[&RequestId(1)], Err("unavailable"));
     assert!(data.starts_with(&world.peers[a].got[&RequestId(1)]));
     assert_eq!(world.peers[a].node.stats().rejected_bytes, 16384);
+}
+
+#[test]
+fn a_manifest_that_lies_is_told_from_one_that_nobody_has() {
+    let (content, mut stored) = publish(&bytes(1 << 20, 9));
+    // Its length, low byte.
+    stored.manifest[8] ^= 1;
+    let mut world = World::new();
+    let a = world.add(|c| {
+        c.http = true;
+        c.give_up_after_ms = 3000;
+    });
+    world.peers[a].http.insert(content, stored);
+    world.fetch(a, 1, content, RangeSpec::Whole);
+    assert!(world.run_until(20, |w| w.finished(a, 1)));
+    assert_eq!(world.peers[a].ended[&RequestId(1)], Err("manifest_invalid"));
+    assert!(world.peers[a].node.stats().rejected_bytes > 0);
+}
+
+#[test]
+fn a_link_to_a_manifest_that_contradicts_itself_fails_at_once_and_nobody_is_blamed() {
+    let (_, mut stored) = publish(&bytes(1 << 20, 9));
+    // A length of which the record hashes cover nothing, behind a link that names just this.
+    stored.manifest[3] ^= 1;
+    let content = ContentId(*blake3::hash(&stored.manifest).as_bytes());
+    let mut world = World::new();
+    let a = world.add(|c| c.http = true);
+    world.peers[a].http.insert(content, stored);
+    world.fetch(a, 1, content, RangeSpec::Whole);
+    assert!(world.run_until(2, |w| w.finished(a, 1)));
+    assert_eq!(world.peers[a].ended[&RequestId(1)], Err("manifest_invalid"));
+    assert_eq!(world.peers[a].node.stats().rejected_bytes, 0);
 }
 
 #[test]

@@ -21,8 +21,8 @@ pub struct Peer {
     pub events: Vec<Event>,
     pub http: BTreeMap<ContentId, Stored>,
     pub http_gets: Vec<Resource>,
-    /// Changes every message that leaves: a liar in the test is one function.
-    pub tamper: Option<fn(Vec<u8>) -> Vec<u8>>,
+    /// What leaves instead of each message: a liar in the test is one function.
+    pub tamper: Option<Box<dyn FnMut(Vec<u8>) -> Vec<Vec<u8>>>>,
     pub sent_bytes: u64,
     pub uplink_bytes_per_s: u64,
     uplink_free: Time,
@@ -227,14 +227,19 @@ impl World {
             Output::Send { connection, message } => {
                 let len = message.len() as u64;
                 self.peers[from].sent_bytes += len;
-                let message = self.peers[from].tamper.map_or(message.clone(), |t| t(message));
+                let messages = match &mut self.peers[from].tamper {
+                    Some(tamper) => tamper(message),
+                    None => vec![message],
+                };
                 // One uplink for all of a peer's connections; credit comes back as it drains.
                 let takes = Duration::from_micros(len * 1_000_000 / self.peers[from].uplink_bytes_per_s);
                 let gone = self.peers[from].uplink_free.max(self.now) + takes;
                 self.peers[from].uplink_free = gone;
                 self.at(gone, from, Input::Credit { connection, bytes: len });
                 if let Some(&(to, connection)) = self.links.get(&(from, connection)) {
-                    self.at(gone + Duration::from_millis(1), to, Input::Message { connection, message });
+                    for message in messages {
+                        self.at(gone + Duration::from_millis(1), to, Input::Message { connection, message });
+                    }
                 }
             }
             Output::Close { connection } => {
