@@ -1,5 +1,8 @@
 // Runs in the test page: a peer of the packed package, and bytes that a seed makes.
 import { createPeer } from "/peeredge/dist/index.js";
+import { check, randomBlob } from "/random.mjs";
+
+export { randomBlob };
 
 let current = null;
 let seenEvents = [];
@@ -90,41 +93,4 @@ async function fetchInto(state, { link, seed, range, abortAfter }) {
 function named(error) {
   const name = typeof error.code === "string" ? error.code : error.name;
   throw new Error(`${name}: ${error.message}`, { cause: error });
-}
-
-const UNIT_BYTES = 64 << 10;
-
-/** 64 KiB that no compression makes smaller: xorshift32, seeded by seed and place. */
-function unit(seed, index) {
-  const words = new Uint32Array(UNIT_BYTES / 4);
-  let x = (Math.imul(seed, 0x9e3779b1) ^ Math.imul(index + 1, 0x85ebca6b)) | 1;
-  for (let at = 0; at < words.length; at++) {
-    x ^= x << 13;
-    x ^= x >>> 17;
-    x ^= x << 5;
-    words[at] = x;
-  }
-  return new Uint8Array(words.buffer);
-}
-
-export function randomBlob(seed, length) {
-  const parts = [];
-  for (let at = 0; at < length; at += UNIT_BYTES) {
-    parts.push(unit(seed, at / UNIT_BYTES).subarray(0, Math.min(UNIT_BYTES, length - at)));
-  }
-  return new Blob(parts);
-}
-
-/** Throws at the first byte that is not what the seed makes. */
-function check(seed, offset, bytes) {
-  for (let at = 0; at < bytes.byteLength; ) {
-    const index = Math.floor((offset + at) / UNIT_BYTES);
-    const right = unit(seed, index);
-    const from = offset + at - index * UNIT_BYTES;
-    const count = Math.min(UNIT_BYTES - from, bytes.byteLength - at);
-    for (let i = 0; i < count; i++) {
-      if (bytes[at + i] !== right[from + i]) throw new Error(`byte ${offset + at + i} is wrong`);
-    }
-    at += count;
-  }
 }

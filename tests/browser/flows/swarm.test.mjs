@@ -1,0 +1,32 @@
+// Three tabs and the relay: receivers give each other what they have, so the seeder's uplink pays for little more than one copy.
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { Stage } from "../harness.mjs";
+import { MIB } from "./flow.mjs";
+
+const LENGTH = 64 * MIB;
+
+let stage;
+beforeAll(async () => {
+  stage = await Stage.open();
+});
+afterAll(() => stage?.close());
+
+test("a file of 64 MiB arrives in two tabs bit-exact, and relay and publisher send less than 1.6 copies", async () => {
+  const [a, b, c] = [await stage.tab(), await stage.tab(), await stage.tab()];
+  for (const tab of [a, b, c]) await tab.create();
+  const { link } = await a.publish({ seed: 1, length: LENGTH });
+  const results = await Promise.all([b.fetch(link, { seed: 1 }), c.fetch(link, { seed: 1 })]);
+  for (const result of results) expect(result).toMatchObject({ status: 200, bytes: LENGTH });
+
+  const [ofA, ofB, ofC] = [await a.stats(), await b.stats(), await c.stats()];
+  const fromRelay = [ofB, ofC].reduce((sum, stats) => sum + stats.fromRelayBytes + stats.fromHttpBytes, 0);
+  expect((ofA.sentBytes + fromRelay) / LENGTH).toBeLessThan(1.6);
+  for (const stats of [ofB, ofC]) {
+    expect(stats.fromPeersBytes).toBeGreaterThan(LENGTH / 2);
+    expect(stats.sentBytes).toBeGreaterThan(0);
+    expect(stats.rejectedBytes).toBe(0);
+    // What arrives twice is paid for by somebody.
+    expect(stats.duplicateBytes).toBeLessThan(LENGTH / 20);
+  }
+  expect([...a.errors, ...b.errors, ...c.errors]).toEqual([]);
+});
