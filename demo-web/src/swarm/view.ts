@@ -138,7 +138,7 @@ export class SwarmView {
         const around = 2 * Math.PI * radius;
         if (ring) setAttributes(ring, { "stroke-dasharray": `${((node.share ?? 0) * around).toFixed(1)} ${around.toFixed(1)}` });
         const label = group.querySelector(".name");
-        if (label) setText(label, node.blamed ? `${node.label} · dropped` : node.label);
+        if (label) setText(label, node.label);
       },
     );
   }
@@ -242,7 +242,7 @@ function makeNode(node: SwarmNode): SVGGElement {
     group.append(svg("circle", { class: "ring", r: radius + 4, transform: "rotate(-90)" }));
     group.append(svg("circle", { class: "body", r: radius }));
     if (node.role === "self") group.append(svg("text", { class: "you", "text-anchor": "middle", dy: "0.35em" }, "You"));
-    else group.append(svg("path", { class: "glyph", d: "M-7 -5.5h14v9h-14zM-3.5 6.8h7" }));
+    else group.append(svg("path", { class: "glyph", d: "M-7 -5.5h14v9h-14zM-3.5 6.8h7" }), svg("path", { class: "glyph crossed", d: "M-12 12 12 -12" }));
   }
   if (node.role !== "self") {
     const above = node.role !== "peer";

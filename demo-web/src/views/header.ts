@@ -9,17 +9,18 @@ export function headerView(app: App): { element: HTMLElement; update(): void } {
   const relay = h("span", { class: "pill", role: "status" });
   const peers = h("span", { class: "pill" });
   const stop = button(null, "Stop sharing", "quiet", () => void app.withdraw());
-  const states = h("div", { class: "states" }, relay, peers, stop);
+  const states = h("div", { class: "states" }, relay, peers);
   const element = h(
     "header",
     { class: "top" },
     h("a", { class: "brand", href: "/", "aria-label": "PeerEdge, start page" }, mark(), h("span", {}, "PeerEdge")),
     states,
+    stop,
   );
   return {
     element,
     update() {
-      states.hidden = app.consent !== "granted";
+      stop.hidden = states.hidden = app.consent !== "granted";
       setText(relay, RELAY_WORDS[app.relay]);
       relay.className = `pill relay ${app.relay}`;
       const open = app.stats?.peers.filter((peer) => peer.open && !peer.isRelay).length ?? 0;

@@ -43,7 +43,7 @@ export function peersView(app: App): { element: HTMLElement; update(): void } {
                 "p",
                 {},
                 coded
-                  ? `Block ${block} was decoded, met its hashes, and the coded symbols that this peer had sent were made again and compared: they differ.`
+                  ? `Block ${block} is right by its hashes; the coded symbols that this peer had sent for it were made again, and differ.`
                   : `A symbol of block ${block} contradicts its hash in the manifest.`,
                 " It is dropped, reported to the relay, and not spoken to again. None of its bytes was used.",
               ),
