@@ -41,6 +41,7 @@ describe("figures in words", () => {
     const cases: [number, string][] = [
       [110, "0.11 s"],
       [3_140, "3.1 s"],
+      [24_000, "24 s"],
       [59_400, "59 s"],
       [59_600, "1 min"],
       [108_000, "1 min 48 s"],

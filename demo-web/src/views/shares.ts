@@ -72,6 +72,7 @@ export function sharesView(app: App): { element: HTMLElement; update(): void } {
         setText(speed, rate(app.rates.of(key, now)));
       }
       const { moments, spanMs } = app.history;
+      minute.hidden = !moments.some((moment) => moment.peers + moment.relay + moment.http > 0);
       const most = topOf(moments);
       const paths = stackedAreas(moments, now, spanMs, CHART_WIDTH, CHART_HEIGHT, most);
       for (const [key] of SOURCES) setAttributes(areas[key], { d: paths[key] });

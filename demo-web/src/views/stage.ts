@@ -148,7 +148,8 @@ function detailOf(app: App, transfer: Transfer, doneBytes: number): string {
   if (transfer.phase !== "loading") return `${bytes(doneBytes)} of ${bytes(length)} kept`;
   const now = performance.now();
   const speed = ["peers", "relay", "http"].reduce((sum, key) => sum + app.rates.of(key, now), 0);
-  const left = speed > 1000 ? ` · ${duration(((length - doneBytes) / speed) * 1000)} left` : "";
+  const leftMs = speed > 1000 ? ((length - doneBytes) / speed) * 1000 : 0;
+  const left = leftMs >= 1000 ? ` · ${duration(Math.round(leftMs / 1000) * 1000)} left` : "";
   return `${bytes(doneBytes)} of ${bytes(length)} · ${rate(speed)}${left}`;
 }
 
