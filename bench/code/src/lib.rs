@@ -1,6 +1,8 @@
 //! Every codec behind one trait, so that one program times them in turn; and the same for a wasm module.
 
 pub mod codecs;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod count;
 pub mod ours;
 
 use codecs::{RaptorQ, RsSimd};

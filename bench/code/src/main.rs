@@ -1,8 +1,17 @@
-//! Times the codecs in turn, one thread, medians of repeated runs, every result checked.
+//! Times the codecs in turn, one thread, medians of repeated runs, every result checked; counts failures and
+//! operations. Options: `--t=1024,16384 --k=64,1024 --rounds=5 --works=0,1,2 --ours --trials=20000`.
 
 use peeredge_bench_code::codecs::{RaptorQ, RsErasure, RsSimd};
+use peeredge_bench_code::count::{Figures, count_failures, operations};
 use peeredge_bench_code::ours::Ours;
 use peeredge_bench_code::{Codec, Input, WORKS};
+use std::collections::BTreeMap;
+
+/// Speeds in MB/s of source bytes by codec, work, T and K.
+type Speeds = BTreeMap<(&'static str, usize, usize, usize), f64>;
+
+/// What random losses and contents are made from.
+const SEED: u64 = 20_260_101;
 
 /// CPU time of this thread, in seconds: what other programs do at the same time counts less than by the wall clock.
 fn cpu_seconds() -> f64 {
@@ -20,52 +29,128 @@ fn main() {
     };
     let only_ours = args.iter().any(|a| a == "--ours");
     let rounds = list("--rounds", "5")[0];
+    let works = list("--works", "0,1,2");
+    let mut speeds = Speeds::new();
+    let mut passes = BTreeMap::new();
+    let mut figures = Figures::new();
+
+    println!("MB/s of source bytes, CPU time of one thread, medians; seed {SEED}");
+    println!("{:>6} {:>6} {:11} {:>9} {:>9} {:>9}", "T", "K", "", "encode", "20 % lost", "all coded");
     for &t in &list("--t", "1024,16384") {
-        for &k in &list("--k", "64,256,1024,4096") {
-            let input = Input::new(k, t, 20_260_101);
-            let mut codecs: Vec<Box<dyn Codec>> = vec![Box::new(Ours::new(input.clone()))];
-            if !only_ours {
+        for &k in &list("--k", "64,256,1024,4096,16384") {
+            let input = Input::new(k, t, SEED);
+            // A block of a gibibyte is measured by itself: the others need several times its memory.
+            let alone = only_ours || k * t > 512 << 20;
+            let mut codecs: Vec<Box<dyn Codec>> = Vec::new();
+            let ours = Ours::new(input.clone());
+            figures.memory_share.insert(k, ours.memory_share());
+            codecs.push(Box::new(ours));
+            if !alone {
                 codecs.push(Box::new(RaptorQ::new(input.clone())));
                 codecs.push(Box::new(RsSimd::new(input.clone())));
                 if let Some(codec) = RsErasure::new(input.clone()) {
                     codecs.push(Box::new(codec));
                 }
             }
-            let works = list("--works", "0,1,2");
-            let times = measure(&mut codecs, &works, rounds, k * t);
+            let (times, pass) = measure(&mut codecs, &input, &works, rounds);
+            passes.insert((t, k), pass);
+            println!("{t:6} {k:6} {:11} {pass:9.0}", "XOR pass");
             for (codec, row) in codecs.iter().zip(&times) {
-                print!("K={k:6} T={t:6} {:10}", codec.name());
-                for (work, speed) in WORKS.iter().zip(row) {
+                print!("{t:6} {k:6} {:11}", codec.name());
+                for (work, speed) in row.iter().enumerate() {
                     match speed {
-                        Some(s) => print!("  {work:?} {s:8.0} MB/s"),
-                        None => print!("  {work:?}        –     "),
+                        Some(s) => {
+                            speeds.insert((codec.name(), work, t, k), *s);
+                            print!(" {s:9.0}");
+                        }
+                        None => print!(" {:>9}", "–"),
                     }
                 }
                 println!();
             }
         }
     }
+    summarise(&mut figures, &speeds, &passes);
+
+    let trials = list("--trials", "20000")[0] as u64;
+    if trials > 0 {
+        count_failures(&mut figures, trials);
+        operations(&mut figures, &list("--ops", "256,1024,4096,16384,65536"));
+    }
+    let ours: Vec<String> = speeds
+        .iter()
+        .filter(|((name, ..), _)| *name == "peeredge")
+        .map(|((_, work, t, k), s)| format!("\"{work}/{t}/{k}\":{s:.1}"))
+        .collect();
+    println!("native {{{}}}", ours.join(","));
+    println!("{}", figures.json());
 }
 
-/// MB/s of source bytes, median over the rounds, per codec and work.
+/// Ratios and exponents, where the sizes they need were measured.
+fn summarise(figures: &mut Figures, speeds: &Speeds, passes: &BTreeMap<(usize, usize), f64>) {
+    let ratio = |other: &'static str, work: usize, t: usize, ks: &[usize]| -> Option<f64> {
+        let logs = ks.iter().map(|&k| {
+            Some((speeds.get(&("peeredge", work, t, k))? / speeds.get(&(other, work, t, k))?).ln())
+        });
+        let logs: Option<Vec<f64>> = logs.collect();
+        logs.map(|l| (l.iter().sum::<f64>() / l.len() as f64).exp())
+    };
+    let middle = [1024, 4096];
+    figures.set("enc_over_raptorq", ratio("raptorq", 0, 16_384, &middle));
+    figures.set("dec20_over_raptorq", ratio("raptorq", 1, 16_384, &middle));
+    figures.set("all_over_raptorq", ratio("raptorq", 2, 16_384, &middle));
+    figures.set("enc_over_rssimd", ratio("rs-simd", 0, 16_384, &middle));
+    figures.set("dec20_over_rssimd", ratio("rs-simd", 1, 16_384, &middle));
+    figures.set("all_1k_over_raptorq", ratio("raptorq", 2, 1024, &[1024]));
+    for (work, key) in ["passes_enc", "passes_dec20", "passes_all"].into_iter().enumerate() {
+        let pass = passes.get(&(16_384, 4096));
+        let own = speeds.get(&("peeredge", work, 16_384, 4096));
+        figures.set(key, pass.zip(own).map(|(p, s)| p / s));
+    }
+    for (work, key) in [(0, "time_exponent_enc"), (1, "time_exponent_dec")] {
+        let points: Vec<(f64, f64)> = speeds
+            .iter()
+            .filter(|((name, w, t, k), _)| *name == "peeredge" && *w == work && *t == 16_384 && *k >= 256)
+            .map(|((.., k), s)| ((*k as f64).ln(), (*k as f64 / s).ln()))
+            .collect();
+        figures.set(key, peeredge_bench_code::count::slope(&points));
+    }
+}
+
+/// MB/s of source bytes, median over the rounds, per codec and work; and of XORing all symbols into one.
 fn measure(
     codecs: &mut [Box<dyn Codec>],
+    input: &Input,
     works: &[usize],
     rounds: usize,
-    bytes: usize,
-) -> Vec<[Option<f64>; 3]> {
+) -> (Vec<[Option<f64>; 3]>, f64) {
+    let bytes = input.block.len();
     let mut times = vec![[const { Vec::new() }; 3]; codecs.len()];
+    let mut pass_times = Vec::new();
+    let mut sum = vec![0u8; input.t];
+    // A small block's run is shorter than the clock's and the caches' disturbances: several in a row.
+    let repeats = ((8 << 20) / bytes).clamp(1, 64);
     for _ in 0..rounds {
+        for _ in 0..repeats {
+            let start = cpu_seconds();
+            for symbol in input.block.chunks_exact(input.t) {
+                sum.iter_mut().zip(symbol).for_each(|(a, b)| *a ^= b);
+            }
+            pass_times.push(cpu_seconds() - start);
+            std::hint::black_box(&sum);
+        }
         for (codec, times) in codecs.iter_mut().zip(&mut times) {
             for ((number, &work), times) in WORKS.iter().enumerate().zip(times) {
                 if !codec.can(work) || !works.contains(&number) {
                     continue;
                 }
-                codec.prepare(work);
-                let start = cpu_seconds();
-                codec.run(work);
-                times.push(cpu_seconds() - start);
-                assert!(codec.check(work), "{} gave wrong bytes in {work:?}", codec.name());
+                for _ in 0..repeats {
+                    codec.prepare(work);
+                    let start = cpu_seconds();
+                    codec.run(work);
+                    times.push(cpu_seconds() - start);
+                    assert!(codec.check(work), "{} gave wrong bytes in {work:?}", codec.name());
+                }
             }
         }
     }
@@ -73,5 +158,6 @@ fn measure(
         times.sort_by(f64::total_cmp);
         times.get(times.len() / 2).map(|t| bytes as f64 / 1e6 / t)
     };
-    times.iter_mut().map(|row| [0, 1, 2].map(|i| median(&mut row[i]))).collect()
+    let pass = median(&mut pass_times).expect("at least one round");
+    (times.iter_mut().map(|row| [0, 1, 2].map(|i| median(&mut row[i]))).collect(), pass)
 }
