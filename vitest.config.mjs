@@ -7,7 +7,7 @@ export default defineConfig({
       {
         test: {
           name: "browser",
-          include: ["tests/browser/*.test.mjs", "tests/browser/flows/*.test.mjs"],
+          include: ["tests/browser/*.test.mjs", "tests/browser/flows/*.test.mjs", "demo-web/test/*.test.mjs"],
           environment: "node",
           // Each file has a relay and a Chromium of its own, and two cores have enough to do with one.
           fileParallelism: false,
