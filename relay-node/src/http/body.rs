@@ -1,4 +1,4 @@
-//! A part of a stored content as an answer's body: read in chunks as the client takes them, given up when it does not.
+//! A part of a stored content as an answer's body: read in chunks, as fast as the client takes them.
 
 use super::App;
 use axum::body::Body;
@@ -33,7 +33,7 @@ impl http_body::Body for Stored {
             }
             Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(error))),
             // Ending early without an error would look like a whole answer to a careless client.
-            Poll::Ready(None) if self.left > 0 => Poll::Ready(Some(Err(io::ErrorKind::TimedOut.into()))),
+            Poll::Ready(None) if self.left > 0 => Poll::Ready(Some(Err(io::ErrorKind::UnexpectedEof.into()))),
             Poll::Ready(None) => Poll::Ready(None),
             Poll::Pending => Poll::Pending,
         }
@@ -60,7 +60,6 @@ pub(super) fn stored(
     let left = range.end - range.start;
     let app = app.clone();
     tokio::spawn(async move {
-        let patience = app.config.write_timeout_ms.duration();
         let mut at = range.start;
         while at < range.end {
             let len = (range.end - at).min(CHUNK_BYTES);
@@ -71,7 +70,8 @@ pub(super) fn stored(
             if let Err(error) = &read {
                 tracing::warn!(%content, ?area, at, len, %error, "a content could not be read");
             }
-            let taken = chunks.send_timeout(read.map(Bytes::from), patience).await.is_ok();
+            // Fails when the connection is gone, which the listener sees to when the client takes nothing.
+            let taken = chunks.send(read.map(Bytes::from)).await.is_ok();
             if !taken || is_err {
                 return;
             }

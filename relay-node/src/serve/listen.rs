@@ -1,5 +1,6 @@
 //! The port: accepts connections, bounds them, and drains them when the relay stops.
 
+use super::patient::Patient;
 use crate::http::{self, App, Client};
 use axum::body::Body;
 use hyper::Request;
@@ -82,7 +83,7 @@ fn converse(
         .timer(TokioTimer::new())
         .header_read_timeout(app.config.header_timeout_ms.duration())
         .max_buf_size(HEADER_BYTES_MAX)
-        .serve_connection(TokioIo::new(stream), service)
+        .serve_connection(TokioIo::new(Patient::new(stream, app.config.write_timeout_ms.duration())), service)
         .with_upgrades();
     let app = app.clone();
     tokio::spawn(async move {

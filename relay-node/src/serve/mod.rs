@@ -3,6 +3,7 @@
 mod inbox;
 pub mod key;
 mod listen;
+mod patient;
 
 pub use listen::bind;
 

@@ -1,0 +1,106 @@
+//! Files become links, whether a relay is running or not.
+mod support;
+
+use peeredge_relay::publish::{Job, PublishError, publish as publish_here};
+use std::io::Write;
+use std::path::Path;
+use support::{Folder, Relay, noise, path_of, publish, run, text, wait_for};
+
+fn words<'a>(data: &'a Path, file: &'a Path) -> Vec<&'a str> {
+    vec!["publish", "--data-dir", data.to_str().unwrap(), file.to_str().unwrap()]
+}
+
+#[test]
+fn the_same_link_with_a_relay_and_without_and_served_at_once() {
+    let folder = Folder::new("publish");
+    let file = folder.file("film.mp4", 3_000_000, 1);
+    let (alone, shared) = (folder.path("alone"), folder.path("shared"));
+    let link = publish(&alone, &file);
+    let relay = Relay::start(&shared, &["--rtc", "false"]);
+    let other = publish(&shared, &file);
+    assert_eq!(link, other);
+    // It has been acknowledged, so it is there.
+    let answer = relay.get(path_of(&other), &[]);
+    assert!(answer.status == 200 && answer.body == noise(3_000_000, 1));
+    drop(relay);
+    let relay = Relay::start(&alone, &["--rtc", "false"]);
+    assert!(relay.get(path_of(&link), &[]).body == noise(3_000_000, 1));
+}
+
+#[test]
+fn an_unchanged_file_is_known_and_a_changed_one_is_not() {
+    let folder = Folder::new("publish");
+    let (data, file) = (folder.path("data"), folder.file("a.bin", 100_000, 2));
+    let first = run(&words(&data, &file));
+    assert!(text(&first.stderr).contains("published:"), "{}", text(&first.stderr));
+    let again = run(&words(&data, &file));
+    assert!(text(&again.stderr).contains("already published:"), "{}", text(&again.stderr));
+    assert_eq!(first.stdout, again.stdout);
+    let named = run(&[&words(&data, &file)[..], &["--name", "b.bin"]].concat());
+    assert!(named.status.success() && named.stdout != first.stdout);
+    std::fs::write(&file, noise(100_001, 3)).unwrap();
+    let changed = run(&words(&data, &file));
+    assert!(changed.status.success() && changed.stdout != first.stdout);
+}
+
+#[test]
+fn a_file_that_changes_meanwhile_is_refused_and_leaves_nothing() {
+    let folder = Folder::new("publish");
+    let (data, file) = (folder.path("data"), folder.file("a.bin", 5 << 20, 4));
+    let mut grow = |done: u64, _| {
+        if done == 1 << 20 {
+            std::fs::OpenOptions::new().append(true).open(&file).unwrap().write_all(b"more").unwrap();
+        }
+    };
+    let job = Job { path: file.clone(), name: None, media_type: None };
+    let result = publish_here(&data, &job, u64::MAX, &mut grow);
+    assert!(matches!(result, Err(PublishError::Changed { .. })), "{result:?}");
+    for left in ["tmp", "inbox", "contents"] {
+        let count = std::fs::read_dir(data.join(left)).map_or(0, Iterator::count);
+        assert_eq!(count, 0, "{left}");
+    }
+}
+
+#[test]
+fn what_is_no_file_or_too_large_is_named() {
+    let folder = Folder::new("publish");
+    let data = folder.path("data");
+    let missing = run(&words(&data, &folder.path("missing.mp4")));
+    assert_eq!(missing.status.code(), Some(1));
+    assert!(text(&missing.stderr).contains("missing.mp4"), "{}", text(&missing.stderr));
+    let directory = run(&words(&data, &folder.0));
+    assert!(text(&directory.stderr).contains("not a file"), "{}", text(&directory.stderr));
+    let file = folder.file("a.bin", 100_000, 5);
+    let tight = run(&[&words(&data, &file)[..], &["--store-bytes-max", "64 KiB"]].concat());
+    assert_eq!(tight.status.code(), Some(1));
+    assert!(text(&tight.stderr).contains("store_bytes_max"), "{}", text(&tight.stderr));
+    let relay = Relay::start(&data, &["--rtc", "false", "--store-bytes-max", "64 KiB"]);
+    let tight = run(&words(&data, &file));
+    assert!(text(&tight.stderr).contains("the relay refused it"), "{}", text(&tight.stderr));
+    assert!(relay.links().is_empty());
+    let long = run(&[&words(&data, &file)[..], &["--name", &"n".repeat(256)]].concat());
+    assert!(text(&long.stderr).contains("longer than 255"), "{}", text(&long.stderr));
+}
+
+#[test]
+fn an_empty_file_is_a_content_too() {
+    let folder = Folder::new("publish");
+    let data = folder.path("data");
+    let link = publish(&data, &folder.file("empty.txt", 0, 0));
+    let relay = Relay::start(&data, &["--rtc", "false"]);
+    let answer = relay.get(path_of(&link), &[]);
+    assert_eq!((answer.status, answer.body.len()), (200, 0));
+}
+
+#[test]
+fn serve_publishes_what_it_is_told_to() {
+    let folder = Folder::new("publish");
+    let (one, two) = (folder.file("one.txt", 1000, 6), folder.file("two.txt", 2000, 7));
+    let flags = ["--rtc", "false", "--publish", one.to_str().unwrap(), "--publish", two.to_str().unwrap()];
+    let relay = Relay::start(&folder.path("data"), &flags);
+    wait_for("both to be published", || relay.links().len() == 2);
+    for link in relay.links() {
+        assert!(link.starts_with(&relay.url()), "{link}");
+        assert_eq!(relay.get(path_of(&link), &[]).status, 200);
+    }
+}
