@@ -14,6 +14,12 @@ export function randomFile(seed, length) {
   return path;
 }
 
+/** The link of the relay's first content, once it has published it. */
+export function publishedLink(relay) {
+  const links = async () => (await (await fetch(`${relay.url}/api/contents`)).json())[0]?.link;
+  return eventually(links, "the relay publishes its file");
+}
+
 /** What a tab's stats say of a content. */
 export async function contentOf(tab, content) {
   return (await tab.stats()).contents.find((entry) => entry.content === content);
@@ -65,10 +71,10 @@ export async function liar(stage, lie, argument = null) {
 
 /** A frame is a tag, the content's id (32 bytes), and what the tag says; see `crates/wire/src/peer/message.rs`. */
 const LIES = {
-  /** One bit of every symbol: behind tag, id and block stand the marker's kind, then an index, or density and seed. */
-  flips: (frame) => {
+  /** One bit of every source or coded symbol: behind tag, id and block stand the marker's kind, then an index, or density and seed. */
+  flips: (frame, coded) => {
     const [symbol, kindAt] = [0x0c, 37];
-    if (frame[0] === symbol) frame[kindAt + (frame[kindAt] === 0 ? 5 : 10) + 100] ^= 0x10;
+    if (frame[0] === symbol && frame[kindAt] === Number(coded)) frame[kindAt + (coded ? 10 : 5) + 100] ^= 0x10;
     return [frame];
   },
   /** The sizes in the manifest: its first byte is its form, the next eight the length. */

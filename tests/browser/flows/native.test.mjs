@@ -7,7 +7,7 @@ import { afterEach, expect, test } from "vitest";
 import { RELAY } from "../../../scripts/lib/steps.mjs";
 import { Stage, temporaryFolder } from "../harness.mjs";
 import { randomBytes } from "../random.mjs";
-import { MIB, randomFile } from "./flow.mjs";
+import { MIB, publishedLink, randomFile } from "./flow.mjs";
 
 const LENGTH = 16 * MIB;
 
@@ -28,7 +28,7 @@ test("`peeredge get` receives from a tab", async () => {
 
 test("a tab receives from the relay's own peer, over a data channel", async () => {
   stage = await Stage.open({ relay: { publish: [randomFile(10, LENGTH)] } });
-  const [{ link }] = (await (await fetch(`${stage.relay.url}/api/contents`)).json()).contents;
+  const link = await publishedLink(stage.relay);
   const b = await stage.tab();
   await b.create({ tuning: { http: false } });
   expect(await b.fetch(link, { seed: 10 })).toMatchObject({ status: 200, bytes: LENGTH });

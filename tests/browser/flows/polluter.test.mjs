@@ -13,7 +13,7 @@ for (const coded of [false, true]) {
     stage = await Stage.open();
     const honest = await stage.tab();
     await honest.create({ caps: { uploadBytesPerSecond: 3_000_000 } });
-    const polluter = await liar(stage, "flips");
+    const polluter = await liar(stage, "flips", coded);
     const { link, content } = await honest.publish({ seed: 5, length: LENGTH });
     expect((await polluter.publish({ seed: 5, length: LENGTH })).content).toBe(content);
     const accused = await polluter.run(() => harness.peer().id);
@@ -51,7 +51,7 @@ for (const coded of [false, true]) {
 
 test("a polluter alone delivers nothing, until an honest peer comes", async () => {
   stage = await Stage.open();
-  const polluter = await liar(stage, "flips");
+  const polluter = await liar(stage, "flips", false);
   const { link } = await polluter.publish({ seed: 6, length: MIB });
   const receiver = await stage.tab();
   await receiver.create({ tuning: { http: false, giveUpAfterMs: 2_000 } });

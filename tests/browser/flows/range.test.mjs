@@ -1,7 +1,7 @@
 // A range in the middle of a large file costs its own symbols and nothing else.
 import { afterEach, expect, test } from "vitest";
 import { Stage } from "../harness.mjs";
-import { MIB, SYMBOL_BYTES, randomFile } from "./flow.mjs";
+import { MIB, SYMBOL_BYTES, publishedLink, randomFile } from "./flow.mjs";
 
 const LENGTH = 128 * MIB;
 const [START, END] = [70_000_001, 70_299_999];
@@ -39,11 +39,10 @@ test("from a peer", async () => {
 
 test("over HTTP", async () => {
   stage = await Stage.open({ relay: { publish: [randomFile(7, LENGTH)], settings: { rtc: false } } });
-  const { url } = stage.relay;
-  const [{ link }] = (await (await fetch(`${url}/api/contents`)).json()).contents;
+  const link = await publishedLink(stage.relay);
   const b = await stage.tab();
   await b.create();
   expect(await b.fetch(link, { seed: 7, ...RANGE })).toMatchObject({ status: 206, bytes: COUNT });
   expect(await b.stats()).toMatchObject({ fromPeersBytes: 0, fromHttpBytes: SYMBOLS_BYTES });
-  expect(await stage.relay.metric('peeredge_http_bytes_total{kind="content"}')).toBe(SYMBOLS_BYTES);
+  expect(await stage.relay.metric('peeredge_http_bytes_total{route="content"}')).toBe(SYMBOLS_BYTES);
 });
