@@ -144,10 +144,11 @@ function peerInPage() {
     }
   }
 
+  const state = (id) => peers.get(id).connection.iceConnectionState;
   const opened = (id) => peers.get(id).opened;
   const ended = (id) => peers.get(id).ended;
   const close = (id) => peers.get(id).connection.close();
   const closeChannel = (id) => peers.get(id).channel.close();
   const sendText = (id) => peers.get(id).channel.send("text");
-  window.peer = { open, signal, echo, listen, received, flood, opened, ended, close, closeChannel, sendText };
+  window.peer = { open, signal, echo, listen, received, flood, opened, ended, close, closeChannel, sendText, state };
 }

@@ -1,1 +1,3 @@
 //! Helpers that the flow and interop tests share.
+
+pub mod webrtc_rs_peer;

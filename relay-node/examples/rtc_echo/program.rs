@@ -7,7 +7,7 @@
 //! > {"do":"signal","connection":1,"signal":"{\"type\":...}"}
 //! > {"do":"expect","connection":1,"bytes":67108864}                 report once a sink has received this many
 //! > {"do":"flood","connection":1,"bytes":67108864,"message":16384}  send this many bytes in messages of this size
-//! > {"do":"overspend","connection":1}                               send a message without credit for it
+//! > {"do":"overspend","connection":1}                               send messages without credit for them
 //! > {"do":"close","connection":1}
 //! < {"event":"ready"}
 //! < {"event":"signal","connection":1,"signal":"..."}
@@ -105,9 +105,12 @@ async fn obey(line: &str, peers: &mut BTreeMap<u64, Peer>, stack: &impl Stack) {
             RtcCommand::Signal { connection, signal }
         }
         Some("overspend") => {
-            let message = vec![0; peer.credit_bytes as usize / 2 + 1];
+            // More than any credit, faster than it can come back.
+            let message = vec![0; 262_144];
             let command = RtcCommand::Send { connection, message };
-            stack.send(command.clone()).await;
+            for _ in 0..16 {
+                stack.send(command.clone()).await;
+            }
             command
         }
         Some("close") => RtcCommand::Close { connection },
