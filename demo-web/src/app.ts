@@ -267,9 +267,11 @@ export class App {
 
   async #read(response: Response, transfer: Transfer, signal: AbortSignal): Promise<void> {
     const collector = new Collector();
-    for await (const chunk of response.body ?? []) {
+    const reader = response.body?.getReader();
+    for (;;) {
+      const { done, value: piece } = (await reader?.read()) ?? { done: true, value: undefined };
+      if (done || !piece) break;
       signal.throwIfAborted();
-      const piece = chunk as Uint8Array<ArrayBuffer>;
       transfer.firstByteMs ??= performance.now();
       transfer.doneBytes += piece.byteLength;
       collector.push(piece);
@@ -380,6 +382,11 @@ export class App {
 /** The address under which another tab opens a content. */
 export function shareUrl(content: string): string {
   return `${location.origin}/?c=${content}`;
+}
+
+/** The link that programs take: the relay's address, and what to ask of it. */
+export function programLink(content: string, name: string): string {
+  return `${location.origin}/c/${content}/${encodeURIComponent(name)}`;
 }
 
 export function sizeOf(transfer: Transfer): string {

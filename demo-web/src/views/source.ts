@@ -1,4 +1,5 @@
 import type { App, Listed } from "../app.ts";
+import { creditOf } from "../credit.ts";
 import { h, keyed, setText } from "../dom.ts";
 import { bytes } from "../format.ts";
 import { kindOf } from "../media/kind.ts";
@@ -61,7 +62,7 @@ function sampleOf(app: App, { id, name, media_type, length }: Listed): HTMLEleme
     "li",
     { class: "sample" },
     h("span", { class: "thumb", "aria-hidden": "true" }, icon(kindOf(media_type) === "file" ? "file" : "play")),
-    h("div", { class: "sample-words" }, h("strong", {}, name || "Unnamed"), h("span", { class: "hint" }, `${KINDS[kindOf(media_type)]} · ${bytes(length)}`)),
+    h("div", { class: "sample-words" }, h("strong", {}, name || "Unnamed"), h("span", { class: "hint" }, [KINDS[kindOf(media_type)], bytes(length), creditOf(name)].filter(Boolean).join(" · "))),
     take,
   );
 }

@@ -1,4 +1,5 @@
-import { shareUrl, sizeOf, type App, type Transfer } from "../app.ts";
+import { programLink, shareUrl, sizeOf, type App, type Transfer } from "../app.ts";
+import { creditOf } from "../credit.ts";
 import { h, setText } from "../dom.ts";
 import { bytes, duration, percent, rate } from "../format.ts";
 import { button, card, icon } from "./parts.ts";
@@ -21,11 +22,13 @@ export function stageView(app: App): { element: HTMLElement; update(): void } {
   const shareLink = h("input", { type: "text", readonly: true, id: "share-link", class: "mono" });
   const copy = button("copy", "Copy", "plain", () => void copyLink());
   const second = h("a", { class: "button primary", target: "_blank", rel: "noopener" }, icon("tab"), h("span", {}, "Open a second tab"));
+  const command = h("code", { class: "command" });
   const share = h(
     "div",
     { class: "share" },
     h("label", { for: "share-link" }, "Open this in a second tab or another browser"),
     h("div", { class: "field" }, shareLink, copy),
+    h("details", { class: "terminal" }, h("summary", {}, "Or fetch it from a terminal"), command),
   );
   const save = h("a", { class: "button plain" }, icon("save"), h("span", {}, "Save"));
   const stop = button("close", "Stop", "plain", () => app.stop());
@@ -86,7 +89,7 @@ export function stageView(app: App): { element: HTMLElement; update(): void } {
       const busy = transfer.phase === "hashing" || transfer.phase === "seeking" || transfer.phase === "loading";
       const doneBytes = transfer.phase === "hashing" ? transfer.doneBytes : done ? (transfer.length ?? 0) : held;
       setText(name, transfer.name || (busy ? "Looking for its description …" : "Unknown content"));
-      setText(about, [transfer.type, sizeOf(transfer)].filter(Boolean).join(" · "));
+      setText(about, [transfer.type, sizeOf(transfer), creditOf(transfer.name)].filter(Boolean).join(" · "));
       fileCard.hidden = app.player.showing;
       const share_ = percent(doneBytes, transfer.length ?? 0);
       const fileText = fileCard.querySelector("span");
@@ -117,6 +120,7 @@ export function stageView(app: App): { element: HTMLElement; update(): void } {
         const url = shareUrl(transfer.content);
         if (shareLink.value !== url) shareLink.value = url;
         second.href = url;
+        setText(command, `peeredge get '${programLink(transfer.content, transfer.name).replaceAll("'", "%27")}'`);
       }
       saveAs(transfer);
       save.hidden = !transfer.blob || transfer.origin === "publish";
