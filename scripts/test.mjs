@@ -1,4 +1,4 @@
-// npm test [PART...]: sets up what is missing, then runs all tests, or only these parts: rust, wasm, unit, browser.
+// npm test [PART...]: sets up what is missing, then runs all tests, or only these parts: rust, wasm, unit, interop, browser.
 import { spawn } from "node:child_process";
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -6,7 +6,13 @@ import { CACHE, ROOT, Stop, say, verb } from "./lib/run.mjs";
 import { packages, relay, rust, sdk } from "./lib/steps.mjs";
 import { chromium } from "./lib/chromium.mjs";
 
-const PARTS = { rust: rustTests, wasm: wasmTests, unit: () => vitest("unit"), browser: () => vitest("browser") };
+const PARTS = {
+  rust: rustTests,
+  wasm: () => counted("scripts/wasm-tests.mjs"),
+  unit: () => vitest("unit"),
+  interop: () => counted("tests/interop/rtc_contract.mjs"),
+  browser: () => vitest("browser"),
+};
 const total = { passed: 0, failed: 0 };
 
 verb(async (words) => {
@@ -15,12 +21,11 @@ verb(async (words) => {
   const parts = words.length ? words : Object.keys(PARTS);
   await packages();
   await rust();
+  // Asked for first: without one there is no use in the minutes before.
+  if (parts.includes("interop") || parts.includes("browser")) process.env.CHROMIUM = await chromium();
   const failures = [];
   for (const part of parts) {
-    if (part === "browser") {
-      await chromium();
-      await relay();
-    }
+    if (part === "browser") await relay();
     if (part !== "rust") await sdk();
     say(`tests: ${part}`);
     if (!(await PARTS[part]())) failures.push(part);
@@ -63,13 +68,12 @@ function rustTests() {
   return tested("cargo", ["test", "--workspace", "--no-fail-fast"], countCargo);
 }
 
-/** What only wasm can get wrong: each script prints `ok NAME` or `not ok NAME` for what it checks. */
-async function wasmTests() {
-  const count = (line) => {
+/** A script that prints `ok NAME`, or `not ok NAME` or `FAILED NAME`, for each thing it checks. */
+function counted(script) {
+  return tested(process.execPath, [join(ROOT, script)], (line) => {
     if (line.startsWith("ok ")) total.passed += 1;
-    if (line.startsWith("not ok ")) total.failed += 1;
-  };
-  return tested(process.execPath, [join(ROOT, "scripts/wasm-tests.mjs")], count);
+    if (line.startsWith("not ok ") || line.startsWith("FAILED ")) total.failed += 1;
+  });
 }
 
 async function vitest(project) {
