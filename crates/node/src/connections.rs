@@ -14,6 +14,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 const OPEN_WITHIN: Duration = Duration::from_secs(20);
 /// A connection over which nobody wants anything is kept so long for the next content.
 const IDLE_CLOSE: Duration = Duration::from_secs(120);
+/// For so long an unused connection does not make room for another.
+const IDLE_GRACE: Duration = Duration::from_secs(2);
 /// Bytes of control messages that wait for a channel; a peer that reads so slowly is let go.
 const OUTBOX_BYTES_MAX: usize = 4 << 20;
 /// Sessions remembered after their end, so that late candidates do not look like a new offer.
@@ -132,12 +134,11 @@ impl Node {
         if self.connections.all.len() < usize::from(caps.connections_max) {
             return true;
         }
-        // Room is made by the connection that was of no use for longest, if there is one.
-        let idle = self
-            .connections
-            .all
-            .iter()
-            .filter(|(_, c)| c.open && c.subscribed.is_empty() && c.subscriber_of.is_empty());
+        // Room is made by the connection that was of no use for longest, if there is one. A new one is not yet of use.
+        let idle = self.connections.all.iter().filter(|(_, c)| {
+            let is_new = !c.greeted || self.now.since(c.last_used) < IDLE_GRACE;
+            c.open && !is_new && c.subscribed.is_empty() && c.subscriber_of.is_empty()
+        });
         match idle.min_by_key(|(_, c)| c.last_used).map(|(&id, _)| id) {
             Some(id) => {
                 self.hang_up(id);
