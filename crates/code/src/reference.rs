@@ -57,7 +57,7 @@ pub fn coded(geometry: Geometry, block: &[u8], parity: &[u8], id: CodedId) -> Ve
 }
 
 /// A coded symbol as (column, coefficient) pairs; columns are the K source symbols, then the parities.
-pub fn coded_row(code: &Structure, id: CodedId) -> Vec<(u32, u8)> {
+pub(crate) fn coded_row(code: &Structure, id: CodedId) -> Vec<(u32, u8)> {
     let k = code.source;
     let mut row = Vec::new();
     if code.is_small() {

@@ -125,11 +125,11 @@ impl Program {
 }
 
 /// Bytes that a tile should take: half of a common second-level cache.
-const TILE_BYTES: usize = 3 << 19;
+const TILE_BYTES: usize = 1 << 22;
 
 /// The width, in bytes, of a tile of `slots` slots for symbols of `symbol_len` bytes.
 pub fn tile_width(slots: u32, symbol_len: usize) -> usize {
-    let mut width = 512;
+    let mut width = 256;
     while width > ALIGN && (width / 2 >= symbol_len || slots as usize * width > TILE_BYTES) {
         width /= 2;
     }
