@@ -44,6 +44,8 @@ export class Host {
   readonly #waiting: ((engine: Engine, nowUs: number) => void)[] = [];
   #turning = false;
   #wakeTimer: ReturnType<typeof setTimeout> | undefined;
+  /** When the timer fires. */
+  #wakeUs = Infinity;
   #progressTimer: ReturnType<typeof setTimeout> | undefined;
   #progress = false;
   #moved = false;
@@ -204,12 +206,19 @@ export class Host {
   }
 
   #setTimer(): void {
+    const deadlineUs = this.#running?.engine.deadline() ?? Infinity;
+    // A timer that fires too early does no harm, and setting it anew with every message would cost something.
+    if (this.#wakeUs <= deadlineUs) return;
     clearTimeout(this.#wakeTimer);
-    const deadlineUs = this.#running?.engine.deadline();
-    if (deadlineUs === undefined) return;
+    this.#wakeUs = deadlineUs;
     const delayMs = Math.ceil(deadlineUs / 1000 - performance.now());
-    const wake = () => this.#input((engine, now) => engine.wake(now));
-    this.#wakeTimer = setTimeout(wake, Math.min(Math.max(delayMs, 0), TIMER_MS_MAX));
+    this.#wakeTimer = setTimeout(
+      () => {
+        this.#wakeUs = Infinity;
+        this.#input((engine, now) => engine.wake(now));
+      },
+      Math.min(Math.max(delayMs, 0), TIMER_MS_MAX),
+    );
   }
 
   #carryOut(running: Running, output: Output): void {
