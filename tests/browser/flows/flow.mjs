@@ -45,8 +45,9 @@ export async function eventually(condition, what, timeoutMs = 60_000) {
   throw new Error(`${what}: not within ${timeoutMs} ms`);
 }
 
-/** The code and message with which a promise rejects. */
-export const refusal = (promise) => promise.then(() => "no error", (error) => error.message);
+/** The code and message with which a page's promise rejects. */
+export const refusal = (promise) =>
+  promise.then(() => "no error", (error) => error.message.split("\n")[0].replace("page.evaluate: Error: ", ""));
 
 /**
  * A tab whose peer lies: `tamper(frame)` changes each frame before it is sent, as {@link LIES} do. The peer itself is the real
