@@ -6,6 +6,7 @@ use crate::kernel::{Program, Tile, tile_width};
 use crate::small;
 use crate::solve::{Budget, Outcome, Solver};
 use crate::structure::{CodedId, DENSITY_CLASSES, Structure, mix, scale};
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -36,7 +37,7 @@ enum Work {
     /// Waiting for symbols.
     Idle,
     /// Working out which sums to make; the coded symbols by their numbers in `held`.
-    Solving { solver: Solver, missing: Vec<u32>, coded: Vec<u32> },
+    Solving { solver: Box<Solver>, missing: Vec<u32>, coded: Vec<u32> },
     /// Making the sums, column strip by column strip.
     Running { program: Program, tile: Tile, transfers: Transfers, offset: usize },
 }
@@ -252,7 +253,7 @@ impl Decoder {
                 Err(n) => self.lacking = n,
             }
         } else {
-            let solver = Solver::new(self.code, missing.clone(), ids);
+            let solver = Box::new(Solver::new(self.code, missing.clone(), ids));
             self.work = Work::Solving { solver, missing, coded: numbers };
         }
         budget.spend(self.code.source as usize / 8);

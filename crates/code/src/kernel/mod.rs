@@ -16,6 +16,10 @@ pub const STREAM_FROM: usize = 8 << 20;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Level {
     /// Plain Rust on 64-bit words.
+    #[cfg_attr(
+        any(target_arch = "aarch64", all(target_arch = "wasm32", target_feature = "simd128")),
+        allow(dead_code, reason = "these always have something wider")
+    )]
     Portable,
     /// AVX2: 32-byte vectors, products by two byte shuffles.
     #[cfg(target_arch = "x86_64")]

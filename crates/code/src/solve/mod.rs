@@ -15,6 +15,7 @@ mod russians;
 
 use crate::kernel::Program;
 use crate::structure::{CodedId, Structure};
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use dense::Dense;
 use emit::Emit;
@@ -78,10 +79,10 @@ pub(crate) struct Solver {
 
 #[derive(Clone, Debug)]
 enum Stage {
-    Graph(Graph),
-    Peel(Graph, Peel),
-    Dense(Graph, Peel, Dense),
-    Emit(Graph, Peel, Emit),
+    Graph(Box<Graph>),
+    Peel(Box<Graph>, Box<Peel>),
+    Dense(Box<Graph>, Box<Peel>, Box<Dense>),
+    Emit(Box<Graph>, Box<Peel>, Box<Emit>),
     Over,
 }
 
@@ -89,7 +90,7 @@ impl Solver {
     /// `missing` lists the unknown source symbols in rising order, `coded` the coded symbols at hand. Not for small
     /// blocks: see [`crate::small`].
     pub fn new(code: Structure, missing: Vec<u32>, coded: Vec<CodedId>) -> Self {
-        Self { code, stage: Stage::Graph(Graph::new(&code, missing, coded)), inactive: 0 }
+        Self { code, stage: Stage::Graph(Box::new(Graph::new(&code, missing, coded))), inactive: 0 }
     }
 
     /// Goes on until `budget` is spent.
@@ -102,7 +103,7 @@ impl Solver {
                 Stage::Graph(mut graph) => {
                     self.stage = if graph.advance(&self.code, budget) {
                         let peel = Peel::new(&graph);
-                        Stage::Peel(graph, peel)
+                        Stage::Peel(graph, Box::new(peel))
                     } else {
                         Stage::Graph(graph)
                     };
@@ -111,7 +112,7 @@ impl Solver {
                     self.stage = if peel.advance(&graph, budget) {
                         let dense = Dense::new(&self.code, &graph, &peel);
                         self.inactive = dense.columns as u32;
-                        Stage::Dense(graph, peel, dense)
+                        Stage::Dense(graph, peel, Box::new(dense))
                     } else {
                         Stage::Peel(graph, peel)
                     };

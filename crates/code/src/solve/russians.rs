@@ -45,8 +45,11 @@ impl Russians {
         let code = |words: &[u64], g: usize| {
             let at = first + g * self.group;
             let low = words[at / 64] >> (at % 64);
-            let high =
-                if at % 64 == 0 { 0 } else { words.get(at / 64 + 1).map_or(0, |w| w << (64 - at % 64)) };
+            let high = if at.is_multiple_of(64) {
+                0
+            } else {
+                words.get(at / 64 + 1).map_or(0, |w| w << (64 - at % 64))
+            };
             ((low | high) as usize) & ((1 << self.group.min(first + span - at)) - 1)
         };
 
