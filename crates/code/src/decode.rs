@@ -3,9 +3,10 @@
 use crate::geometry::Geometry;
 use crate::held::{Held, Transfers};
 use crate::kernel::{Program, Tile, tile_width};
+use crate::propose::propose;
 use crate::small;
 use crate::solve::{Budget, Outcome, Solver};
-use crate::structure::{CodedId, DENSITY_CLASSES, Structure, mix, scale};
+use crate::structure::{CodedId, DENSITY_CLASSES, Structure};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
@@ -198,7 +199,7 @@ impl Decoder {
     /// Up to `count` coded symbols worth asking for: none is held, each touches what is missing, and their density
     /// fits the share missing. Another `salt` gives other ones, so that symbols in flight are not asked for twice.
     pub fn propose(&self, count: u32, salt: u64) -> Vec<CodedId> {
-        propose(&self.code, &self.held, count, salt)
+        propose(&self.code, &self.held, self.lacking > 0, count, salt)
     }
 
     /// Works for about `budget_bytes` of XORed bytes, then returns; symbols may be added between calls. One call
@@ -285,52 +286,4 @@ impl Decoder {
     pub fn into_block(self) -> Option<Vec<u8>> {
         self.held.into_block()
     }
-}
-
-/// With at most so many missing, dense symbols cost less than sparse ones of the degree that they would need.
-const DENSE_MISSING_MAX: u32 = 48;
-
-/// One in so many of the symbols that touch one missing source symbol is proposed.
-const LONE_ONE_IN: u64 = 32;
-
-/// The sparsest class whose symbols touch enough of what is missing.
-fn density_for(code: &Structure, missing: u32) -> u8 {
-    let wanted = u64::from(code.source) * 256;
-    let enough = |&class: &u8| u64::from(scale(class)) * u64::from(missing) * 100 >= wanted * 60;
-    (1..DENSITY_CLASSES).find(enough).unwrap_or(DENSITY_CLASSES - 1)
-}
-
-/// See [`Decoder::propose`].
-fn propose(code: &Structure, held: &Held, count: u32, salt: u64) -> Vec<CodedId> {
-    let mut proposed = Vec::new();
-    if held.missing() == 0 {
-        return proposed;
-    }
-    if code.is_small() {
-        let rows = 256 - u64::from(code.source);
-        let start = mix(salt) % rows;
-        let ids = (0..rows).map(|i| CodedId { density: 0, seed: (start + i) % rows });
-        proposed.extend(ids.filter(|id| !held.has_coded(*id)).take(count as usize));
-        return proposed;
-    }
-    if held.missing() <= DENSE_MISSING_MAX.min(code.staircase / 2) {
-        let ids =
-            (0..u64::from(count) * 2).map(|i| CodedId { density: 0, seed: mix(mix(salt).wrapping_add(i)) });
-        proposed.extend(ids.filter(|id| !held.has_coded(*id)).take(count as usize));
-        return proposed;
-    }
-    let density = density_for(code, held.missing());
-    let mut counter = 0u64;
-    while proposed.len() < count as usize && counter < 64 * u64::from(count) {
-        let id = CodedId { density, seed: mix(mix(salt).wrapping_add(counter)) };
-        counter += 1;
-        let mut touched = 0;
-        code.neighbours(&code.draw(id), |i| touched += u32::from(!held.has(i)));
-        // A symbol that touches one missing source symbol says little that others do not say.
-        let lone = counter.is_multiple_of(LONE_ONE_IN);
-        if (touched > 1 || (touched == 1 && lone)) && !held.has_coded(id) {
-            proposed.push(id);
-        }
-    }
-    proposed
 }

@@ -17,6 +17,7 @@ mod geometry;
 mod gf256;
 mod held;
 mod kernel;
+mod propose;
 pub mod reference;
 mod small;
 mod solve;

@@ -123,7 +123,7 @@ impl Solver {
                         dense::Progress::Lacking(n) => return Outcome::Lacking(n),
                         dense::Progress::Solved => {
                             let program = core::mem::take(&mut graph.program);
-                            let emit = Emit::new(&graph, &peel, dense, program);
+                            let emit = Emit::new(&graph, &peel, *dense, program);
                             self.stage = Stage::Emit(graph, peel, emit);
                         }
                     }
