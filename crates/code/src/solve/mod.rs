@@ -124,7 +124,7 @@ impl Solver {
                         dense::Progress::Solved => {
                             let program = core::mem::take(&mut graph.program);
                             let emit = Emit::new(&graph, &peel, *dense, program);
-                            self.stage = Stage::Emit(graph, peel, emit);
+                            self.stage = Stage::Emit(graph, peel, Box::new(emit));
                         }
                     }
                 }
