@@ -6,7 +6,7 @@ import type { EngineEvent, EnginePort, EngineStats, FromEngine, ToEngine } from 
 import { effectiveCaps, engineSettings, type Conditions, type Settled } from "./options.js";
 import { openRemote } from "./remote.js";
 import { PageRequest } from "./request.js";
-import { ownSlot, rememberSlot } from "./tab.js";
+import { claimSlot, releaseSlot, rememberSlot } from "./tab.js";
 import type { Caps, PublishProgress, Range, Stats } from "./types.js";
 
 export interface SessionEvents {
@@ -155,6 +155,7 @@ export class Session {
     if (this.#ended) return;
     this.#ended = reason;
     this.#unwatch();
+    releaseSlot(this);
     this.#port?.terminate();
     this.#connections.closeAll();
     this.#failAll(reason);
@@ -176,7 +177,7 @@ export class Session {
         settings: engineSettings(settled, effectiveCaps(this.#caps, this.#conditions)),
         relay: settled.relay,
         store: settled.storeKind,
-        slot: ownSlot(),
+        slot: claimSlot(this),
         progressEveryMs: settled.tuning.progressEveryMs,
       });
     });
@@ -203,7 +204,7 @@ export class Session {
       case "hello":
         return;
       case "started":
-        rememberSlot(message.slot);
+        rememberSlot(this, message.slot);
         return this.#started?.resolve(message.peer);
       case "startFailed":
         return this.#started?.reject(new PeerEdgeError(message.code, message.message));
@@ -260,7 +261,11 @@ async function openPort(worker: boolean, receive: (message: FromEngine) => void)
       // A content security policy, a script from elsewhere, a browser whose workers take no channels: the page then.
     }
   }
-  return openLocal(receive);
+  try {
+    return await openLocal(receive);
+  } catch (error) {
+    throw new PeerEdgeError("unsupported", `the engine cannot be loaded: ${messageOf(error)}`, { cause: error });
+  }
 }
 
 function settle<T>(waiting: Map<number, Waiting<T>>, number: number, value: T): void {

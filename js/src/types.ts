@@ -146,7 +146,7 @@ export interface Peer {
    * `Content-Type`, `Content-Length`, `Accept-Ranges`, `Content-Range`, `ETag`. The body streams, and is pulled: what is not
    * read is not fetched (but for 4 MiB ahead). If the rest becomes unavailable, reading it fails with a {@link PeerEdgeError}.
    *
-   * @param link `peeredge:ID`, or `https://RELAY/c/ID/NAME`.
+   * @param link `peeredge:ID`, or `https://RELAY/c/ID/NAME`: only the id counts, and it is this peer's own relay that is asked.
    * @throws {PeerEdgeError} `invalid_link`, `consent_required`, `unavailable`, `manifest_invalid`, `closed`, `internal`.
    * @throws The signal's reason (a `DOMException` named `AbortError` by default) after an abort.
    */
@@ -308,7 +308,7 @@ export interface ActiveBlock {
  *
  * | code | meaning |
  * |---|---|
- * | `unsupported` | this environment has no WebAssembly, WebSocket or WebRTC (Node, for instance) |
+ * | `unsupported` | this environment has no WebAssembly, WebSocket or WebRTC (Node, for instance), or forbids them |
  * | `consent_required` | the visitor's consent is missing, or was withdrawn |
  * | `closed` | the peer is closed |
  * | `invalid_option` | an option is wrong; the message names it |

@@ -80,6 +80,20 @@ test("a bare browser loads it, under a strict content security policy", async ()
   await expectWorks(folder, "/index.html", { "content-security-policy": policy });
 });
 
+test("an engine that cannot be loaded is a typed error, and leaves no worker", async () => {
+  const stage = await Stage.open({ relay: false });
+  try {
+    const context = await stage.browser.newContext();
+    await context.route("**/*.wasm", (route) => route.fulfill({ status: 404 }));
+    const tab = await stage.tab({ context });
+    const error = await tab.create().catch(({ message }) => message);
+    expect(error).toMatch("the engine cannot be loaded");
+    expect(tab.workers()).toBe(0);
+  } finally {
+    await stage.close();
+  }
+});
+
 test("TypeScript reads its types, strictly and without skipping libraries", () => {
   const folder = project();
   const use = `

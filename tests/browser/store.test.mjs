@@ -29,6 +29,23 @@ for (const kind of ["memory", "opfs"]) {
 }
 
 describe("tabs of one origin", () => {
+  test("a second peer in a page has a store of its own, and leaves the first one's alone", async () => {
+    const tab = await stage.tab();
+    const id = await tab.create();
+    // As text: the test runner rewrites imports that it sees.
+    const other = await tab.run(`import("/peeredge/dist/index.js").then(async ({ createPeer }) => {
+      const peer = await createPeer({ relay: "http://127.0.0.1:59999", consent: "granted" });
+      const { store } = await peer.stats();
+      await peer.close();
+      return { id: peer.id, store };
+    })`);
+    expect(other.store).toBe("opfs");
+    expect(other.id).not.toBe(id);
+    await tab.reload();
+    expect(await tab.create()).toBe(id);
+    await tab.context.close();
+  });
+
   test("have a store each, and each its own again after a reload", async () => {
     const first = await stage.tab();
     const second = await stage.tab({ context: first.context });
