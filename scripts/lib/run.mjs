@@ -2,7 +2,7 @@
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
-import { dirname, join, relative } from "node:path";
+import { dirname, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
 export const ROOT = join(dirname(fileURLToPath(import.meta.url)), "../..");
@@ -39,7 +39,7 @@ export function output(command, args, options = {}) {
 export async function step(name, { inputs, outputs = [], also = "" }, work) {
   const stamp = join(STAMPS, name);
   const key = fingerprint(inputs, also);
-  const made = outputs.every((path) => existsSync(join(ROOT, path)));
+  const made = outputs.every((path) => existsSync(resolve(ROOT, path)));
   if (made && existsSync(stamp) && readFileSync(stamp, "utf8") === key) return false;
   const began = performance.now();
   say(`${name} …`);
@@ -57,6 +57,7 @@ export function say(text) {
 /** Runs a verb: what stops it is shown, and is the exit code. */
 export async function verb(main) {
   try {
+    if (Number(process.versions.node.split(".")[0]) < 20) throw new Stop(`Node 20 or later is needed, this is ${process.version}`);
     await main(process.argv.slice(2));
   } catch (error) {
     console.error(error instanceof Stop ? `\npeeredge: ${error.message}` : error);

@@ -1,17 +1,18 @@
 // The steps that lead from a clean clone to everything that runs. Each is skipped while nothing of it changed.
 import { gzipSync } from "node:zlib";
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { CACHE, ROOT, Stop, output, run, say, step } from "./run.mjs";
 
 const JS_GZIP_BYTES_MAX = 42_000;
 const WASM_GZIP_BYTES_MAX = 250_000;
-const RUST = ["Cargo.toml", "Cargo.lock"];
+/** What a build of these crates depends on: not their tests. */
+const crates = (...folders) => ["Cargo.toml", "Cargo.lock", ...folders.flatMap((folder) => [`${folder}/Cargo.toml`, `${folder}/src`])];
 const PURE = ["crates/wire", "crates/code", "crates/dts", "crates/hvm", "crates/routing", "crates/node"];
 const TARGET = process.env.CARGO_TARGET_DIR ?? "target";
 const DTS = new Set(["index.d.ts", "types.d.ts", "errors.d.ts"]);
 
-export const RELAY = join(ROOT, TARGET, "release", process.platform === "win32" ? "peeredge.exe" : "peeredge");
+export const RELAY = resolve(ROOT, TARGET, "release", process.platform === "win32" ? "peeredge.exe" : "peeredge");
 
 /** npm's packages, as the lock file has them. */
 export async function packages() {
@@ -35,7 +36,7 @@ export async function rust() {
 
 /** The npm package: dist/, and the tarball that a stranger would install. */
 export async function sdk() {
-  await step("wasm module", { inputs: [...RUST, "rust-toolchain.toml", ...PURE, "sdk-wasm", "xtask"], outputs: [".cache/wasm"] }, wasm);
+  await step("wasm module", { inputs: crates(...PURE, "sdk-wasm", "xtask"), outputs: [".cache/wasm"] }, wasm);
   await step(
     "npm package",
     {
@@ -106,7 +107,7 @@ function printSizes() {
 
 /** The relay's binary. */
 export async function relay() {
-  await step("relay", { inputs: [...RUST, "crates", "relay-node"], outputs: [join(TARGET, "release/peeredge")] }, () =>
+  await step("relay", { inputs: crates(...PURE, "crates/tracker", "relay-node"), outputs: [join(TARGET, "release/peeredge")] }, () =>
     run("cargo", ["build", "--release", "--package", "peeredge-relay", "--bin", "peeredge"]),
   );
 }
