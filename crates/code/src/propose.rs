@@ -14,7 +14,7 @@ const LONE_ONE_IN: u64 = 32;
 /// The sparsest class whose symbols touch enough of what is missing.
 fn density_for(code: &Structure, missing: u32) -> u8 {
     let wanted = u64::from(code.source) * 256;
-    let enough = |&class: &u8| u64::from(scale(class)) * u64::from(missing) * 100 >= wanted * 60;
+    let enough = |&class: &u8| u64::from(scale(class)) * u64::from(missing) * 100 >= wanted * 40;
     (1..DENSITY_CLASSES).find(enough).unwrap_or(DENSITY_CLASSES - 1)
 }
 
@@ -31,7 +31,7 @@ pub(crate) fn propose(code: &Structure, held: &Held, failed: bool, count: u32, s
         proposed.extend(ids.filter(|id| !held.has_coded(*id)).take(count as usize));
         return proposed;
     }
-    if !failed && held.missing() <= DENSE_MISSING_MAX.min(code.staircase / 2) && parities_tell(code, held) {
+    if !failed && held.missing() <= DENSE_MISSING_MAX.min(code.staircase * 3 / 4) && parities_tell(code, held) {
         let ids =
             (0..u64::from(count) * 2).map(|i| CodedId { density: 0, seed: mix(mix(salt).wrapping_add(i)) });
         proposed.extend(ids.filter(|id| !held.has_coded(*id)).take(count as usize));
