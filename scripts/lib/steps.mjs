@@ -1,6 +1,6 @@
 // The steps that lead from a clean clone to everything that runs. Each is skipped while nothing of it changed.
 import { gzipSync } from "node:zlib";
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { CACHE, ROOT, Stop, output, run, say, step } from "./run.mjs";
 
@@ -48,7 +48,8 @@ export async function sdk() {
 }
 
 async function wasm() {
-  const out = join(CACHE, "wasm");
+  // Made beside, so that the one before stays whole until then.
+  const out = join(CACHE, "wasm-new");
   rmSync(out, { recursive: true, force: true });
   await run("cargo", ["run", "--quiet", "--package", "xtask", "--", "wasm", out]);
   const module = join(out, "peeredge_bg.wasm");
@@ -68,6 +69,8 @@ async function wasm() {
     "-o",
     module,
   ]);
+  rmSync(join(CACHE, "wasm"), { recursive: true, force: true });
+  renameSync(out, join(CACHE, "wasm"));
 }
 
 async function bundle() {
