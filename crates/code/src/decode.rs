@@ -2,7 +2,7 @@
 
 use crate::geometry::Geometry;
 use crate::held::{Held, Transfers};
-use crate::kernel::{Program, Tile, tile_width};
+use crate::kernel::Program;
 use crate::propose::propose;
 use crate::small;
 use crate::solve::{Budget, Outcome, Solver};
@@ -17,7 +17,8 @@ const DENSE_MAX: u32 = 128;
 /// Rebuilds one block from source and coded symbols in any order.
 ///
 /// Memory: one block (coded symbols wait where missing source symbols will go), at most 64 symbols beside it, and
-/// while it decodes about 400 bytes a missing symbol and a tile of about a megabyte.
+/// while it decodes about 400 bytes a missing symbol; and a tile of at most 4 MiB, or of 150 bytes a source symbol when
+/// that is more.
 /// It verifies nothing: symbols that contradict each other give some wrong block.
 #[derive(Clone, Debug)]
 pub struct Decoder {
@@ -40,7 +41,7 @@ enum Work {
     /// Working out which sums to make; the coded symbols by their numbers in `held`.
     Solving { solver: Box<Solver>, missing: Vec<u32>, coded: Vec<u32> },
     /// Making the sums, column strip by column strip.
-    Running { program: Program, tile: Tile, transfers: Transfers, offset: usize },
+    Running { program: Program, width: usize, transfers: Transfers, offset: usize },
 }
 
 /// Why a symbol was refused. A refused symbol leaves the decoder as it was.
@@ -231,12 +232,12 @@ impl Decoder {
                         self.prepare(program, &missing, &coded);
                     }
                 },
-                Work::Running { program, mut tile, transfers, offset } => {
-                    let len = self.held.run(&program, &mut tile, &transfers, offset);
+                Work::Running { program, width, transfers, offset } => {
+                    let len = self.held.run(&program, width, &transfers, offset);
                     budget.0 -= (program.operands() as usize * len) as isize;
                     let offset = offset + len;
                     if offset < self.geometry.symbol_len() as usize {
-                        self.work = Work::Running { program, tile, transfers, offset };
+                        self.work = Work::Running { program, width, transfers, offset };
                     } else {
                         self.held.complete();
                     }
@@ -264,11 +265,10 @@ impl Decoder {
     /// they pushed a coded symbol out must it be begun again.
     fn prepare(&mut self, program: Program, missing: &[u32], coded: &[u32]) {
         if let Some(transfers) = self.held.plan(missing, coded) {
-            let width = tile_width(program.slots(), self.geometry.symbol_len() as usize);
-            let tile = Tile::new(program.slots(), width);
+            let width = self.held.make_tile(program.slots());
             self.cost.operations = program.operands();
             self.cost.slots = program.slots();
-            self.work = Work::Running { program, tile, transfers, offset: 0 };
+            self.work = Work::Running { program, width, transfers, offset: 0 };
         }
     }
 

@@ -1,7 +1,7 @@
 //! Making coded symbols from a block.
 
 use crate::geometry::Geometry;
-use crate::kernel::{Level, Place, Places, Program, STREAM_FROM, Strip, Tile, tile_width};
+use crate::kernel::{Level, Place, Places, Program, STREAM_FROM, Strip, Tile, tile_len, tile_width};
 use crate::structure::{CodedId, DENSITY_CLASSES, Structure};
 use alloc::borrow::Cow;
 use alloc::vec;
@@ -248,7 +248,10 @@ impl Batch {
         let t = self.geometry.symbol_len() as usize;
         let k = self.geometry.source_symbols();
         let level = Level::detect();
-        let mut tile = Tile::new(self.program.slots(), tile_width(self.program.slots(), t));
+        let slots = self.program.slots();
+        let width = tile_width(slots, t);
+        let mut memory = vec![0; tile_len(slots, width)];
+        let mut tile = Tile::new(&mut memory, width);
         let last = self.geometry.symbol_range(k - 1);
         // The last symbol is taken by itself when it is short.
         let whole = if last.len() < t { k - 1 } else { k };

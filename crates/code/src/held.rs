@@ -1,8 +1,8 @@
 //! The symbols that a decoder holds, in the memory of one block.
 
 use crate::geometry::Geometry;
-use crate::kernel::{Level, Place, Places, Program, STREAM_FROM, Strip, Tile};
-use crate::structure::{CodedId, mix};
+use crate::kernel::{Level, Place, Places, Program, STREAM_FROM, Strip, Tile, tile_len, tile_width};
+use crate::structure::{CodedId, Structure, mix};
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -13,6 +13,12 @@ const SPARE: usize = 64;
 /// number.
 const FREE: u32 = u32::MAX;
 const KNOWN: u32 = u32::MAX - 1;
+
+/// More slots than decoding programs commonly have.
+fn slots_expected(code: &Structure) -> u32 {
+    let symbols = 2 * code.source + SPARE as u32;
+    if code.is_small() { symbols } else { symbols + code.source / 8 + 2 * code.staircase + code.heavy + 2304 }
+}
 
 /// What a decoding program loads and stores.
 #[derive(Clone, Debug)]
@@ -35,8 +41,11 @@ enum Waiting {
 #[derive(Clone, Debug)]
 pub(crate) struct Held {
     geometry: Geometry,
-    /// K whole symbols; the last one is padded with zeros.
+    /// K whole symbols, of which the last one is padded with zeros, then room for a tile: a buffer that is used again
+    /// then brings it along, and fresh memory is dear.
     block: Vec<u8>,
+    /// Bytes of the K symbols.
+    block_len: usize,
     /// At most [`SPARE`] symbols.
     spare: Vec<u8>,
     occupants: Vec<u32>,
@@ -53,7 +62,10 @@ pub(crate) struct Held {
 impl Held {
     pub fn new(geometry: Geometry, mut buffer: Vec<u8>) -> Self {
         let k = geometry.source_symbols();
-        let len = k as usize * geometry.symbol_len() as usize;
+        let symbol_len = geometry.symbol_len() as usize;
+        let block_len = k as usize * symbol_len;
+        let slots = slots_expected(&Structure::new(k));
+        let len = block_len + tile_len(slots, tile_width(slots, symbol_len));
         if buffer.capacity() < len {
             // Zeroed by the allocator, which need not touch it.
             buffer = vec![0; len];
@@ -63,6 +75,7 @@ impl Held {
         Self {
             geometry,
             block: buffer,
+            block_len,
             spare: Vec::new(),
             occupants: vec![FREE; k as usize],
             free_from: 0,
@@ -204,16 +217,32 @@ impl Held {
         })
     }
 
-    /// Runs a decoding program on the columns from `offset`; returns how many. Coded symbols are read before the
-    /// source symbols that replace them are written, column by column.
-    pub fn run(&mut self, program: &Program, tile: &mut Tile, transfers: &Transfers, offset: usize) -> usize {
+    /// Makes room for a tile of `slots` slots; returns its width.
+    pub fn make_tile(&mut self, slots: u32) -> usize {
+        let mut width = tile_width(slots, self.symbol_len());
+        while width > 64 && self.block_len + tile_len(slots, width) > self.block.len() {
+            width /= 2;
+        }
+        let len = self.block_len + tile_len(slots, width);
+        if len > self.block.len() {
+            self.block.resize(len, 0);
+        }
+        width
+    }
+
+    /// Runs a decoding program on the columns from `offset`, in a tile of `width`; returns how many. Coded symbols are
+    /// read before the source symbols that replace them are written, column by column.
+    pub fn run(&mut self, program: &Program, width: usize, transfers: &Transfers, offset: usize) -> usize {
         let level = Level::detect();
-        let stream = self.block.len() >= STREAM_FROM;
-        let strip = Strip::new(&self.block, stream, self.symbol_len(), offset, tile.width());
-        tile.load(level, &self.block, &transfers.loads, strip);
+        let symbol_len = self.symbol_len();
+        let (block, room) = self.block.split_at_mut(self.block_len);
+        let mut tile = Tile::new(room, width);
+        let stream = block.len() >= STREAM_FROM;
+        let strip = Strip::new(block, stream, symbol_len, offset, width);
+        tile.load(level, block, &transfers.loads, strip);
         tile.load(level, &self.spare, &transfers.spare_loads, strip);
-        program.run(level, tile, strip.len);
-        tile.store(level, &mut self.block, &transfers.stores, strip, stream);
+        program.run(level, &mut tile, strip.len);
+        tile.store(level, block, &transfers.stores, strip, stream);
         strip.len
     }
 

@@ -31,7 +31,8 @@ pub(crate) fn propose(code: &Structure, held: &Held, failed: bool, count: u32, s
         proposed.extend(ids.filter(|id| !held.has_coded(*id)).take(count as usize));
         return proposed;
     }
-    if !failed && held.missing() <= DENSE_MISSING_MAX.min(code.staircase * 3 / 4) && parities_tell(code, held) {
+    if !failed && held.missing() <= DENSE_MISSING_MAX.min(code.staircase * 3 / 4) && parities_tell(code, held)
+    {
         let ids =
             (0..u64::from(count) * 2).map(|i| CodedId { density: 0, seed: mix(mix(salt).wrapping_add(i)) });
         proposed.extend(ids.filter(|id| !held.has_coded(*id)).take(count as usize));

@@ -7,7 +7,7 @@
 mod program;
 mod vector;
 
-pub use program::{Place, Places, Program, Strip, Tile, tile_width};
+pub use program::{Place, Places, Program, Strip, Tile, tile_len, tile_width};
 
 /// Memory larger than this is written past the caches, in bytes.
 pub const STREAM_FROM: usize = 8 << 20;

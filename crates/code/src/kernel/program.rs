@@ -2,7 +2,6 @@
 
 use super::Level;
 use super::vector::{self, Portable, Slots};
-use alloc::vec;
 use alloc::vec::Vec;
 
 /// Bit of an operation's first word: the operands carry coefficients.
@@ -110,7 +109,7 @@ impl Program {
     }
 
     /// Runs over the first `len` bytes of every slot of a tile.
-    pub fn run(&self, level: Level, tile: &mut Tile, len: usize) {
+    pub fn run(&self, level: Level, tile: &mut Tile<'_>, len: usize) {
         assert!(tile.bytes.len() >= tile.start + self.slots as usize * tile.width && len <= tile.width);
         let slots = Slots {
             base: tile.bytes[tile.start..].as_mut_ptr(),
@@ -153,20 +152,24 @@ impl Operands<'_> {
     }
 }
 
-/// Working memory of a program: `slots` strips of `width` bytes.
-#[derive(Clone, Debug, Default)]
-pub struct Tile {
-    bytes: Vec<u8>,
+/// Working memory of a program: `slots` strips of `width` bytes, in memory that the caller lends.
+#[derive(Debug)]
+pub struct Tile<'m> {
+    bytes: &'m mut [u8],
     start: usize,
     width: usize,
 }
 
-impl Tile {
-    /// A tile of zeros; `width` (bytes) is a multiple of 64.
-    pub fn new(slots: u32, width: usize) -> Self {
+/// Bytes to lend for a tile of `slots` slots of `width` bytes, wherever they begin.
+pub fn tile_len(slots: u32, width: usize) -> usize {
+    slots as usize * width + ALIGN
+}
+
+impl<'m> Tile<'m> {
+    /// A tile in `bytes`, whose contents do not matter; `width` (bytes) is a multiple of 64.
+    pub fn new(bytes: &'m mut [u8], width: usize) -> Self {
         assert!(width > 0 && width.is_multiple_of(ALIGN));
-        let bytes = vec![0; slots as usize * width + ALIGN];
-        let start = bytes.as_ptr().align_offset(ALIGN).min(ALIGN);
+        let start = bytes.as_ptr().align_offset(ALIGN).min(ALIGN).min(bytes.len());
         Self { bytes, start, width }
     }
 
@@ -262,13 +265,15 @@ mod tests {
     use super::*;
     use crate::gf256;
     use crate::structure::mix;
+    use alloc::vec;
 
     #[test]
     fn every_level_sums_like_the_field() {
         for level in Level::available() {
             for width in [64usize, 128, 192, 256, 320, 512, 1024] {
                 let slots = 9u32;
-                let mut tile = Tile::new(slots, width);
+                let mut memory = vec![0; tile_len(slots, width)];
+                let mut tile = Tile::new(&mut memory, width);
                 let mut model = vec![vec![0u8; width]; slots as usize];
                 for (s, strip) in model.iter_mut().enumerate() {
                     for (i, b) in strip.iter_mut().enumerate() {
