@@ -43,7 +43,7 @@ pub struct RtcConfig {
     /// `message_bytes_max`. Default: 524,288.
     pub send_credit_bytes: u64,
     /// What may always be in flight on a connection, in bytes. More than the remote end's UDP buffer holds is
-    /// lost on a short path; a browser's holds this. A single longer message goes alone. Default: 65,536.
+    /// lost on a short path; a browser's holds this. A longer message goes nearly alone. Default: 65,536.
     pub in_flight_bytes_min: usize,
     /// What may be in flight when the path is long and fast enough to hold it, in bytes: this much a round trip
     /// is the most that a connection can carry. The stack's work for a packet grows with what is in flight.

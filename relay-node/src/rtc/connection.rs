@@ -13,7 +13,7 @@ use str0m::config::DtlsCert;
 use str0m::net::{Receive, Transmit};
 use str0m::{Candidate, Event, IceConnectionState, Input, Output, Rtc, RtcError};
 
-use super::flow::Flow;
+use super::flow::{Burst, Flow};
 use super::signal::{CandidateUse, Signal, SignalError, judge_candidate};
 use super::{CHANNEL_ID, CHANNEL_LABEL, CloseReason, ConnectionId, Role, RtcConfig, RtcEvent};
 
@@ -42,6 +42,9 @@ pub(super) struct Connection {
     queue: VecDeque<Vec<u8>>,
     queue_bytes: u64,
     flow: Flow,
+    burst: Burst,
+    /// Packets that the burst did not let go yet.
+    held: VecDeque<Transmit>,
     /// When the flow lets the next message go.
     paced_until: Option<Instant>,
     /// Taken from the caller and not yet given back as credit.
@@ -121,6 +124,8 @@ impl Connection {
             queue: VecDeque::new(),
             queue_bytes: 0,
             flow: Flow::new(config.in_flight_bytes_min as u64, config.in_flight_bytes_max as u64, now),
+            burst: Burst::new(config.in_flight_bytes_min as u64, now),
+            held: VecDeque::new(),
             paced_until: None,
             spent_bytes: 0,
             limits: Limits {
@@ -158,7 +163,10 @@ impl Connection {
             None => self.created_at + self.limits.connect_timeout,
             Some(_) => self.heard_at + self.limits.silence_max,
         };
-        let wake_at = self.wake_at.min(deadline);
+        let mut wake_at = self.wake_at.min(deadline);
+        if !self.held.is_empty() {
+            wake_at = wake_at.min(self.burst.try_again_at());
+        }
         self.paced_until.map_or(wake_at, |paced_until| wake_at.min(paced_until))
     }
 
@@ -171,6 +179,7 @@ impl Connection {
             Some(_) if now >= self.heard_at + self.limits.silence_max => return Err(CloseReason::Lost),
             _ => {}
         }
+        self.release(now, 0, outbox);
         self.rtc.handle_input(Input::Timeout(now)).map_err(stack)?;
         self.drain(outbox)?;
         self.fill(now, outbox)
@@ -184,6 +193,7 @@ impl Connection {
         outbox: &mut Outbox,
     ) -> Result<(), CloseReason> {
         self.heard_at = now;
+        self.release(now, 0, outbox);
         self.rtc.handle_input(Input::Receive(now, packet)).map_err(stack)?;
         self.drain(outbox)?;
         self.fill(now, outbox)
@@ -268,6 +278,7 @@ impl Connection {
         self.queue.push_back(message);
         // Only a first message can find the stack idle; with others waiting, something else keeps it going.
         if self.queue.len() == 1 {
+            self.release(now, 0, outbox);
             self.rtc.handle_input(Input::Timeout(now)).map_err(stack)?;
             self.drain(outbox)?;
             self.fill(now, outbox)?;
@@ -281,6 +292,7 @@ impl Connection {
             self.rtc.disconnect();
             return;
         }
+        outbox.packets.extend(self.held.drain(..));
         // What the remote end still says no longer matters: its events are drained and dropped.
         while let Ok(output) = self.rtc.poll_output() {
             match output {
@@ -300,7 +312,8 @@ impl Connection {
             return Ok(());
         };
         let mut in_flight_bytes = channel.buffered_amount() as u64;
-        self.flow.in_flight(now, in_flight_bytes);
+        let acknowledged_bytes = self.flow.in_flight(now, in_flight_bytes);
+        self.release(now, acknowledged_bytes, outbox);
         self.paced_until = None;
         while let Some(message) = self.queue.front() {
             let message_bytes = message.len() as u64;
@@ -329,6 +342,26 @@ impl Connection {
         Ok(())
     }
 
+    fn transmit(&mut self, packet: Transmit, outbox: &mut Outbox) {
+        // Connectivity checks are small, rare and urgent (RFC 7983 tells them by their first byte).
+        let check = packet.contents.first().is_some_and(|first| *first <= 3);
+        if check || (self.held.is_empty() && self.burst.take(packet.contents.len())) {
+            outbox.packets.push(packet);
+        } else {
+            self.held.push_back(packet);
+        }
+    }
+
+    fn release(&mut self, now: Instant, acknowledged_bytes: u64, outbox: &mut Outbox) {
+        self.burst.refill(now, acknowledged_bytes);
+        while let Some(packet) = self.held.front() {
+            if !self.burst.take(packet.contents.len()) {
+                return;
+            }
+            outbox.packets.extend(self.held.pop_front());
+        }
+    }
+
     /// Takes everything out of str0m until it asks to be woken.
     fn drain(&mut self, outbox: &mut Outbox) -> Result<(), CloseReason> {
         loop {
@@ -337,7 +370,7 @@ impl Connection {
                     self.wake_at = at;
                     return Ok(());
                 }
-                Output::Transmit(packet) => outbox.packets.push(packet),
+                Output::Transmit(packet) => self.transmit(packet, outbox),
                 Output::Event(event) => self.on_event(event, outbox)?,
             }
         }

@@ -102,12 +102,13 @@ impl Flow {
         }
     }
 
-    /// This much of what was written is not acknowledged yet.
-    pub fn in_flight(&mut self, now: Instant, in_flight_bytes: u64) {
+    /// This much of what was written is not acknowledged yet; says how much has been since the last time.
+    pub fn in_flight(&mut self, now: Instant, in_flight_bytes: u64) -> u64 {
         let acknowledged_bytes = self.written_bytes - in_flight_bytes;
         if acknowledged_bytes <= self.acknowledged_bytes {
-            return;
+            return 0;
         }
+        let news_bytes = acknowledged_bytes - self.acknowledged_bytes;
         self.acknowledged_bytes = acknowledged_bytes;
         while let Some(sample) = self.samples.front() {
             if sample.written_bytes > acknowledged_bytes {
@@ -124,6 +125,7 @@ impl Flow {
             let limit_bytes = path_bytes.min(safe_bytes) as u64;
             self.limit_bytes = limit_bytes.clamp(self.floor_bytes, self.ceiling_bytes);
         }
+        news_bytes
     }
 
     /// Whether a message may be written with this much in flight; if only its turn has not come, when to ask again.
@@ -133,8 +135,10 @@ impl Flow {
         in_flight_bytes: u64,
         message_bytes: u64,
     ) -> Result<(), Option<Instant>> {
-        // A message longer than the window goes alone.
-        if in_flight_bytes > 0 && in_flight_bytes + message_bytes > self.limit_bytes {
+        // A message that finds no room beside others may follow when little is left of them: not only when nothing
+        // is, since a receiver may wait 200 ms before it acknowledges a last packet (RFC 9260 section 6.2).
+        let crowded = in_flight_bytes + message_bytes > self.limit_bytes;
+        if crowded && in_flight_bytes > self.limit_bytes / 4 {
             return Err(None);
         }
         let round_trip = match self.round_trip.get() {
@@ -151,6 +155,48 @@ impl Flow {
         }
         let wait = (1.0 - self.tokens_bytes) / rate;
         Err(Some(now + Duration::from_secs_f64(wait.clamp(0.0005, 1.0))))
+    }
+}
+
+/// Keeps packets from leaving in a burst that the receiver's buffer does not hold: what a message above the
+/// window would cause, or a retransmission of much at once. Room comes back with acknowledgements, and with time
+/// as fast as a receiver empties its buffer between absences.
+pub(super) struct Burst {
+    depth_bytes: f64,
+    room_bytes: f64,
+    at: Instant,
+}
+
+impl Burst {
+    pub fn new(floor_bytes: u64, now: Instant) -> Burst {
+        // A window counts messages; their packets are somewhat longer.
+        let depth_bytes = floor_bytes as f64 * 1.2;
+        Burst { depth_bytes, room_bytes: depth_bytes, at: now }
+    }
+
+    fn bytes_a_second(&self) -> f64 {
+        self.depth_bytes / ABSENCE.as_secs_f64()
+    }
+
+    /// Time has passed, and this much was acknowledged meanwhile.
+    pub fn refill(&mut self, now: Instant, acknowledged_bytes: u64) {
+        let earned = now.duration_since(self.at).as_secs_f64() * self.bytes_a_second();
+        self.at = now;
+        self.room_bytes = (self.room_bytes + earned + acknowledged_bytes as f64).min(self.depth_bytes);
+    }
+
+    /// Whether a packet may leave now; if so, it has left.
+    pub fn take(&mut self, packet_bytes: usize) -> bool {
+        let may = self.room_bytes > 0.0;
+        if may {
+            self.room_bytes -= packet_bytes as f64;
+        }
+        may
+    }
+
+    /// When packets that had to stay should be tried again.
+    pub fn try_again_at(&self) -> Instant {
+        self.at + Duration::from_secs_f64((-self.room_bytes / self.bytes_a_second()).clamp(0.001, 1.0))
     }
 }
 
@@ -213,10 +259,28 @@ mod tests {
     }
 
     #[test]
-    fn a_message_above_the_window_goes_alone() {
+    fn a_burst_ends_where_the_buffer_does_and_goes_on_later() {
+        let mut now = Instant::now();
+        let mut burst = Burst::new(FLOOR, now);
+        let run = |burst: &mut Burst| (0..).take_while(|_| burst.take(1200)).count() as u64 * 1200;
+        let first = run(&mut burst);
+        assert!((FLOOR..FLOOR * 5 / 4).contains(&first), "{first}");
+        now += Duration::from_millis(1);
+        burst.refill(now, 0);
+        assert!(run(&mut burst) <= FLOOR / 4);
+        burst.refill(now, 12_000);
+        assert_eq!(run(&mut burst) / 12_000, 1);
+        assert!(burst.try_again_at() > now);
+        burst.refill(now + Duration::from_secs(9), 0);
+        assert!(run(&mut burst) < FLOOR * 5 / 4, "idleness earns no more than one buffer");
+    }
+
+    #[test]
+    fn a_message_above_the_window_follows_when_little_is_left() {
         let now = Instant::now();
         let mut flow = Flow::new(FLOOR, CEILING, now);
         assert_eq!(flow.may_write(now, 0, CEILING), Ok(()));
-        assert_eq!(flow.may_write(now, 1, CEILING), Err(None));
+        assert_eq!(flow.may_write(now, 1200, CEILING), Ok(()));
+        assert_eq!(flow.may_write(now, FLOOR / 2, CEILING), Err(None));
     }
 }
