@@ -20,6 +20,8 @@ const IDLE_GRACE: Duration = Duration::from_secs(2);
 const OUTBOX_BYTES_MAX: usize = 4 << 20;
 /// Sessions remembered after their end, so that late candidates do not look like a new offer.
 const ENDED_SESSIONS_MAX: usize = 256;
+/// Introductions kept for which there was no room; the oldest goes first.
+const PASSED_OVER_MAX: usize = 32;
 
 /// All connections of a node.
 #[derive(Debug, Default)]
@@ -28,6 +30,8 @@ pub(crate) struct Connections {
     by_session: BTreeMap<(PeerId, u64), ConnectionId>,
     ended: VecDeque<(PeerId, u64)>,
     blamed: BTreeSet<PeerId>,
+    /// Introductions for which there was no room: the relay does not repeat them soon.
+    passed_over: VecDeque<(ContentId, PeerId)>,
     pub(crate) made: u32,
 }
 
@@ -123,6 +127,25 @@ impl Node {
         if self.may_connect() {
             let session = self.rng.next();
             self.open_connection(peer, session, Role::Offerer);
+        } else if !self.connections.passed_over.contains(&(content, peer)) {
+            if self.connections.passed_over.len() == PASSED_OVER_MAX {
+                self.connections.passed_over.pop_front();
+            }
+            self.connections.passed_over.push_back((content, peer));
+        }
+    }
+
+    /// Takes up introductions that were passed over, as far as there is room now and their content is still wanted.
+    fn take_up_passed_over(&mut self) {
+        while self.connections.all.len() < usize::from(self.config.caps.connections_max)
+            && let Some((content, peer)) = self.connections.passed_over.pop_front()
+        {
+            if self.requests.values().any(|r| r.content == content) {
+                self.introduced(content, peer);
+            }
+            if self.connections.made >= self.config.caps.connections_made_max {
+                return;
+            }
         }
     }
 
@@ -366,5 +389,6 @@ impl Node {
             }
         }
         ended.into_iter().for_each(|id| self.hang_up(id));
+        self.take_up_passed_over();
     }
 }
