@@ -145,7 +145,7 @@ fn bytes_are_right_and_nobody_waits_for_ever() {
     let seeds = seeds.as_deref().and_then(|s| s.split_once("..")).map_or(0..40, |(from, to)| {
         from.parse().expect("SEEDS is FROM..TO")..to.parse().expect("SEEDS is FROM..TO")
     });
-    let mut seen = [0u64; 6];
+    let (many, mut seen) = (seeds.end - seeds.start >= 40, [0u64; 6]);
     for seed in seeds {
         let world = draw(seed);
         let report = run(world.scenario.clone());
@@ -160,6 +160,5 @@ fn bytes_are_right_and_nobody_waits_for_ever() {
         seen[4] += report.from_relay_bytes();
         seen[5] += report.from_http_bytes();
     }
-    eprintln!("{seen:?}");
-    assert!(seen.iter().all(|count| *count > 0), "these worlds are too dull: {seen:?}");
+    assert!(!many || seen.iter().all(|count| *count > 0), "these worlds are too dull: {seen:?}");
 }
