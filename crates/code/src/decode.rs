@@ -226,7 +226,10 @@ impl Decoder {
                 Work::Idle => {}
                 Work::Solving { mut solver, missing, coded } => match solver.advance(&mut budget) {
                     Outcome::Working => self.work = Work::Solving { solver, missing, coded },
-                    Outcome::Lacking(n) => self.lacking = n,
+                    Outcome::Lacking(n, redundant) => {
+                        self.lacking = n;
+                        redundant.iter().for_each(|&i| self.held.drop_coded(coded[i as usize]));
+                    }
                     Outcome::Solved(program) => {
                         self.cost.set_aside = solver.inactive;
                         self.prepare(program, &missing, &coded);

@@ -46,10 +46,11 @@ pub(crate) struct Held {
     block: Vec<u8>,
     /// Bytes of the K symbols.
     block_len: usize,
-    /// At most [`SPARE`] symbols.
+    /// At most [`SPARE`] symbols, and those of them that are free again.
     spare: Vec<u8>,
+    spare_free: Vec<u32>,
     occupants: Vec<u32>,
-    /// No free place is below this one: places are never freed.
+    /// No free place is below this one.
     free_from: usize,
     missing: u32,
     /// Every coded symbol ever taken, with its place unless it was pushed out.
@@ -77,6 +78,7 @@ impl Held {
             block: buffer,
             block_len,
             spare: Vec::new(),
+            spare_free: Vec::new(),
             occupants: vec![FREE; k as usize],
             free_from: 0,
             missing: k,
@@ -137,6 +139,9 @@ impl Held {
             }
             self.free_from += 1;
         }
+        if let Some(place) = self.spare_free.pop() {
+            return Some(Waiting::Spare(place));
+        }
         let t = self.symbol_len();
         if self.spare.len() == SPARE * t {
             return None;
@@ -160,6 +165,19 @@ impl Held {
         self.coded.push((id, Some(place)));
         self.coded_held += 1;
         true
+    }
+
+    /// Forgets a coded symbol, but not that it was here.
+    pub fn drop_coded(&mut self, number: u32) {
+        match self.coded[number as usize].1.take() {
+            Some(Waiting::Block(place)) => {
+                self.occupants[place as usize] = FREE;
+                self.free_from = self.free_from.min(place as usize);
+            }
+            Some(Waiting::Spare(place)) => self.spare_free.push(place),
+            None => return,
+        }
+        self.coded_held -= 1;
     }
 
     /// Takes a source symbol that is not known. A coded symbol in its place moves, or is pushed out when there are more
@@ -253,6 +271,7 @@ impl Held {
         self.coded = Vec::new();
         self.table = Vec::new();
         self.spare = Vec::new();
+        self.spare_free = Vec::new();
         self.coded_held = 0;
     }
 

@@ -242,6 +242,11 @@ impl Dense {
         self.permutation.len() / 8 + added * self.matrix.stride.div_ceil(8)
     }
 
+    /// Rows that are sums of others, once elimination is over.
+    pub fn redundant(&self) -> impl Iterator<Item = u32> + '_ {
+        self.permutation[self.pivots.len()..].iter().map(|&row| self.leftover[row as usize])
+    }
+
     /// Solves the free columns from the rows over GF(256).
     fn solve_heavy(&mut self, code: &Structure, graph: &Graph, peel: &Peel) -> Progress {
         let rows = code.heavy as usize + graph.dense.len();

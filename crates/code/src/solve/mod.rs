@@ -62,8 +62,9 @@ impl Layout {
 pub(crate) enum Outcome {
     /// The budget is used up.
     Working,
-    /// The equations leave at least this many unknowns open.
-    Lacking(u32),
+    /// The equations leave at least this many unknowns open. These coded symbols, by their place in the list, follow from
+    /// the others: they say nothing and can go.
+    Lacking(u32, Vec<u32>),
     /// The program makes every missing source symbol.
     Solved(Program),
 }
@@ -120,7 +121,13 @@ impl Solver {
                 Stage::Dense(mut graph, peel, mut dense) => {
                     match dense.advance(&self.code, &graph, &peel, budget) {
                         dense::Progress::Working => self.stage = Stage::Dense(graph, peel, dense),
-                        dense::Progress::Lacking(n) => return Outcome::Lacking(n),
+                        dense::Progress::Lacking(n) => {
+                            let redundant = dense.redundant().filter_map(|row| graph.slots.get(row as usize));
+                            return Outcome::Lacking(
+                                n,
+                                redundant.map(|slot| slot - graph.layout.coded).collect(),
+                            );
+                        }
                         dense::Progress::Solved => {
                             let program = core::mem::take(&mut graph.program);
                             let emit = Emit::new(&graph, &peel, *dense, program);
