@@ -52,6 +52,8 @@ pub(crate) struct Source {
     /// Bytes that may be under way; 0 while the source is not to be asked.
     pub(crate) window_bytes: u64,
     pub(crate) rate_bytes_per_s: f64,
+    /// When anything was last known to be under way from it.
+    pub(crate) busy: Option<Time>,
 }
 
 /// What came of a symbol from a source.
@@ -160,6 +162,7 @@ impl Transfer {
             in_flight_bytes: 0,
             window_bytes: 0,
             rate_bytes_per_s: 0.0,
+            busy: None,
         });
         &mut source.holdings
     }

@@ -1,11 +1,12 @@
 //! What to ask of whom. A source is asked when its pipe has room, and for what is worth most from it: of a fellow receiver,
 //! whatever it has; of a seeder, this receiver's own share of the symbols, so that fellows ask it for different ones and exchange
 //! them. Shares come from rendezvous hashing (Thaler, Ravishankar 1998) over the fellows' keys, so they agree on them without a
-//! word. No pipe is left idle for it: when its own share is under way, a receiver asks for the rest too. And the tail that a slow
-//! source owes is asked elsewhere, as coded symbols where that is possible, because then any of them helps.
+//! word. The rest is left to the fellows as long as they keep up; when they do not, the seeder is asked for it too. And the tail
+//! that a slow source owes is asked elsewhere, as coded symbols where that is possible, because then any of them helps.
 
 use crate::source::SourceId;
 use crate::transfer::{Active, Flight, Source, Transfer};
+use core::time::Duration;
 use peeredge_wire::Time;
 use peeredge_wire::limits::WANT_PICKS_MAX;
 use peeredge_wire::peer::Pick;
@@ -28,6 +29,12 @@ const URGENT_SYMBOLS: u32 = 16;
 /// Sources that one late symbol is asked of at the same time.
 const FLIGHTS_MAX: usize = 3;
 
+/// Fellows this many times slower than a seeder, together, are not waited for.
+const SLOWER_MAX: f64 = 4.0;
+
+/// A fellow from which nothing has been under way for so long has nothing to give now.
+const RUN_DRY: Duration = Duration::from_millis(300);
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Pass {
     /// Only this receiver's share, and only what no fellow holds.
@@ -42,7 +49,10 @@ impl Transfer {
     /// Chooses what to ask of `id` now. Empty while its pipe is full enough, or it holds nothing that is needed.
     pub fn wants(&mut self, now: Time, id: SourceId) -> Vec<Want> {
         let symbol_len = u64::from(self.layout.symbol_len());
-        let Some(source) = self.sources.get(&id) else { return Vec::new() };
+        let Some(source) = self.sources.get_mut(&id) else { return Vec::new() };
+        if source.in_flight_bytes > 0 {
+            source.busy = Some(now);
+        }
         let room = source.window_bytes.saturating_sub(source.in_flight_bytes);
         // Topping up by single symbols would send a message a symbol: wait until a quarter of the pipe is free.
         if room < symbol_len || (room < source.window_bytes / 4 && source.in_flight_bytes > 0) {
@@ -52,12 +62,14 @@ impl Transfer {
         let mut wants = Vec::new();
         let almost_idle = (source.window_bytes / 8).max(symbol_len);
         if source.holdings.is_seed() && self.fellows(id).next().is_some() {
-            for pass in [Pass::Own, Pass::Rare] {
-                self.pass(now, id, pass, &mut left, &mut wants);
-                // What fellows hold, or are about to, is left to them as long as the seeder has other work.
-                if self.in_flight_bytes(id) > almost_idle {
-                    return wants;
-                }
+            self.pass(now, id, Pass::Own, &mut left, &mut wants);
+            // What fellows hold, or are about to, is left to them while they give it, or while the seeder has other work.
+            if self.fellows_keep_up(now, id) || self.in_flight_bytes(id) > almost_idle {
+                return wants;
+            }
+            self.pass(now, id, Pass::Rare, &mut left, &mut wants);
+            if self.in_flight_bytes(id) > almost_idle {
+                return wants;
             }
         }
         self.pass(now, id, Pass::Any, &mut left, &mut wants);
@@ -73,6 +85,15 @@ impl Transfer {
             .iter()
             .filter(move |&(&other, s)| other != id && !s.holdings.is_seed() && s.window_bytes > 0)
             .map(|(_, s)| s)
+    }
+
+    /// Whether the fellows deliver, and not much slower than seeder `id` does: then its uplink is better spent on what nobody
+    /// else has. One that has fallen silent, or has run out of what this receiver needs, does not count.
+    fn fellows_keep_up(&self, now: Time, id: SourceId) -> bool {
+        let gives = |s: &&Source| s.in_flight_bytes > 0 || s.busy.is_some_and(|at| now.since(at) < RUN_DRY);
+        let rate: f64 = self.fellows(id).filter(gives).map(|s| s.rate_bytes_per_s).sum();
+        let own = self.sources.get(&id).map_or(0.0, |s| s.rate_bytes_per_s);
+        rate > 0.0 && rate * SLOWER_MAX >= own
     }
 
     fn held_by_fellow(&self, id: SourceId, block: u32, index: u32) -> bool {
@@ -433,6 +454,27 @@ mod tests {
         let of_fellow = asked(&transfer.wants(Time::ZERO, FELLOW));
         assert_eq!(of_fellow, (0..64).map(|i| (0, i)).collect());
         assert!(asked(&transfer.wants(Time::ZERO, SEEDER)).iter().all(|(block, _)| *block != 0));
+    }
+
+    #[test]
+    fn a_seeder_is_spared_while_fellows_keep_up() {
+        let content = content();
+        let at = |ms| Time::ZERO + Duration::from_millis(ms);
+        let mut transfer = receiver(&content, 11, 22);
+        transfer.source(FELLOW, 22).set_symbols(&content.layout, 0, &[0xff; 8]);
+        assert_eq!(asked(&transfer.wants(at(0), FELLOW)).len(), 64);
+        let own = asked(&transfer.wants(at(0), SEEDER));
+        assert!(own.len() < 150, "blocks 1 to 3 have 192 symbols, and {} were asked", own.len());
+        for &(block, index) in &own {
+            let range = content.layout.symbol_range(block, index);
+            let bytes = &content.data[range.start as usize..range.end as usize];
+            assert_eq!(transfer.receive(SEEDER, block, Marker::Source(index), bytes), Received::New);
+        }
+        // The fellow still owes what it was asked: the rest of the other blocks is its share.
+        assert_eq!(transfer.wants(at(100), SEEDER), []);
+        // It slows down, or falls silent, so the shell thinks little of its rate: the seeder has to give the rest.
+        transfer.set_window(FELLOW, 1 << 20, 1e4);
+        assert_eq!(asked(&transfer.wants(at(100), SEEDER)).len(), 192 - own.len());
     }
 
     #[test]

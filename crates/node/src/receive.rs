@@ -24,6 +24,8 @@ const WINDOW_BYTES_MIN: u64 = 128 << 10;
 const WINDOW_BYTES_MAX: u64 = 3 << 20;
 /// Seconds of a source's rate that are kept under way.
 const WINDOW_SECONDS: f64 = 0.4;
+/// A source that owes something and is silent for longer is thought to be slower than it was.
+const SILENCE: Duration = Duration::from_millis(250);
 /// Records asked again elsewhere after so long.
 const RECORD_WITHIN: Duration = Duration::from_secs(3);
 
@@ -308,7 +310,11 @@ impl Node {
         } else {
             ((rate * WINDOW_SECONDS) as u64).clamp(WINDOW_BYTES_MIN, WINDOW_BYTES_MAX)
         };
-        transfer.set_window(source, window, rate);
+        let silence =
+            if transfer.in_flight_bytes(source) > 0 { self.now.since(c.last_symbol) } else { Duration::ZERO };
+        // A rate is learned from what arrives: of a source that falls silent it must not be believed for ever.
+        let believed = rate / (silence.as_secs_f64() / SILENCE.as_secs_f64()).max(1.0);
+        transfer.set_window(source, window, believed);
         if transfer.in_flight_bytes(source) == 0 {
             // The pipe was empty: a pause that the source is not to blame for.
             c.last_symbol = self.now;
