@@ -1,7 +1,7 @@
 // npm start [FILE...] [--SETTING VALUE...]: builds what changed, then runs one relay with the demo and something to share.
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { basename, join, resolve } from "node:path";
 import { ROOT, Stop, say, verb } from "./lib/run.mjs";
 import { sample } from "./lib/sample.mjs";
 import { RELAY, demo, packages, relay, rust, sdk } from "./lib/steps.mjs";
@@ -74,8 +74,7 @@ async function ready(url, ended) {
 }
 
 async function explain(url, files) {
-  const contents = await fetch(`${url}/api/contents`).then((answer) => answer.json()).catch(() => []);
-  const shared = contents.filter(({ name }) => files.some((file) => file.endsWith(name)));
+  const shared = await published(url, files);
   say("");
   say(`The relay runs, and shows the demo at  ${url}/`);
   for (const { link, length } of shared) say(`It shares ${link} (${(length / 1e6).toFixed(1)} MB)`);
@@ -85,4 +84,16 @@ async function explain(url, files) {
   say("  2. Open it in a second tab or another browser: the bytes come from the first tab.");
   say("  3. Press Ctrl+C here while a download runs: the tabs finish from each other.");
   say("");
+}
+
+/** What the relay has of these files after a moment; it prints the links of large ones by itself, later. */
+async function published(url, files) {
+  const names = new Set(files.map((file) => basename(file)));
+  for (let tries = 0; tries < 20; tries++) {
+    const contents = await fetch(`${url}/api/contents`).then((answer) => answer.json()).catch(() => []);
+    const found = contents.filter(({ name }) => names.has(name));
+    if (found.length >= names.size) return found;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  return [];
 }
