@@ -23,7 +23,8 @@ impl RaptorQ {
     /// Makes the packets that the runs need.
     pub fn new(input: Input) -> Self {
         let (k, t) = (input.k, input.t);
-        let config = ObjectTransmissionInformation::new((k * t) as u64, t as u16, 1, 1, 1);
+        // It takes 56,403 symbols at most, and panics beyond.
+        let config = ObjectTransmissionInformation::new((k.min(56_403) * t) as u64, t as u16, 1, 1, 1);
         let supported = k <= 56_403;
         let mut all = Self {
             plan: supported.then(|| SourceBlockEncodingPlan::generate(k as u16)),
