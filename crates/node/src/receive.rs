@@ -261,7 +261,8 @@ impl Node {
         let rest = match reason {
             RefuseReason::NotHeld => Duration::ZERO,
             RefuseReason::Busy => Duration::from_secs(1),
-            RefuseReason::Capped => Duration::from_secs(30),
+            // A visitor may raise the caps at any moment, and asking costs a message.
+            RefuseReason::Capped => Duration::from_secs(3),
         };
         if let Some(connection) = self.connections.all.get_mut(&id) {
             connection.rest_until = self.now + rest;

@@ -2,7 +2,7 @@
 
 mod world;
 
-use peeredge_node::{Event, Input, RangeSpec, Resource};
+use peeredge_node::{Caps, Event, Input, RangeSpec, Resource};
 use peeredge_wire::{ContentId, RequestId};
 use world::{World, bytes, publish};
 
@@ -211,4 +211,26 @@ fn a_damaged_store_costs_a_block_and_no_wrong_byte() {
     assert!(world.run_until(30, |w| w.finished(b, 1)));
     assert!(world.got(b, 1) == data);
     assert!((1..=4 << 19).contains(&world.peers[b].node.stats().from_peers_bytes));
+}
+
+#[test]
+fn caps_that_close_and_open_again_only_cost_the_time() {
+    let data = bytes(8 << 20, 12);
+    let (content, stored) = publish(&data);
+    let mut world = World::new();
+    let (a, b) = (world.add(|_| {}), world.add(|_| {}));
+    world.hold(a, content, &stored);
+    world.fetch(b, 1, content, RangeSpec::Whole);
+    assert!(world.run_until(20, |w| w.peers[b].node.stats().from_peers_bytes > 1 << 20));
+    world.input(a, Input::Caps(Caps { upload_allowed: false, ..Caps::default() }));
+    let sent = |w: &World| w.peers[a].node.stats().sent_bytes;
+    let then = sent(&world);
+    world.run_until(10, |_| false);
+    assert_eq!(sent(&world), then);
+    world.input(a, Input::Caps(Caps { upload_bytes_per_s_max: 2_000_000, ..Caps::default() }));
+    let opened = world.now;
+    assert!(world.run_until(20, |w| w.finished(b, 1)));
+    assert!(world.got(b, 1) == data);
+    let rate = (sent(&world) - then) as f64 / world.now.since(opened).as_secs_f64();
+    assert!(rate < 2_100_000.0, "{rate} bytes a second are more than the cap");
 }
