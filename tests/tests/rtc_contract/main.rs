@@ -4,6 +4,7 @@
 
 mod link;
 mod native;
+mod path;
 
 use link::{End, Link, loopback, pattern};
 use peeredge_relay::rtc::CloseReason;
