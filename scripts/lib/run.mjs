@@ -1,7 +1,7 @@
 // What every verb needs: commands that show what they do, and steps that are skipped while their inputs stay the same.
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -38,16 +38,52 @@ export function output(command, args, options = {}) {
 /** Does a step unless its inputs (files and folders below the root, and `also`) and its outputs are as it left them. */
 export async function step(name, { inputs, outputs = [], also = "" }, work) {
   const stamp = join(STAMPS, name);
-  const key = fingerprint(inputs, also);
-  const made = outputs.every((path) => existsSync(resolve(ROOT, path)));
-  if (made && existsSync(stamp) && readFileSync(stamp, "utf8") === key) return false;
-  const began = performance.now();
-  say(`${name} …`);
-  await work();
+  const isDone = () => {
+    const made = outputs.every((path) => existsSync(resolve(ROOT, path)));
+    return made && existsSync(stamp) && readFileSync(stamp, "utf8") === fingerprint(inputs, also);
+  };
+  if (isDone()) return false;
+  const release = await lock(name);
+  try {
+    // Another command may have done it meanwhile.
+    if (isDone()) return false;
+    const key = fingerprint(inputs, also);
+    const began = performance.now();
+    say(`${name} …`);
+    await work();
+    writeFileSync(stamp, key);
+    say(`${name}: done in ${((performance.now() - began) / 1000).toFixed(1)} s`);
+    return true;
+  } finally {
+    release();
+  }
+}
+
+/** Waits until no other command is at this step. Gives what ends the lock. */
+async function lock(name) {
+  const path = join(STAMPS, `${name}.lock`);
   mkdirSync(STAMPS, { recursive: true });
-  writeFileSync(stamp, key);
-  say(`${name}: done in ${((performance.now() - began) / 1000).toFixed(1)} s`);
-  return true;
+  for (let waited = false; ; waited = true) {
+    try {
+      writeFileSync(path, String(process.pid), { flag: "wx" });
+      return () => rmSync(path, { force: true });
+    } catch (error) {
+      if (error.code !== "EEXIST") throw error;
+    }
+    if (!runs(path)) rmSync(path, { force: true });
+    else if (!waited) say(`${name}: another command is at it …`);
+    await new Promise((resolve) => setTimeout(resolve, 200));
+  }
+}
+
+/** Whether the process that holds a lock is still there. */
+function runs(path) {
+  try {
+    process.kill(Number(readFileSync(path, "utf8")), 0);
+    return true;
+  } catch (error) {
+    return error.code === "EPERM";
+  }
 }
 
 export function say(text) {
