@@ -140,7 +140,7 @@ impl Transfer {
         } else {
             active.need.iter().filter(|&i| !assembly.have().contains(i)).count() as u32
         };
-        let under_way = (active.flights.len() + active.coded_flights.len()) as u32;
+        let under_way = active.expected() + active.coded_flights.len() as u32;
         let demand = missing.saturating_sub(under_way);
         let max = max.min(demand);
         let free = |index: u32| {
@@ -243,7 +243,7 @@ impl Transfer {
         let under_way = active.coded_flights.len() as u32;
         let wanted = active.assembly.as_ref().map_or(0, |a| a.symbols_wanted());
         // The decoder counts every missing symbol, and those that are not late are still expected to come.
-        let expected = (active.flights.len() as u32).saturating_sub(late);
+        let expected = active.expected().saturating_sub(late);
         wanted.saturating_sub(expected).saturating_sub(under_way).min(late + 2)
     }
 
@@ -252,7 +252,7 @@ impl Transfer {
         self.order.iter().all(|block| {
             let Some(active) = self.active.get(block) else { return true };
             let Some(assembly) = &active.assembly else { return false };
-            let under_way = (active.flights.len() + active.coded_flights.len()) as u32;
+            let under_way = active.expected() + active.coded_flights.len() as u32;
             under_way >= assembly.symbols_wanted()
                 || active.need.iter().all(|i| assembly.have().contains(i) || active.flights.contains_key(&i))
         })
@@ -268,6 +268,9 @@ impl Transfer {
         let own_s = self.seconds_to_drain(id) + 0.02;
         let mut late: Vec<u32> = Vec::new();
         for (&index, flights) in &active.flights {
+            if active.holds(index) {
+                continue;
+            }
             let asked_me = flights.iter().any(|f| f.source == id);
             if asked_me || flights.len() >= FLIGHTS_MAX || !me.holdings.has_symbol(block, index) {
                 continue;
@@ -328,6 +331,16 @@ impl Transfer {
 }
 
 impl Active {
+    fn holds(&self, index: u32) -> bool {
+        self.assembly.as_ref().is_some_and(|a| a.have().contains(index))
+    }
+
+    /// Source symbols under way that will be new. One that was asked of several stays under way from the others after the first
+    /// has brought it.
+    fn expected(&self) -> u32 {
+        self.flights.keys().filter(|&&index| !self.holds(index)).count() as u32
+    }
+
     fn propose(&mut self, count: u32, salt: u64) -> Vec<peeredge_code::CodedId> {
         let Some(assembly) = &mut self.assembly else { return Vec::new() };
         self.salt_next += 1;
@@ -434,6 +447,32 @@ mod tests {
             }
         }
         all
+    }
+
+    #[test]
+    fn what_came_from_one_of_two_sources_neither_counts_as_expected_nor_is_asked_again() {
+        let content = content();
+        let mut transfer = receiver(&content, 11, 22);
+        transfer.set_plan(vec![Need { block: 0, symbols: Bitmap::full(64), urgent_from: None }]);
+        transfer.source_gone(FELLOW);
+        assert_eq!(asked(&transfer.wants(Time::ZERO, SEEDER)).len(), 64);
+        // The seeder goes silent, so another source is asked for all the same, and brings all but the last.
+        let other = SourceId(3);
+        transfer.source(other, 8).add_blocks(0, &[0xff]);
+        transfer.set_window(other, 1 << 20, 1e6);
+        let late = Time::from_millis(60_000);
+        for index in 0..63 {
+            let marker = Marker::Source(index);
+            let range = content.layout.symbol_range(0, index);
+            let payload = &content.data[range.start as usize..range.end as usize];
+            let from = if index % 2 == 0 { SEEDER } else { other };
+            transfer.http_asked(late, other, 0, index, 1);
+            assert_eq!(transfer.receive(from, 0, marker, payload), Received::New);
+        }
+        assert_eq!(transfer.active[&0].expected(), 1, "only the last is still to come");
+        transfer.give_up_on_flights(SEEDER);
+        let again = asked(&transfer.wants(late + Duration::from_secs(60), other));
+        assert_eq!(again, BTreeSet::from([(0, 63)]));
     }
 
     #[test]
