@@ -57,6 +57,8 @@ pub(crate) struct Connection {
     pub(crate) sent_bytes: u64,
     pub(crate) unasked_bytes: u64,
     pub(crate) last_symbol: Time,
+    /// Whether nothing was owed at some time since the last symbol: then the pause tells nothing about the channel.
+    pub(crate) paused: bool,
     /// Not asked for more until something arrives: it let its wants run out.
     pub(crate) stalled: bool,
     /// Not asked for anything before this time: it said it was busy or capped.
@@ -195,6 +197,7 @@ impl Node {
                 sent_bytes: 0,
                 unasked_bytes: 0,
                 last_symbol: self.now,
+                paused: true,
                 stalled: false,
                 rest_until: Time::ZERO,
                 last_used: self.now,
@@ -271,8 +274,9 @@ impl Node {
         }
         connection.last_used = self.now;
         connection.subscribed.insert(content);
-        self.send(id, &PeerMessage::Subscribe { content });
+        // The manifest first: what the other side holds can be read only with its sizes.
         self.ask_manifest(content);
+        self.send(id, &PeerMessage::Subscribe { content });
     }
 
     /// Nothing more is needed of this content: the other sides need not tell of changes.

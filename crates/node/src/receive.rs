@@ -151,7 +151,8 @@ impl Node {
         connection.last_symbol = now;
         connection.stalled = false;
         if received != Received::Unasked {
-            connection.rate.fragment(now, bytes, true);
+            let paused = core::mem::take(&mut connection.paused);
+            connection.rate.fragment(now, bytes, !paused);
         }
         match received {
             Received::New => {
@@ -319,6 +320,7 @@ impl Node {
         if transfer.in_flight_bytes(source) == 0 {
             // The pipe was empty: a pause that the source is not to blame for.
             c.last_symbol = self.now;
+            c.paused = true;
         }
         for want in transfer.wants(self.now, source) {
             self.send(
