@@ -1,10 +1,12 @@
 use super::Failure;
 use super::args::Args;
-use crate::config::Effective;
+use crate::config::{Effective, Source};
 use crate::http::link;
+use crate::peer::Endpoint;
 use crate::publish::{Job, Outcome, publish};
+use crate::serve::URL_FILE;
 use indicatif::{ProgressBar, ProgressStyle};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// `peeredge publish FILE...`: one line a file on standard output, its link; the rest on standard error.
 pub(super) fn run(args: Args, effective: Effective) -> Result<(), Failure> {
@@ -16,8 +18,9 @@ pub(super) fn run(args: Args, effective: Effective) -> Result<(), Failure> {
         return Err(Failure::usage("--name fits one FILE only"));
     }
     let quiet = args.own("quiet").is_some();
+    let root = effective.config.data_dir();
+    let base = base(&effective, &root);
     let config = effective.config;
-    let root = config.data_dir();
     for word in &args.words {
         let path = PathBuf::from(word);
         let job = Job { path: path.clone(), name: name.clone(), media_type: media_type.clone() };
@@ -37,9 +40,20 @@ pub(super) fn run(args: Args, effective: Effective) -> Result<(), Failure> {
         bar.finish_and_clear();
         let outcome =
             outcome.map_err(|error| Failure::failed(format_args!("{}: {error}", path.display())))?;
-        print(&config.public_url(), &outcome, quiet);
+        print(&base, &outcome, quiet);
     }
     Ok(())
+}
+
+/// How the relay is reached: as this command's own settings say, else as the running relay noted, else as it would by default.
+fn base(effective: &Effective, root: &Path) -> String {
+    let said = ["public_url", "bind"].iter().any(|key| effective.source(key) != Source::Default);
+    let noted =
+        std::fs::read_to_string(root.join(URL_FILE)).ok().filter(|url| url.parse::<Endpoint>().is_ok());
+    match (said, noted) {
+        (false, Some(url)) => url,
+        _ => effective.config.public_url(),
+    }
 }
 
 fn print(base: &str, outcome: &Outcome, quiet: bool) {

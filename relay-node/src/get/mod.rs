@@ -18,7 +18,7 @@ use peeredge_wire::{ContentId, RequestId};
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 
@@ -183,10 +183,10 @@ pub async fn get(
     })
 }
 
-fn open(folder: &PathBuf) -> Result<Arc<Store>, GetError> {
+fn open(folder: &Path) -> Result<Arc<Store>, GetError> {
     match Store::open(folder) {
         Ok(store) => Ok(Arc::new(store)),
-        Err(StoreError::Busy { .. }) => Err(GetError::Busy { folder: folder.clone() }),
+        Err(StoreError::Busy { .. }) => Err(GetError::Busy { folder: folder.into() }),
         Err(error) => Err(GetError::Store(error)),
     }
 }

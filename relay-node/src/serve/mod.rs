@@ -29,6 +29,9 @@ use tokio::sync::watch;
 /// A publisher without a relay has the store open while it imports; a relay that starts meanwhile waits so long.
 const STORE_PATIENCE: Duration = Duration::from_secs(5);
 
+/// Where a running relay notes its public address, below its data folder.
+pub const URL_FILE: &str = "relay.url";
+
 /// Why the relay could not start.
 #[derive(Debug)]
 pub enum ServeError {
@@ -115,15 +118,29 @@ pub async fn serve(mut config: Config, stop: impl Future<Output = ()>) -> Result
     inbox::watch(app.clone(), handle.inputs.clone()).map_err(ServeError::Thread)?;
     let watching = tokio::spawn(watch_peer(handle, app.clone()));
     tracing::info!(bind = %app.config.bind, url = app.config.public_url(), data = %root.display(), "relay is up");
+    note_url(&root, Some(&app.config.public_url()));
     let listening = tokio::spawn(listen::run(listener, app.clone()));
     stop.await;
     tracing::info!("stopping");
+    note_url(&root, None);
     stopping_in.send_replace(true);
     app.hub.shutdown().await;
     if listening.await.is_err() || watching.await.is_err() {
         tracing::error!("a task panicked");
     }
     Ok(())
+}
+
+/// Leaves a note of how the running relay is reached, for publishers that print links; or takes it away.
+fn note_url(root: &Path, url: Option<&str>) {
+    let path = root.join(URL_FILE);
+    let noted = match url {
+        Some(url) => std::fs::write(&path, url),
+        None => std::fs::remove_file(&path),
+    };
+    if let Err(error) = noted {
+        tracing::debug!(%error, "the relay's address was not noted");
+    }
 }
 
 fn node_config(config: &Config, secret: [u8; 32]) -> peeredge_node::Config {
