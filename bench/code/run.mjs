@@ -21,7 +21,7 @@ cargo(["build", "--profile", "wasm", "--target", "wasm32-unknown-unknown", "-p",
 
 const sizes = quick
   ? ["--k=1024,4096", "--rounds=3", "--trials=5000", "--ops=256,1024,4096"]
-  : ["--k=64,256,1024,4096,16384,65536", "--rounds=5"];
+  : ["--k=64,256,1024,4096,16384,65536", "--rounds=3"];
 const native = spawnSync(join(target, "release", "peeredge-bench-code"), sizes, {
   encoding: "utf8",
   stdio: ["ignore", "pipe", "inherit"],

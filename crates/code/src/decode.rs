@@ -16,9 +16,9 @@ const DENSE_MAX: u32 = 128;
 
 /// Rebuilds one block from source and coded symbols in any order.
 ///
-/// Memory: one block (coded symbols wait where missing source symbols will go), at most 64 symbols beside it, and
-/// while it decodes about 400 bytes a missing symbol; and a tile of at most 4 MiB, or of 150 bytes a source symbol when
-/// that is more.
+/// Memory: one block (coded symbols wait where missing source symbols will go), at most 64 symbols beside it, and a tile
+/// of at most a sixteenth of the block (but up to 4 MiB, and never more than 32 MiB); while it decodes, tables of about
+/// 400 bytes a missing symbol.
 /// It verifies nothing: symbols that contradict each other give some wrong block.
 #[derive(Clone, Debug)]
 pub struct Decoder {

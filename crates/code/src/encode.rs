@@ -249,7 +249,7 @@ impl Batch {
         let k = self.geometry.source_symbols();
         let level = Level::detect();
         let slots = self.program.slots();
-        let width = tile_width(slots, t);
+        let width = tile_width(slots, k, t);
         let mut memory = vec![0; tile_len(slots, width)];
         let mut tile = Tile::new(&mut memory, width);
         let last = self.geometry.symbol_range(k - 1);

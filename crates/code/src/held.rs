@@ -66,7 +66,7 @@ impl Held {
         let symbol_len = geometry.symbol_len() as usize;
         let block_len = k as usize * symbol_len;
         let slots = slots_expected(&Structure::new(k));
-        let len = block_len + tile_len(slots, tile_width(slots, symbol_len));
+        let len = block_len + tile_len(slots, tile_width(slots, k, symbol_len));
         if buffer.capacity() < len {
             // Zeroed by the allocator, which need not touch it.
             buffer = vec![0; len];
@@ -237,7 +237,7 @@ impl Held {
 
     /// Makes room for a tile of `slots` slots; returns its width.
     pub fn make_tile(&mut self, slots: u32) -> usize {
-        let mut width = tile_width(slots, self.symbol_len());
+        let mut width = tile_width(slots, self.geometry.source_symbols(), self.symbol_len());
         while width > 64 && self.block_len + tile_len(slots, width) > self.block.len() {
             width /= 2;
         }

@@ -123,13 +123,17 @@ impl Program {
     }
 }
 
-/// Bytes that a tile should take: half of a common second-level cache.
-const TILE_BYTES: usize = 1 << 22;
+/// Bytes that a tile may take, as a share of the block, and within bounds: narrow strips of a large block cost more in
+/// reaching its memory than a tile costs that fits only the last cache.
+const TILE_SHARE: usize = 16;
+const TILE_BYTES_LEAST: usize = 4 << 20;
+const TILE_BYTES_MOST: usize = 32 << 20;
 
-/// The width, in bytes, of a tile of `slots` slots for symbols of `symbol_len` bytes.
-pub fn tile_width(slots: u32, symbol_len: usize) -> usize {
+/// The width, in bytes, of a tile of `slots` slots for a block of `symbols` symbols of `symbol_len` bytes.
+pub fn tile_width(slots: u32, symbols: u32, symbol_len: usize) -> usize {
+    let most = (symbols as usize * symbol_len / TILE_SHARE).clamp(TILE_BYTES_LEAST, TILE_BYTES_MOST);
     let mut width = 256;
-    while width > ALIGN && (width / 2 >= symbol_len || slots as usize * width > TILE_BYTES) {
+    while width > ALIGN && (width / 2 >= symbol_len || slots as usize * width > most) {
         width /= 2;
     }
     width
