@@ -379,7 +379,10 @@ impl Node {
         };
         let used = self.next_use();
         let content = self.contents.entry(id).or_insert_with(|| Content::new(used));
+        // Published again, perhaps after a failure of the store: what the store says now is what is held.
         content.state = Some(state);
+        content.stored = true;
+        content.flushed.clear();
         content.last_used = used;
         content.replan = true;
         self.announce_soon(id);

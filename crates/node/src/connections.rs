@@ -344,6 +344,11 @@ impl Node {
         if connection.greeted {
             self.out.push_back(Output::Event(Event::PeerClosed { peer: connection.peer }));
         }
+        if !connection.greeted {
+            // It was meant for something that is still wanted: ask the relay for someone else.
+            let wanted: BTreeSet<ContentId> = self.requests.values().map(|r| r.content).collect();
+            wanted.into_iter().for_each(|content| self.announce_soon(content));
+        }
         let contents: Vec<ContentId> = self.contents.keys().copied().collect();
         for id_of_content in contents {
             let content = self.contents.get_mut(&id_of_content).expect("listed just now");

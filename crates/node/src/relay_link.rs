@@ -7,11 +7,14 @@ use core::time::Duration;
 use ed25519_dalek::Signer;
 use peeredge_wire::relay::{FromRelay, Report, ToRelay, hello_payload};
 use peeredge_wire::{ContentId, PROTOCOL_VERSION, PeerId, Time};
+use std::collections::VecDeque;
 
 const RETRY_FIRST: Duration = Duration::from_millis(500);
 const RETRY_MAX: Duration = Duration::from_secs(30);
 const ANNOUNCE_FIRST: Duration = Duration::from_secs(1);
 const ANNOUNCE_MAX: Duration = Duration::from_secs(30);
+/// Signals kept while the relay is away; an offer and its candidates are about ten.
+const UNSENT_SIGNALS_MAX: usize = 128;
 /// Introductions that one announce asks for.
 const INTRODUCTIONS: u8 = 8;
 
@@ -32,6 +35,8 @@ pub(crate) struct RelayLink {
     pub(crate) relay: Option<PeerId>,
     report_every: Duration,
     reported: Report,
+    /// Signals made while the relay was away: a handshake that it interrupts goes on when it is back.
+    unsent: VecDeque<ToRelay>,
 }
 
 impl RelayLink {
@@ -42,6 +47,7 @@ impl RelayLink {
             relay: None,
             report_every: Duration::from_secs(10),
             reported: Report::default(),
+            unsent: VecDeque::new(),
         }
     }
 
@@ -129,6 +135,9 @@ impl Node {
             content.announce_wait = ANNOUNCE_FIRST;
         }
         self.announce_due();
+        for signal in core::mem::take(&mut self.relay.unsent) {
+            self.relay_send(signal);
+        }
     }
 
     /// Announces this content soon.
@@ -220,7 +229,12 @@ impl Node {
             return self.handle_inner(input::Input::Closed { connection });
         }
         if let Some((to, session)) = self.connections.session_of(connection) {
-            self.relay_send(ToRelay::Signal { to, session, signal });
+            let signal = ToRelay::Signal { to, session, signal };
+            if self.relay.is_ready() {
+                self.relay_send(signal);
+            } else if self.relay.unsent.len() < UNSENT_SIGNALS_MAX {
+                self.relay.unsent.push_back(signal);
+            }
         }
     }
 }
