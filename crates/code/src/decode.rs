@@ -18,7 +18,7 @@ const DENSE_MAX: u32 = 128;
 ///
 /// Memory: one block (coded symbols wait where missing source symbols will go), at most 64 symbols beside it, and a tile
 /// of at most a sixteenth of the block (but up to 4 MiB, and never more than 32 MiB); while it decodes, tables of about
-/// 400 bytes a missing symbol.
+/// 400 bytes a missing symbol. (A tile is never less than 64 bytes a slot, about 150 a source symbol.)
 /// It verifies nothing: symbols that contradict each other give some wrong block.
 #[derive(Clone, Debug)]
 pub struct Decoder {

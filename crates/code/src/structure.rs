@@ -16,7 +16,7 @@ pub const DENSITY_CLASSES: u8 = 14;
 pub const HEAVY: usize = 12;
 
 /// Least number of staircase parities: with fewer, chance alone hides some sums of source symbols from them.
-const STAIRCASE_MIN: u32 = 23;
+const STAIRCASE_MIN: u32 = 31;
 
 /// Cumulative degree distribution out of 2^20: RFC 6330, section 5.3.5.2. Entry `d` counts degrees up to `d`, except
 /// that the last degree is [`degree_max`].
