@@ -16,10 +16,10 @@ const FILE_BYTES_MAX: u64 = 64 << 20;
 /// Scripts and workers only from here, WebAssembly allowed; connections anywhere, since a link may name another relay.
 const POLICY: &str = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; \
     connect-src 'self' http: https: ws: wss:; img-src 'self' blob: data: http: https:; \
-    media-src 'self' blob: http: https:; style-src 'self' 'unsafe-inline'; object-src 'none'; base-uri 'none'; \
+    media-src 'self' blob: http: https:; style-src 'self'; object-src 'none'; base-uri 'none'; \
     form-action 'none'; frame-ancestors 'none'";
 const WELCOME: &str = "<!doctype html><html lang=en><meta charset=utf-8><title>PeerEdge relay</title>\
-    <body style=\"font-family:sans-serif;max-width:40em;margin:4em auto\"><h1>PeerEdge relay</h1>\
+    <body><h1>PeerEdge relay</h1>\
     <p>This relay brings visitors of a site together and serves what was published here: \
     <a href=/api/contents>the list</a>.</html>\n";
 
