@@ -113,7 +113,7 @@ impl Transfer {
                 return;
             }
             let block = self.order[at];
-            let sources = self.candidates(id, block, pass, *left);
+            let sources = self.candidates(now, id, block, pass, *left);
             if sources.is_empty() {
                 continue;
             }
@@ -125,7 +125,7 @@ impl Transfer {
     }
 
     /// Source symbols of `block` that are needed, under way from nobody, and held by `id`; at most `max`.
-    fn candidates(&self, id: SourceId, block: u32, pass: Pass, max: u32) -> Vec<u32> {
+    fn candidates(&self, now: Time, id: SourceId, block: u32, pass: Pass, max: u32) -> Vec<u32> {
         let (Some(active), Some(source)) = (self.active.get(&block), self.sources.get(&id)) else {
             return Vec::new();
         };
@@ -151,8 +151,9 @@ impl Transfer {
         let mut found = Vec::new();
         if let Some(from) = active.urgent_from {
             let end = from.saturating_add(URGENT_SYMBOLS).min(symbols);
-            // A reader that waits does not care whose share it is.
-            let any = |i: &u32| free(*i) || (pass == Pass::Own && self.is_free(id, block, *i));
+            // A reader that waits does not care whose share it is; but what fellows are about to give is as near.
+            let of_all = pass == Pass::Own && !self.fellows_keep_up(now, id);
+            let any = |i: &u32| free(*i) || (of_all && self.is_free(id, block, *i));
             found.extend((from..end).filter(any).take(max as usize));
         }
         let urgent = found.len();

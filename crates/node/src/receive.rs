@@ -3,7 +3,7 @@
 use crate::Node;
 use crate::connections::{key_of, source_of};
 use crate::output::Event;
-use crate::timers::Timer;
+use crate::timers::{PERSIST_EVERY, TELL_EVERY, Timer};
 use core::time::Duration;
 use peeredge_dts::{
     Decoded, Holdings, Layout, Manifest, ManifestError, Received, Record, SourceId, WholeBlock,
@@ -19,11 +19,14 @@ const UNASKED_BYTES_MAX: u64 = 4 << 20;
 const STALLED_AFTER: Duration = Duration::from_secs(4);
 /// A want is worthless after so long: then it has been asked elsewhere.
 const WANT_DEADLINE_MS: u32 = 10_000;
-const WINDOW_BYTES_FIRST: u64 = 512 << 10;
-const WINDOW_BYTES_MIN: u64 = 128 << 10;
+/// Bytes under way from a source at first. They double a round trip until the rate says that more would only queue: several
+/// sources at once must not fill a slow downlink for half a minute.
+pub(crate) const WINDOW_BYTES_FIRST: u64 = 64 << 10;
 const WINDOW_BYTES_MAX: u64 = 3 << 20;
-/// Seconds of a source's rate that are kept under way.
-const WINDOW_SECONDS: f64 = 0.4;
+/// Seconds of a source's rate that are kept under way; more than any round trip, or the window itself would be the limit.
+const WINDOW_SECONDS: f64 = 0.6;
+/// What a source is supposed to deliver before its rate is known.
+const RATE_BYTES_PER_S_FIRST: f64 = 1e6;
 /// A source that owes something and is silent for longer is thought to be slower than it was.
 const SILENCE: Duration = Duration::from_millis(250);
 /// Records asked again elsewhere after so long.
@@ -151,6 +154,7 @@ impl Node {
         connection.last_symbol = now;
         connection.stalled = false;
         if received != Received::Unasked {
+            connection.window_bytes += bytes;
             let paused = core::mem::take(&mut connection.paused);
             connection.rate.fragment(now, bytes, !paused);
         }
@@ -191,10 +195,15 @@ impl Node {
         let Some(content) = self.contents.get_mut(&id) else { return };
         if !content.subscribers.is_empty() {
             content.news.1.insert(block);
-            self.timers.by(Timer::Haves, self.now + crate::serve::TELL_EVERY);
+            self.timers.by(Timer::Haves, self.now + TELL_EVERY);
         }
         content.unsaved = true;
-        self.timers.by(Timer::Persist, self.now + crate::blocks::PERSIST_EVERY);
+        self.timers.by(Timer::Persist, self.now + PERSIST_EVERY);
+        // From now on this peer can give, too: the sooner fellows are met, the less the seeder sends twice.
+        if content.announced.is_some_and(|(have, _)| have == 0) && content.have_permille() > 0 {
+            content.announce_at = self.now;
+            self.timers.by(Timer::Announce, self.now);
+        }
         let Some(transfer) = &mut content.transfer else { return };
         if let Some(whole) = transfer.take_whole(block) {
             self.block_whole(id, block, whole);
@@ -307,15 +316,16 @@ impl Node {
             0
         } else if c.stalled {
             symbol
-        } else if rate == 0.0 {
-            WINDOW_BYTES_FIRST
         } else {
-            ((rate * WINDOW_SECONDS) as u64).clamp(WINDOW_BYTES_MIN, WINDOW_BYTES_MAX)
+            let enough = ((rate * WINDOW_SECONDS) as u64).clamp(WINDOW_BYTES_FIRST, WINDOW_BYTES_MAX);
+            c.window_bytes = c.window_bytes.min(enough);
+            c.window_bytes
         };
         let silence =
             if transfer.in_flight_bytes(source) > 0 { self.now.since(c.last_symbol) } else { Duration::ZERO };
         // A rate is learned from what arrives: of a source that falls silent it must not be believed for ever.
-        let believed = rate / (silence.as_secs_f64() / SILENCE.as_secs_f64()).max(1.0);
+        let supposed = if rate == 0.0 { RATE_BYTES_PER_S_FIRST } else { rate };
+        let believed = supposed / (silence.as_secs_f64() / SILENCE.as_secs_f64()).max(1.0);
         transfer.set_window(source, window, believed);
         if transfer.in_flight_bytes(source) == 0 {
             // The pipe was empty: a pause that the source is not to blame for.
