@@ -4,15 +4,11 @@
 use crate::Node;
 use crate::contents::Content;
 use crate::output::{Area, Output};
-use crate::timers::Timer;
-use core::time::Duration;
+use crate::timers::{PERSIST_EVERY, TELL_EVERY, Timer};
 use peeredge_dts::{Assembly, Bitmap, CodedId, Encoder, Record, SourceId, StoredState};
 use peeredge_wire::peer::PeerMessage;
 use peeredge_wire::{ConnectionId, ContentId, Token};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// State is written so often while blocks are being filled.
-pub(crate) const PERSIST_EVERY: Duration = Duration::from_millis(1000);
 
 /// Something that may have to be read first.
 pub(crate) enum Fetched<T> {
@@ -154,7 +150,7 @@ impl Node {
         content.unsaved = true;
         content.news.0.insert(block);
         content.news.1.remove(&block);
-        self.timers.by(Timer::Haves, self.now + crate::serve::TELL_EVERY);
+        self.timers.by(Timer::Haves, self.now + TELL_EVERY);
         self.timers.by(Timer::Persist, self.now + PERSIST_EVERY);
         self.cache(id, block, bytes, record);
         self.keep_quota();

@@ -57,6 +57,8 @@ pub(crate) struct Connection {
     pub(crate) sent_bytes: u64,
     pub(crate) unasked_bytes: u64,
     pub(crate) last_symbol: Time,
+    /// Bytes that may be under way from it.
+    pub(crate) window_bytes: u64,
     /// Whether nothing was owed at some time since the last symbol: then the pause tells nothing about the channel.
     pub(crate) paused: bool,
     /// Not asked for more until something arrives: it let its wants run out.
@@ -197,6 +199,7 @@ impl Node {
                 sent_bytes: 0,
                 unasked_bytes: 0,
                 last_symbol: self.now,
+                window_bytes: crate::receive::WINDOW_BYTES_FIRST,
                 paused: true,
                 stalled: false,
                 rest_until: Time::ZERO,

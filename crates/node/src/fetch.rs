@@ -3,7 +3,7 @@
 use crate::contents::Content;
 use crate::input::RangeSpec;
 use crate::output::Output;
-use crate::timers::Timer;
+use crate::timers::{CHECK_EVERY, Timer};
 use crate::{FetchError, Node};
 use core::ops::Range;
 use core::time::Duration;
@@ -19,8 +19,6 @@ const BLOCKS_MAX: u64 = 32;
 const AHEAD_BYTES_MAX: u64 = 256 << 20;
 /// A reader that has waited so long is served first.
 const URGENT_AFTER: Duration = Duration::from_millis(150);
-/// How often stalls and starving readers are looked for.
-pub(crate) const CHECK_EVERY: Duration = Duration::from_millis(100);
 
 /// One request of the page.
 #[derive(Debug)]

@@ -10,8 +10,6 @@ use peeredge_dts::{Bitmap, CodedId, Due};
 use peeredge_wire::peer::{Marker, PeerMessage, Pick, RefuseReason};
 use peeredge_wire::{ConnectionId, ContentId, Time};
 
-/// Subscribers hear of new symbols so often: early enough to spread a block while it arrives, seldom enough to cost nothing.
-pub(crate) const TELL_EVERY: Duration = Duration::from_millis(40);
 /// Contents that one connection may subscribe to.
 const SUBSCRIPTIONS_MAX: usize = 256;
 

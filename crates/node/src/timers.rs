@@ -1,4 +1,12 @@
+use core::time::Duration;
 use peeredge_wire::Time;
+
+/// Subscribers hear of new symbols so often: early enough to spread a block while it arrives, seldom enough to cost nothing.
+pub(crate) const TELL_EVERY: Duration = Duration::from_millis(40);
+/// State is written so often while blocks are being filled.
+pub(crate) const PERSIST_EVERY: Duration = Duration::from_millis(1000);
+/// How often stalls and starving readers are looked for.
+pub(crate) const CHECK_EVERY: Duration = Duration::from_millis(100);
 
 /// All reasons for which a node wants to be woken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

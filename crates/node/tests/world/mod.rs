@@ -10,6 +10,9 @@ use std::collections::BTreeMap;
 
 pub const CREDIT: u64 = 1 << 20;
 
+/// From a message to what is sent instead of it.
+pub type Tamper = Box<dyn FnMut(Vec<u8>) -> Vec<Vec<u8>>>;
+
 pub struct Peer {
     pub node: Node,
     pub relay_up: bool,
@@ -22,7 +25,7 @@ pub struct Peer {
     pub http: BTreeMap<ContentId, Stored>,
     pub http_gets: Vec<Resource>,
     /// What leaves instead of each message: a liar in the test is one function.
-    pub tamper: Option<Box<dyn FnMut(Vec<u8>) -> Vec<Vec<u8>>>>,
+    pub tamper: Option<Tamper>,
     pub sent_bytes: u64,
     pub uplink_bytes_per_s: u64,
     uplink_free: Time,
