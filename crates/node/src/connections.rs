@@ -14,6 +14,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 const OPEN_WITHIN: Duration = Duration::from_secs(20);
 /// A connection over which nobody wants anything is kept so long for the next content.
 const IDLE_CLOSE: Duration = Duration::from_secs(120);
+/// A connection that gave nothing for so long makes room for another while a reader starves.
+const USELESS_AFTER: Duration = Duration::from_secs(5);
 /// For so long an unused connection does not make room for another.
 const IDLE_GRACE: Duration = Duration::from_secs(2);
 /// Bytes of control messages that wait for a channel; a peer that reads so slowly is let go.
@@ -57,6 +59,8 @@ pub(crate) struct Connection {
     pub(crate) sent_bytes: u64,
     pub(crate) unasked_bytes: u64,
     pub(crate) last_symbol: Time,
+    /// When it last gave something new.
+    pub(crate) gave: Time,
     /// Bytes that may be under way from it.
     pub(crate) window_bytes: u64,
     /// Whether nothing was owed at some time since the last symbol: then the pause tells nothing about the channel.
@@ -199,6 +203,7 @@ impl Node {
                 sent_bytes: 0,
                 unasked_bytes: 0,
                 last_symbol: self.now,
+                gave: Time::ZERO,
                 window_bytes: crate::receive::WINDOW_BYTES_FIRST,
                 paused: true,
                 stalled: false,
@@ -400,7 +405,21 @@ impl Node {
                 ended.push(id);
             }
         }
+        ended.extend(self.useless());
         ended.into_iter().for_each(|id| self.hang_up(id));
         self.take_up_passed_over();
+    }
+
+    /// While a reader starves and every place is taken: the connection that has given nothing for longest. Somebody else may hold
+    /// what this one does not.
+    fn useless(&self) -> Option<ConnectionId> {
+        let starves =
+            self.requests.values().any(|r| r.waits() && self.now.since(r.starving_since) > USELESS_AFTER);
+        if !starves || self.connections.all.len() < usize::from(self.config.caps.connections_max) {
+            return None;
+        }
+        let silent =
+            self.connections.all.iter().filter(|(_, c)| self.now.since(c.gave.max(c.since)) > USELESS_AFTER);
+        silent.min_by_key(|(_, c)| (!c.subscriber_of.is_empty(), c.gave)).map(|(&id, _)| id)
     }
 }

@@ -161,6 +161,7 @@ impl Node {
         match received {
             Received::New => {
                 connection.received_bytes += bytes;
+                connection.gave = now;
                 if is_relay {
                     self.totals.from_relay_bytes += bytes;
                 } else {

@@ -126,7 +126,8 @@ fn check(seed: u64, world: &World, report: &Report) -> Result<(), String> {
         for fetch in &peer.fetches {
             match fetch.end {
                 FetchEnd::Pending => return Err(format!("seed {seed}: peer {place} waits for ever")),
-                FetchEnd::Failed(_, error) if world.certain => {
+                // Who was proved to lie is served by nobody any more.
+                FetchEnd::Failed(_, error) if world.certain && !report.blamed().contains(&peer.id) => {
                     return Err(format!(
                         "seed {seed}: peer {place} failed with {error} beside a sound seeder"
                     ));
