@@ -22,7 +22,7 @@ verb(async (words) => {
   await packages();
   await rust();
   // Asked for first: without one there is no use in the minutes before.
-  if (parts.includes("interop") || parts.includes("browser")) process.env.CHROMIUM = await chromium();
+  if (parts.includes("interop") || parts.includes("browser")) await chromium();
   const failures = [];
   for (const part of parts) {
     if (part === "browser") await relay();

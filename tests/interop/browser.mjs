@@ -1,22 +1,9 @@
 // One Chromium with peers in it, for the harnesses in this folder.
-import { chromium } from "playwright-core";
+import { launchChromium } from "../browser/harness.mjs";
 
-const ARGUMENTS = [
-  "--no-sandbox",
-  "--disable-gpu",
-  "--disable-quic",
-  "--no-first-run",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-  "--allow-loopback-in-peer-connection",
-  "--disable-features=WebRtcHideLocalIpsWithMdns",
-];
-
-/** Starts a Chromium; `CHROMIUM` names another one than Debian's. */
-export async function startBrowser() {
-  const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
-  return chromium.launch({ executablePath, args: ARGUMENTS, timeout: 60_000 });
+/** Starts a Chromium, found and set up as for the flows. */
+export function startBrowser() {
+  return launchChromium();
 }
 
 /** A fresh page with `window.peer`, see `peerInPage`. Its signals go to `onSignal(id, blob)`. */
