@@ -26,6 +26,8 @@ export function startNative(program, args, onSignal) {
     });
   }
 
+  // A page's last candidates may come after the program was ended: there is nobody left to tell, and nothing is wrong.
+  child.stdin.on("error", () => {});
   const tell = (command) => child.stdin.write(`${JSON.stringify(command)}\n`);
   const exited = new Promise((resolve) => child.once("exit", resolve));
   const stop = () => (child.stdin.end(), exited);
