@@ -1,0 +1,23 @@
+//! PeerRouting measured on real traces, beside the simple methods. Each part is a module with one function,
+//! `pub fn run(setting: &Setting) -> Report`, named in [`PARTS`].
+
+pub mod data;
+pub mod report;
+
+use report::Report;
+
+/// What a run was asked for.
+pub struct Setting {
+    /// The seed of everything drawn at random.
+    pub seed: u64,
+    /// Fewer and smaller cases, for a first look.
+    pub quick: bool,
+    /// The long cases too.
+    pub long: bool,
+}
+
+/// A part of the benchmark: its name on the command line, what it shows, and the function that measures it.
+pub type Part = (&'static str, &'static str, fn(&Setting) -> Report);
+
+/// All parts, in the order in which they run.
+pub const PARTS: &[Part] = &[];
