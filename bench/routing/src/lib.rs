@@ -2,6 +2,7 @@
 //! `pub fn run(setting: &Setting) -> Report`, named in [`PARTS`].
 
 pub mod data;
+pub mod perception;
 pub mod report;
 
 use report::Report;
@@ -20,4 +21,5 @@ pub struct Setting {
 pub type Part = (&'static str, &'static str, fn(&Setting) -> Report);
 
 /// All parts, in the order in which they run.
-pub const PARTS: &[Part] = &[];
+pub const PARTS: &[Part] =
+    &[("perception", "a channel's next rate, from what it has carried", perception::run)];

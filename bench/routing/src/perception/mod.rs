@@ -1,0 +1,64 @@
+//! Perception: the next step of a real channel, predicted from those before.
+
+mod ours;
+mod score;
+mod simple;
+mod traces;
+
+use crate::Setting;
+use crate::report::Report;
+use score::Score;
+
+/// Measures the product's estimator and the simple ones on every set.
+pub fn run(_: &Setting) -> Report {
+    let mut report = Report::default();
+    let sets = traces::sets(&mut report);
+    if sets.is_empty() {
+        println!("skipped: no traces");
+        return report;
+    }
+    println!("one step ahead: absolute error over what came, median / 90th percentile, in %");
+    print!("{:<18}", "");
+    sets.iter().for_each(|set| print!("{:>14}", set.name));
+    println!();
+    let mut best = vec![Score { median: f64::INFINITY, p90: f64::INFINITY }; sets.len()];
+    for (name, make) in simple::SIMPLE {
+        print!("{name:<18}");
+        for (set, best) in sets.iter().zip(&mut best) {
+            let score = score::one_ahead(set, *make);
+            best.median = best.median.min(score.median);
+            best.p90 = best.p90.min(score.p90);
+            print!("{:>14}", percents(score));
+        }
+        println!();
+    }
+    let ours: Vec<ours::Ours> = sets.iter().map(ours::one_ahead).collect();
+    row("best of these", &best, |b| percents(*b));
+    row("ours", &ours, |o| percents(o.score));
+    let ratios: Vec<(f64, f64)> =
+        ours.iter().zip(&best).map(|(o, b)| (o.score.median / b.median, o.score.p90 / b.p90)).collect();
+    row("ours over best", &ratios, |(median, p90)| format!("{median:.2} / {p90:.2}"));
+    row("80 % covers", &ours, |o| format!("{:.1} %", 100.0 * o.covered));
+    row("high over low", &ours, |o| format!("{:.2}", o.width));
+    let over = |values: &mut dyn Iterator<Item = f64>, pick: fn(f64, f64) -> f64| values.reduce(pick);
+    let figures = [
+        ("perception_median_ratio_worst", over(&mut ratios.iter().map(|r| r.0), f64::max)),
+        ("perception_p90_ratio_worst", over(&mut ratios.iter().map(|r| r.1), f64::max)),
+        ("perception_coverage80_min", over(&mut ours.iter().map(|o| o.covered), f64::min)),
+        ("perception_coverage80_max", over(&mut ours.iter().map(|o| o.covered), f64::max)),
+    ];
+    for (key, value) in figures {
+        report.figure(key, value.unwrap_or(f64::NAN));
+    }
+    report
+}
+
+fn percents(score: Score) -> String {
+    format!("{:.1} / {:.1}", 100.0 * score.median, 100.0 * score.p90)
+}
+
+fn row<T>(name: &str, cells: &[T], text: impl Fn(&T) -> String) {
+    print!("{name:<18}");
+    cells.iter().for_each(|cell| print!("{:>14}", text(cell)));
+    println!();
+}
