@@ -20,9 +20,32 @@ async function untilNoWorker(tab) {
   await expect.poll(() => tab.workers(), { timeout: 5_000 }).toBe(0);
 }
 
+/** From now on the page counts its timers that have been set and have neither fired nor been cleared. */
+function countTimers(tab) {
+  return tab.run(() => {
+    const alive = (window.timersAlive = new Set());
+    const { setTimeout: set, clearTimeout: clear, setInterval: every, clearInterval: stop } = window;
+    window.setTimeout = (job, ...rest) => {
+      const id = set((...values) => (alive.delete(id), job(...values)), ...rest);
+      alive.add(id);
+      return id;
+    };
+    window.setInterval = (...given) => {
+      const id = every(...given);
+      alive.add(id);
+      return id;
+    };
+    window.clearTimeout = (id) => (alive.delete(id), clear(id));
+    window.clearInterval = (id) => (alive.delete(id), stop(id));
+  });
+}
+
+const timers = (tab) => tab.run(() => window.timersAlive.size);
+
 /** Two tabs in the middle of a transfer over WebRTC. */
 async function transferring(options = {}) {
   const [a, b] = [await stage.tab(), await stage.tab()];
+  for (const tab of [a, b]) await countTimers(tab);
   // Slow enough to be caught in the middle.
   await a.create({ caps: { uploadBytesPerSecond: 4_000_000 }, ...options });
   await b.create({ tuning: { http: false }, ...options });
@@ -70,9 +93,11 @@ describe("after the end", () => {
   for (const worker of [true, false]) {
     const where = worker ? "in a worker" : "in the page";
 
-    test(`an engine ${where} leaves no worker, socket or connection when it is closed in the middle`, async () => {
+    test(`an engine ${where} leaves no worker, socket, connection or timer when it is closed in the middle`, async () => {
       const { a, b, number } = await transferring({ worker });
       expect((await b.stats()).engine).toBe(worker ? "worker" : "page");
+      // A worker's timers end with the worker; those in the page have to be cleared.
+      if (!worker) expect(await timers(b)).toBeGreaterThan(0);
       const finished = refusal(b.finished(number));
       await b.closePeer();
       expect(await finished).toMatch("closed");
@@ -80,13 +105,44 @@ describe("after the end", () => {
       await untilNoWorker(a);
       await untilNoWorker(b);
       await stage.untilSockets(none);
+      for (const tab of [a, b]) expect(await timers(tab)).toBe(0);
       expect([...a.errors, ...b.errors]).toEqual([]);
     });
   }
 
-  test("an aborted fetch ends with AbortError, and asks for nothing more", async () => {
+  test("an aborted fetch ends with AbortError, and leaves only the peer itself", async () => {
+    const [a, b] = [await stage.tab(), await stage.tab()];
+    await a.create({ caps: { uploadBytesPerSecond: 4_000_000 } });
+    // In the page, where its timers are seen.
+    await countTimers(b);
+    await b.create({ tuning: { http: false }, worker: false });
+    await b.event("relay", { state: "ready" });
+    const length = 32 << 20;
+    const { link } = await a.publish({ seed: 12, length });
+    const before = await timers(b);
+    expect(await refusal(b.fetch(link, { abortAfter: 2 << 20 }))).toMatch("AbortError");
+    // What had been asked for arrives still; then nothing more does.
+    const received = async () => {
+      const { fromPeersBytes, fromRelayBytes, fromHttpBytes } = await b.stats();
+      return fromPeersBytes + fromRelayBytes + fromHttpBytes;
+    };
+    await expect
+      .poll(async () => {
+        const at = await received();
+        await new Promise((resolve) => setTimeout(resolve, 1_000));
+        return (await received()) - at;
+      }, { timeout: 20_000 })
+      .toBe(0);
+    expect(await received()).toBeLessThan((length * 3) / 4);
+    await expect.poll(() => timers(b), { timeout: 5_000 }).toBeLessThanOrEqual(before);
+    await a.closePeer();
+    await b.closePeer();
+    expect(await timers(b)).toBe(0);
+    await stage.untilSockets(none);
+  });
+
+  test("a closed peer refuses what it is asked", async () => {
     const { a, b, link } = await transferring();
-    expect(await refusal(b.fetch(link, { abortAfter: 1 }))).toMatch("AbortError");
     await b.run(() => harness.peer().close());
     expect(await refusal(b.run((link) => harness.peer().fetch(link), link))).toMatch("the peer is closed");
     expect(await b.run(() => harness.peer().closed)).toBe(true);

@@ -365,8 +365,10 @@ export class Host {
     running.publishing.abortAll();
     this.#input((engine, now) => engine.close(now));
     // What the engine's last words write has to reach the disk.
-    const late = new Promise((resolve) => setTimeout(resolve, GOODBYE_WITHIN_MS));
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise((resolve) => (timer = setTimeout(resolve, GOODBYE_WITHIN_MS)));
     await Promise.race([running.store.close(), late]);
+    clearTimeout(timer);
     this.terminate();
     this.#post({ type: "closed" });
   }
