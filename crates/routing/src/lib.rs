@@ -1,12 +1,14 @@
 //! PeerRouting: who should serve whom.
 //!
 //! - [`perception`] learns how wide a channel is from what flows through it.
+//! - [`forecast`] foresees how much of a content will be asked for.
 //! - [`registry`] knows who announced what.
 //! - [`matching`] chooses whom to introduce to whom.
 //!
 //! Absent on purpose: this crate knows no sockets, no message formats and no content bytes; a member is a number to it.
 #![forbid(unsafe_code)]
 
+pub mod forecast;
 mod load;
 pub mod matching;
 pub mod perception;
