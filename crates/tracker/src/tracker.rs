@@ -323,6 +323,7 @@ impl Tracker {
         let units = Units {
             up: BytesPerS::over(report.sent_bytes, elapsed),
             down: BytesPerS::over(received, elapsed),
+            ..peer.units
         };
         let sum = &mut self.counts.reported;
         sum.sent_bytes = sum.sent_bytes.saturating_add(report.sent_bytes);
