@@ -10,7 +10,9 @@ const WASM_GZIP_BYTES_MAX = 250_000;
 const crates = (...folders) => ["Cargo.toml", "Cargo.lock", ...folders.flatMap((folder) => [`${folder}/Cargo.toml`, `${folder}/src`])];
 const PURE = ["crates/wire", "crates/code", "crates/dts", "crates/hvm", "crates/routing", "crates/node"];
 const TARGET = process.env.CARGO_TARGET_DIR ?? "target";
-const DTS = new Set(["index.d.ts", "types.d.ts", "errors.d.ts"]);
+const DTS = new Set(["index.d.ts", "types.d.ts", "errors.d.ts", "sw/register.d.ts", "sw/worker.d.ts"]);
+/** Entries that are loaded apart from the main one, with what they share with it. */
+const APART = { "peeredge/sw": ["sw/worker.js"], "peeredge/sw/register": ["sw/register.js"] };
 
 export const RELAY = resolve(ROOT, TARGET, "release", process.platform === "win32" ? "peeredge.exe" : "peeredge");
 
@@ -88,22 +90,30 @@ async function bundle() {
   cpSync(join(CACHE, printed.split("\n").at(-1)), join(CACHE, "peeredge.tgz"));
 }
 
-/** Gzip bytes of the package's JS and of its wasm module. */
+/** Gzip bytes of the package's JS (without the entries that are loaded apart) and of its wasm module. */
 export function sizes() {
   const dist = join(ROOT, "dist");
-  const js = readdirSync(dist, { recursive: true }).filter((name) => name.endsWith(".js"));
+  const apart = new Set(Object.values(APART).flat());
+  // What has types alone is never loaded.
+  const js = readdirSync(dist, { recursive: true })
+    .map((name) => name.replaceAll("\\", "/"))
+    .filter((name) => name.endsWith(".js") && !apart.has(name) && readFileSync(join(dist, name), "utf8").trim() !== "export {};");
   const gzip = (name) => gzipSync(readFileSync(join(dist, name)), { level: 9 }).length;
   return {
     jsGzipBytes: js.map(gzip).reduce((sum, bytes) => sum + bytes, 0),
     wasmGzipBytes: gzip("peeredge_bg.wasm"),
     wasmBytes: statSync(join(dist, "peeredge_bg.wasm")).size,
+    apartGzipBytes: Object.fromEntries(
+      Object.entries(APART).map(([entry, names]) => [entry, names.map(gzip).reduce((sum, bytes) => sum + bytes, 0)]),
+    ),
   };
 }
 
 function printSizes() {
-  const { jsGzipBytes, wasmGzipBytes, wasmBytes } = sizes();
+  const { jsGzipBytes, wasmGzipBytes, wasmBytes, apartGzipBytes } = sizes();
   const kb = (bytes) => `${(bytes / 1000).toFixed(1)} kB`;
   say(`JS ${kb(jsGzipBytes)} gzip of ${kb(JS_GZIP_BYTES_MAX)}, wasm ${kb(wasmGzipBytes)} gzip of ${kb(WASM_GZIP_BYTES_MAX)} (${kb(wasmBytes)})`);
+  for (const [entry, bytes] of Object.entries(apartGzipBytes)) say(`${entry} ${kb(bytes)} gzip`);
   if (jsGzipBytes > JS_GZIP_BYTES_MAX) throw new Stop("the package's JS is too large");
   if (wasmGzipBytes > WASM_GZIP_BYTES_MAX) throw new Stop("the wasm module is too large");
 }

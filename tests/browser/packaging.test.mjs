@@ -97,6 +97,7 @@ test("an engine that cannot be loaded is a typed error, and leaves no worker", a
 test("TypeScript reads its types, strictly and without skipping libraries", () => {
   const folder = project();
   const use = `
+    import { serveThroughPeer, type Routing } from "peeredge/sw/register";
     import { createPeer, PeerEdgeError, type ErrorCode, type Peer, type Published } from "peeredge";
     export async function use(file: File): Promise<Published> {
       const peer: Peer = await createPeer({ relay: "https://relay.example", consent: "pending", caps: { connections: 4 } });
@@ -107,6 +108,8 @@ test("TypeScript reads its types, strictly and without skipping libraries", () =
       // @ts-expect-error: there is no such cap
       peer.setCaps({ uploadRate: 1 });
       await peer.setConsent("granted");
+      const routing: Routing = await serveThroughPeer(peer, { routes: { "/film.mp4": "peeredge:x" } });
+      console.log(routing.counts.answered + 1);
       const response: Response = await peer.fetch("peeredge:x", { range: { last: 5 } }).catch((error: unknown) => {
         const code: ErrorCode | null = error instanceof PeerEdgeError ? error.code : null;
         throw new Error(code ?? "other");
@@ -127,6 +130,6 @@ test("the tarball holds the package and nothing else", () => {
   const names = readdirSync(packedPackage()).sort();
   expect(names.filter((name) => !["LICENSE", "LICENSE-APACHE", "LICENSE-MIT", "README.md", "dist", "package.json"].includes(name))).toEqual([]);
   const types = readdirSync(join(packedPackage(), "dist"), { recursive: true }).filter((name) => name.endsWith(".d.ts"));
-  expect(types.sort()).toEqual(["errors.d.ts", "index.d.ts", "types.d.ts"]);
+  expect(types.sort()).toEqual(["errors.d.ts", "index.d.ts", "sw/register.d.ts", "sw/worker.d.ts", "types.d.ts"]);
   expect(existsSync(join(packedPackage(), "dist/peeredge_bg.wasm"))).toBe(true);
 });
