@@ -15,6 +15,9 @@ pub struct Ours {
     /// Written by [`Work::Encode`].
     out: Vec<u8>,
     parity_len: usize,
+    /// The coded symbols of the next run, each in its own memory as it would come from the network: raptorq's packets are
+    /// given away likewise.
+    next: Vec<Vec<u8>>,
     /// The decoded block, whose memory the next decoder uses.
     block: Vec<u8>,
     /// Coded symbols beyond the missing ones that the last decoding took.
@@ -52,6 +55,7 @@ impl Ours {
             all,
             out,
             parity_len,
+            next: Vec::new(),
             block: Vec::new(),
             extra: 0,
             input,
@@ -75,9 +79,8 @@ impl Ours {
                 decoder.add_source(i as u32, self.input.symbol(i)).expect("a symbol of the block");
             }
         }
-        let (ids, symbols) =
-            if with_sources { (&self.repair_ids, &self.repair) } else { (&self.all_ids, &self.all) };
-        let mut coded = ids.iter().zip(symbols.chunks_exact(self.input.t));
+        let ids = if with_sources { &self.repair_ids } else { &self.all_ids };
+        let mut coded = ids.iter().zip(core::mem::take(&mut self.next));
         let missing = decoder.missing() as usize;
         let mut given = 0;
         loop {
@@ -86,13 +89,14 @@ impl Ours {
                 Step::Working => {}
                 Step::NeedMore { coded: n } => {
                     for (id, symbol) in coded.by_ref().take(n as usize) {
-                        decoder.add_coded(*id, symbol).expect("proposed ids are valid");
+                        decoder.add_coded_owned(*id, symbol).expect("proposed ids are valid");
                         given += 1;
                     }
                 }
             }
         }
         self.extra = given - missing;
+        self.next = decoder.take_owned().into_iter().map(|(_, symbol)| symbol).collect();
         self.block = decoder.into_block().expect("done");
     }
 }
@@ -109,7 +113,11 @@ impl Codec for Ours {
     fn prepare(&mut self, work: Work) {
         match work {
             Work::Encode => self.out.fill(0),
-            Work::Decode20 | Work::DecodeAll => self.block.fill(0),
+            Work::Decode20 | Work::DecodeAll => {
+                self.block.fill(0);
+                let symbols = if work == Work::Decode20 { &self.repair } else { &self.all };
+                self.next = symbols.chunks_exact(self.input.t).map(<[u8]>::to_vec).collect();
+            }
         }
     }
 

@@ -16,8 +16,8 @@ const DENSE_MAX: u32 = 128;
 
 /// Rebuilds one block from source and coded symbols in any order.
 ///
-/// Memory: one block (coded symbols wait where missing source symbols will go), at most 64 symbols beside it, and a tile
-/// of at most a sixteenth of the block (but up to 4 MiB, and never more than 32 MiB); while it decodes, tables of about
+/// Memory: one block (coded symbols wait where missing source symbols will go, unless they bring their own memory), at
+/// most 64 symbols beside it, and a tile of at most a sixteenth of the block (but up to 4 MiB, and never more than 32 MiB); while it decodes, tables of about
 /// 400 bytes a missing symbol. (A tile is never less than 64 bytes a slot, about 150 a source symbol.)
 /// It verifies nothing: symbols that contradict each other give some wrong block.
 #[derive(Clone, Debug)]
@@ -161,24 +161,68 @@ impl Decoder {
     /// # Errors
     /// [`DecodeError::Density`], [`DecodeError::SymbolLen`], [`DecodeError::Full`].
     pub fn add_coded(&mut self, id: CodedId, bytes: &[u8]) -> Result<bool, DecodeError> {
+        if !self.wants(id, bytes.len())? {
+            return Ok(false);
+        }
+        if !self.held.insert_coded(id, bytes) {
+            return Err(DecodeError::Full { held: self.held.coded() });
+        }
+        self.count_coded(id);
+        Ok(true)
+    }
+
+    /// As [`Decoder::add_coded`] with the symbol's memory: it is not copied, and waits where it is instead of in the
+    /// block's memory. [`Decoder::take_owned`] gives it back.
+    ///
+    /// # Errors
+    /// As [`Decoder::add_coded`]; the symbol is gone then.
+    pub fn add_coded_owned(&mut self, id: CodedId, bytes: Vec<u8>) -> Result<bool, DecodeError> {
+        if !self.wants(id, bytes.len())? {
+            return Ok(false);
+        }
+        if self.held.own_coded(id, bytes).is_err() {
+            return Err(DecodeError::Full { held: self.held.coded() });
+        }
+        self.count_coded(id);
+        Ok(true)
+    }
+
+    /// Gives back the coded symbols that came with their memory, in the order in which they came, so that they can be
+    /// compared with what the block makes ([`crate::Encoder::write_coded`]). What decoding found to follow from the others
+    /// is among them, but for the first 64 only. Before the block is whole this takes the symbols from it.
+    pub fn take_owned(&mut self) -> Vec<(CodedId, Vec<u8>)> {
+        if self.held.missing() > 0 {
+            self.work = Work::Idle;
+        }
+        self.held.take_own()
+    }
+
+    /// Whether a coded symbol can be of use.
+    fn wants(&self, id: CodedId, len: usize) -> Result<bool, DecodeError> {
         if !id.is_valid() {
             return Err(DecodeError::Density { density: id.density });
         }
         let expected = self.geometry.symbol_len() as usize;
-        if bytes.len() != expected {
-            return Err(DecodeError::SymbolLen { expected, got: bytes.len() });
+        if len != expected {
+            return Err(DecodeError::SymbolLen { expected, got: len });
         }
         let running = matches!(self.work, Work::Running { .. });
         if self.held.missing() == 0 || running || self.held.has_coded(id) {
             return Ok(false);
         }
-        let dense = !self.code.is_small() && self.code.is_dense(id);
-        if (dense && self.dense == DENSE_MAX) || !self.held.insert_coded(id, bytes) {
+        if self.is_parity_only(id) && self.dense == DENSE_MAX {
             return Err(DecodeError::Full { held: self.held.coded() });
         }
-        self.dense += u32::from(dense);
-        self.lacking = self.lacking.saturating_sub(1);
         Ok(true)
+    }
+
+    fn is_parity_only(&self, id: CodedId) -> bool {
+        !self.code.is_small() && self.code.is_dense(id)
+    }
+
+    fn count_coded(&mut self, id: CodedId) {
+        self.dense += u32::from(self.is_parity_only(id));
+        self.lacking = self.lacking.saturating_sub(1);
     }
 
     /// Source symbols that are not known yet.
@@ -236,9 +280,7 @@ impl Decoder {
                     }
                 },
                 Work::Running { program, width, transfers, offset } => {
-                    let len = self.held.run(&program, width, &transfers, offset);
-                    budget.0 -= (program.operands() as usize * len) as isize;
-                    let offset = offset + len;
+                    let offset = offset + self.held.run(&program, width, &transfers, offset, &mut budget);
                     if offset < self.geometry.symbol_len() as usize {
                         self.work = Work::Running { program, width, transfers, offset };
                     } else {

@@ -1,7 +1,8 @@
 //! The symbols that a decoder holds, in the memory of one block.
 
 use crate::geometry::Geometry;
-use crate::kernel::{Level, Place, Places, Program, STREAM_FROM, Strip, Tile, tile_len, tile_width};
+use crate::kernel::{Level, Piece, Place, Places, Program, STREAM_FROM, Strip, Tile, tile_len, tile_width};
+use crate::solve::Budget;
 use crate::structure::{CodedId, Structure, mix};
 use alloc::vec;
 use alloc::vec::Vec;
@@ -25,6 +26,8 @@ fn slots_expected(code: &Structure) -> u32 {
 pub(crate) struct Transfers {
     loads: Places,
     spare_loads: Places,
+    /// (slot, number in `own`).
+    own_loads: Vec<(u32, u32)>,
     stores: Places,
 }
 
@@ -35,6 +38,8 @@ enum Waiting {
     Block(u32),
     /// Beside the block.
     Spare(u32),
+    /// In the memory that it came in: its number in `own`.
+    Own(u32),
 }
 
 /// Source symbols at their places, and coded symbols in the places of missing ones.
@@ -49,6 +54,9 @@ pub(crate) struct Held {
     /// At most [`SPARE`] symbols, and those of them that are free again.
     spare: Vec<u8>,
     spare_free: Vec<u32>,
+    /// Symbols that were given away to this decoder, those included that turned out to say nothing (the last few).
+    own: Vec<(CodedId, Vec<u8>)>,
+    own_needless: usize,
     occupants: Vec<u32>,
     /// No free place is below this one.
     free_from: usize,
@@ -79,6 +87,8 @@ impl Held {
             block_len,
             spare: Vec::new(),
             spare_free: Vec::new(),
+            own: Vec::new(),
+            own_needless: 0,
             occupants: vec![FREE; k as usize],
             free_from: 0,
             missing: k,
@@ -158,13 +168,42 @@ impl Held {
         match place {
             Waiting::Block(i) => self.block[i as usize * t..][..t].copy_from_slice(bytes),
             Waiting::Spare(i) => self.spare[i as usize * t..][..t].copy_from_slice(bytes),
+            Waiting::Own(_) => unreachable!("a place is in the block or beside it"),
         }
+        self.list_coded(id, place);
+        true
+    }
+
+    /// Takes a coded symbol that is new with its memory; gives it back when there are enough.
+    pub fn own_coded(&mut self, id: CodedId, bytes: Vec<u8>) -> Result<(), Vec<u8>> {
+        if self.coded_held as usize >= self.missing as usize + SPARE {
+            return Err(bytes);
+        }
+        self.own.push((id, bytes));
+        self.list_coded(id, Waiting::Own(self.own.len() as u32 - 1));
+        Ok(())
+    }
+
+    fn list_coded(&mut self, id: CodedId, place: Waiting) {
+        let number = self.coded.len() as u32;
         self.grow_table();
         let at = self.find(id);
         self.table[at] = number;
         self.coded.push((id, Some(place)));
         self.coded_held += 1;
-        true
+    }
+
+    /// Gives back the symbols that were given away.
+    pub fn take_own(&mut self) -> Vec<(CodedId, Vec<u8>)> {
+        for (_, place) in &mut self.coded {
+            if matches!(place, Some(Waiting::Own(_))) {
+                *place = None;
+                self.coded_held -= 1;
+            }
+        }
+        let mut own = core::mem::take(&mut self.own);
+        own.retain(|(_, bytes)| !bytes.is_empty());
+        own
     }
 
     /// Forgets a coded symbol, but not that it was here.
@@ -175,6 +214,12 @@ impl Held {
                 self.free_from = self.free_from.min(place as usize);
             }
             Some(Waiting::Spare(place)) => self.spare_free.push(place),
+            Some(Waiting::Own(own)) => {
+                self.own_needless += 1;
+                if self.own_needless > SPARE {
+                    self.own[own as usize].1 = Vec::new();
+                }
+            }
             None => return,
         }
         self.coded_held -= 1;
@@ -193,6 +238,7 @@ impl Held {
                 Some(Waiting::Spare(i)) => {
                     self.spare[i as usize * t..][..t].copy_from_slice(&self.block[at..at + t])
                 }
+                Some(Waiting::Own(_)) => unreachable!("a place is in the block or beside it"),
                 None => self.coded_held -= 1,
             }
             self.coded[number as usize].1 = place;
@@ -221,16 +267,19 @@ impl Held {
         let known = (0..k).filter(|i| unknown.next_if_eq(i).is_none());
         let mut loads: Vec<Place> = known.map(|i| Place { slot: i, symbol: i }).collect();
         let mut spare_loads = Vec::new();
+        let mut own_loads = Vec::new();
         for (slot, &number) in (k..).zip(coded) {
             match self.coded[number as usize].1? {
                 Waiting::Block(symbol) => loads.push(Place { slot, symbol }),
                 Waiting::Spare(symbol) => spare_loads.push(Place { slot, symbol }),
+                Waiting::Own(own) => own_loads.push((slot, own)),
             }
         }
         let stores = missing.iter().map(|&i| Place { slot: i, symbol: i }).collect();
         Some(Transfers {
             loads: loads.into_iter().collect(),
             spare_loads: spare_loads.into_iter().collect(),
+            own_loads,
             stores,
         })
     }
@@ -248,20 +297,39 @@ impl Held {
         width
     }
 
-    /// Runs a decoding program on the columns from `offset`, in a tile of `width`; returns how many. Coded symbols are
-    /// read before the source symbols that replace them are written, column by column.
-    pub fn run(&mut self, program: &Program, width: usize, transfers: &Transfers, offset: usize) -> usize {
+    /// Runs a decoding program on the columns from `offset`, in tiles of `width`, strip by strip until about `budget`
+    /// bytes were summed; returns how many columns. Coded symbols are read before the source symbols that replace them are
+    /// written, column by column.
+    pub fn run(
+        &mut self,
+        program: &Program,
+        width: usize,
+        transfers: &Transfers,
+        offset: usize,
+        budget: &mut Budget,
+    ) -> usize {
         let level = Level::detect();
         let symbol_len = self.symbol_len();
+        let pieces: Vec<Piece<'_>> = transfers
+            .own_loads
+            .iter()
+            .map(|&(slot, own)| Piece { slot, bytes: &self.own[own as usize].1 })
+            .collect();
         let (block, room) = self.block.split_at_mut(self.block_len);
         let mut tile = Tile::new(room, width);
         let stream = block.len() >= STREAM_FROM;
-        let strip = Strip::new(block, stream, symbol_len, offset, width);
-        tile.load(level, block, &transfers.loads, strip);
-        tile.load(level, &self.spare, &transfers.spare_loads, strip);
-        program.run(level, &mut tile, strip.len);
-        tile.store(level, block, &transfers.stores, strip, stream);
-        strip.len
+        let mut done = 0;
+        while offset + done < symbol_len && !budget.is_spent() {
+            let strip = Strip::new(block, stream, symbol_len, offset + done, width);
+            tile.load(level, block, &transfers.loads, strip);
+            tile.load(level, &self.spare, &transfers.spare_loads, strip);
+            tile.load_pieces(level, &pieces, strip);
+            program.run(level, &mut tile, strip.len);
+            tile.store(level, block, &transfers.stores, strip, stream);
+            done += strip.len;
+            budget.0 -= (program.operands() as usize * strip.len) as isize;
+        }
+        done
     }
 
     /// Every source symbol is in its place now.

@@ -81,7 +81,13 @@ proptest! {
         for n in 0..count {
             let id = CodedId { density: (n % u64::from(classes)) as u8, seed: seed.wrapping_add(n) };
             let bytes = reference::coded(geometry, &block, &parity, id);
-            if decoder.add_coded(id, &bytes) == Ok(true) {
+            let taken = match seed % 3 {
+                0 => decoder.add_coded(id, &bytes),
+                1 => decoder.add_coded_owned(id, bytes.clone()),
+                _ if n % 2 == 0 => decoder.add_coded_owned(id, bytes.clone()),
+                _ => decoder.add_coded(id, &bytes),
+            };
+            if taken == Ok(true) {
                 coded.push((id, bytes));
             }
         }

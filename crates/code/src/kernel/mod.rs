@@ -7,7 +7,7 @@
 mod program;
 mod vector;
 
-pub use program::{Place, Places, Program, Strip, Tile, tile_len, tile_width};
+pub use program::{Piece, Place, Places, Program, Strip, Tile, tile_len, tile_width};
 
 /// Memory larger than this is written past the caches, in bytes.
 pub const STREAM_FROM: usize = 8 << 20;
@@ -36,18 +36,26 @@ pub enum Level {
 }
 
 impl Level {
-    /// The widest that this machine has. Under Miri the portable one, which it can run.
+    /// The widest that this machine has. Under Miri, where no processor can be asked, what it was compiled for.
     pub fn detect() -> Self {
-        #[cfg(miri)]
+        #[cfg(all(miri, target_arch = "x86_64", target_feature = "avx512bw", target_feature = "gfni"))]
+        return Self::Avx512;
+        #[cfg(all(
+            miri,
+            target_arch = "x86_64",
+            target_feature = "avx2",
+            not(target_feature = "avx512bw")
+        ))]
+        return Self::Avx2;
+        #[cfg(all(miri, target_arch = "x86_64", not(target_feature = "avx2")))]
         return Self::Portable;
         #[cfg(all(target_arch = "x86_64", not(miri)))]
         return vector::x86::detect();
-        #[cfg(all(target_arch = "aarch64", not(miri)))]
+        #[cfg(target_arch = "aarch64")]
         return Self::Neon;
-        #[cfg(all(target_arch = "wasm32", target_feature = "simd128", not(miri)))]
+        #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
         return Self::Simd128;
         #[cfg(not(any(
-            miri,
             target_arch = "x86_64",
             target_arch = "aarch64",
             all(target_arch = "wasm32", target_feature = "simd128")

@@ -7,7 +7,7 @@ pub mod wasm;
 #[cfg(target_arch = "x86_64")]
 pub mod x86;
 
-use super::program::{Place, SCALED, Strip};
+use super::program::{Piece, Place, SCALED, Strip};
 use crate::gf256;
 
 /// Products of each coefficient with the 16 low nibbles, then with the 16 high nibbles.
@@ -210,16 +210,41 @@ pub unsafe fn load<V: Vector>(slots: Slots, from: *const u8, places: &[Place], s
                 (0..strip.len).step_by(64).for_each(|line| V::prefetch(at.add(line)));
             }
             let at = from.add(place.symbol as usize * strip.symbol_len + strip.offset);
-            let to = slots.at(place.slot, 0);
-            let mut done = 0;
-            while done + V::WIDTH <= strip.len {
-                V::load(at.add(done)).store(to.add(done));
-                done += V::WIDTH;
+            copy::<V>(at, slots.at(place.slot, 0), strip.len);
+        }
+    }
+}
+
+/// # Safety
+/// The machine has the instructions of `V`; every piece has its slot, and holds the columns of the strip.
+#[inline(always)]
+pub unsafe fn load_pieces<V: Vector>(slots: Slots, pieces: &[Piece<'_>], strip: Strip) {
+    for (i, piece) in pieces.iter().enumerate() {
+        // SAFETY: as promised, for this piece and for the one ahead, which is only a hint.
+        unsafe {
+            if let Some(next) = pieces.get(i + AHEAD) {
+                let at = next.bytes.as_ptr().add(strip.offset);
+                (0..strip.len).step_by(64).for_each(|line| V::prefetch(at.add(line)));
             }
-            while done < strip.len {
-                *to.add(done) = *at.add(done);
-                done += 1;
-            }
+            copy::<V>(piece.bytes.as_ptr().add(strip.offset), slots.at(piece.slot, 0), strip.len);
+        }
+    }
+}
+
+/// # Safety
+/// The machine has the instructions of `V`; `len` bytes at `from` can be read, and at `to` written, which are apart.
+#[inline(always)]
+unsafe fn copy<V: Vector>(from: *const u8, to: *mut u8, len: usize) {
+    let mut done = 0;
+    // SAFETY: as promised; `done` stays below `len`.
+    unsafe {
+        while done + V::WIDTH <= len {
+            V::load(from.add(done)).store(to.add(done));
+            done += V::WIDTH;
+        }
+        while done < len {
+            *to.add(done) = *from.add(done);
+            done += 1;
         }
     }
 }
@@ -240,14 +265,7 @@ pub unsafe fn store<V: Vector>(slots: Slots, to: *mut u8, places: &[Place], stri
                     done += V::WIDTH;
                 }
             }
-            while done + V::WIDTH <= strip.len {
-                V::load(from.add(done)).store(at.add(done));
-                done += V::WIDTH;
-            }
-            while done < strip.len {
-                *at.add(done) = *from.add(done);
-                done += 1;
-            }
+            copy::<V>(from.add(done), at.add(done), strip.len - done);
         }
     }
     V::fence();

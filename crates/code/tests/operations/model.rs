@@ -23,6 +23,7 @@ pub fn run(bytes: &[u8]) {
     let mut decoder = Decoder::new(geometry);
     let mut known: BTreeSet<u32> = BTreeSet::new();
     let mut coded: BTreeMap<CodedId, bool> = BTreeMap::new();
+    let mut given_away: BTreeMap<CodedId, Vec<u8>> = BTreeMap::new();
     let mut symbol = vec![0u8; t as usize];
     let mut running = false;
     while let (Some(operation), Some(a), Some(b)) = (next(), next(), next()) {
@@ -70,10 +71,18 @@ pub fn run(bytes: &[u8]) {
                 if !honest && b % 8 == 1 {
                     symbol.iter_mut().for_each(|v| *v ^= b);
                 }
-                match decoder.add_coded(id, &symbol) {
+                let owned = operation & 32 != 0;
+                let taken = match owned {
+                    true => decoder.add_coded_owned(id, symbol.clone()),
+                    false => decoder.add_coded(id, &symbol),
+                };
+                if taken == Ok(true) && owned {
+                    given_away.insert(id, symbol.clone());
+                }
+                match taken {
                     Ok(true) => assert!(coded.insert(id, true).is_none(), "a duplicate was taken"),
                     Ok(false) => assert!(coded.contains_key(&id) || running || decoder.missing() == 0),
-                    Err(DecodeError::Full { held }) => assert!(held <= decoder.missing() + SPARE),
+                    Err(DecodeError::Full { held }) => assert!(held <= k as u32 + SPARE),
                     Err(other) => panic!("a coded symbol gave {other:?}"),
                 }
             }
@@ -117,6 +126,11 @@ pub fn run(bytes: &[u8]) {
         }
     }
     let whole = decoder.missing() == 0;
+    let owned = decoder.take_owned();
+    assert!(owned.len() <= given_away.len());
+    for (id, bytes) in owned {
+        assert_eq!(given_away.remove(&id), Some(bytes), "what was given away comes back as it was, once");
+    }
     let result = decoder.into_block();
     assert_eq!(result.as_ref().map(Vec::len), whole.then_some(block.len()));
     assert!(!honest || !whole || result.as_deref() == Some(&block[..]));

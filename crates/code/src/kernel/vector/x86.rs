@@ -10,6 +10,7 @@ use core::sync::atomic::{AtomicU8, Ordering};
 static FOUND: AtomicU8 = AtomicU8::new(0);
 
 /// What the processor has.
+#[cfg(not(miri))]
 #[inline]
 pub fn detect() -> Level {
     match FOUND.load(Ordering::Relaxed) {
@@ -30,6 +31,7 @@ pub fn detect() -> Level {
 }
 
 /// Asks the processor, and whether the system saves the wide registers.
+#[cfg(not(miri))]
 #[cold]
 fn ask() -> Level {
     if __cpuid(0).eax < 7 {
@@ -53,6 +55,7 @@ fn ask() -> Level {
 
 /// # Safety
 /// CPUID says OSXSAVE.
+#[cfg(not(miri))]
 #[target_feature(enable = "xsave")]
 unsafe fn xgetbv() -> u64 {
     // SAFETY: as the caller promises.
@@ -64,7 +67,7 @@ macro_rules! compiled {
     ($module:ident, $vector:ident, $features:literal) => {
         #[allow(clippy::missing_safety_doc, clippy::undocumented_unsafe_blocks, reason = "said above, once")]
         pub mod $module {
-            use super::super::{self as vector, Place, Slots, Strip};
+            use super::super::{self as vector, Piece, Place, Slots, Strip};
             use super::$vector;
 
             #[target_feature(enable = $features)]
@@ -75,6 +78,11 @@ macro_rules! compiled {
             #[target_feature(enable = $features)]
             pub unsafe fn load(slots: Slots, from: *const u8, places: &[Place], strip: Strip) {
                 unsafe { vector::load::<$vector>(slots, from, places, strip) }
+            }
+
+            #[target_feature(enable = $features)]
+            pub unsafe fn load_pieces(slots: Slots, pieces: &[Piece<'_>], strip: Strip) {
+                unsafe { vector::load_pieces::<$vector>(slots, pieces, strip) }
             }
 
             #[target_feature(enable = $features)]
@@ -111,7 +119,8 @@ impl Vector for Avx2 {
     }
     #[inline(always)]
     unsafe fn stream(self, at: *mut u8) {
-        unsafe { _mm256_stream_si256(at.cast(), self.0) }
+        // Miri knows no stores past caches.
+        unsafe { if cfg!(miri) { self.store(at) } else { _mm256_stream_si256(at.cast(), self.0) } }
     }
     #[inline(always)]
     fn prefetch(at: *const u8) {
@@ -119,7 +128,9 @@ impl Vector for Avx2 {
     }
     #[inline(always)]
     fn fence() {
-        unsafe { _mm_sfence() }
+        if !cfg!(miri) {
+            unsafe { _mm_sfence() }
+        }
     }
     #[inline(always)]
     unsafe fn xor(self, other: Self) -> Self {
@@ -166,7 +177,8 @@ impl Vector for Avx512 {
     }
     #[inline(always)]
     unsafe fn stream(self, at: *mut u8) {
-        unsafe { _mm512_stream_si512(at.cast(), self.0) }
+        // Miri knows no stores past caches.
+        unsafe { if cfg!(miri) { self.store(at) } else { _mm512_stream_si512(at.cast(), self.0) } }
     }
     #[inline(always)]
     fn prefetch(at: *const u8) {
@@ -174,7 +186,9 @@ impl Vector for Avx512 {
     }
     #[inline(always)]
     fn fence() {
-        unsafe { _mm_sfence() }
+        if !cfg!(miri) {
+            unsafe { _mm_sfence() }
+        }
     }
     #[inline(always)]
     unsafe fn xor(self, other: Self) -> Self {
