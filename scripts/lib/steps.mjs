@@ -10,9 +10,13 @@ const WASM_GZIP_BYTES_MAX = 250_000;
 const crates = (...folders) => ["Cargo.toml", "Cargo.lock", ...folders.flatMap((folder) => [`${folder}/Cargo.toml`, `${folder}/src`])];
 const PURE = ["crates/wire", "crates/code", "crates/dts", "crates/hvm", "crates/routing", "crates/node"];
 const TARGET = process.env.CARGO_TARGET_DIR ?? "target";
-const DTS = new Set(["index.d.ts", "types.d.ts", "errors.d.ts", "sw/register.d.ts", "sw/worker.d.ts"]);
+const DTS = new Set(["index.d.ts", "types.d.ts", "errors.d.ts", "hls/index.d.ts", "sw/register.d.ts", "sw/worker.d.ts"]);
 /** Entries that are loaded apart from the main one, with what they share with it. */
-const APART = { "peeredge/sw": ["sw/worker.js"], "peeredge/sw/register": ["sw/register.js"] };
+const APART = {
+  "peeredge/sw": ["sw/worker.js"],
+  "peeredge/sw/register": ["sw/register.js", "routes.js"],
+  "peeredge/hls": ["hls/index.js", "routes.js"],
+};
 
 export const RELAY = resolve(ROOT, TARGET, "release", process.platform === "win32" ? "peeredge.exe" : "peeredge");
 

@@ -97,6 +97,7 @@ test("an engine that cannot be loaded is a typed error, and leaves no worker", a
 test("TypeScript reads its types, strictly and without skipping libraries", () => {
   const folder = project();
   const use = `
+    import { hlsLoader, watchPlayback } from "peeredge/hls";
     import { serveThroughPeer, type Routing } from "peeredge/sw/register";
     import { createPeer, PeerEdgeError, type ErrorCode, type Peer, type Published } from "peeredge";
     export async function use(file: File): Promise<Published> {
@@ -130,6 +131,6 @@ test("the tarball holds the package and nothing else", () => {
   const names = readdirSync(packedPackage()).sort();
   expect(names.filter((name) => !["LICENSE", "LICENSE-APACHE", "LICENSE-MIT", "README.md", "dist", "package.json"].includes(name))).toEqual([]);
   const types = readdirSync(join(packedPackage(), "dist"), { recursive: true }).filter((name) => name.endsWith(".d.ts"));
-  expect(types.sort()).toEqual(["errors.d.ts", "index.d.ts", "sw/register.d.ts", "sw/worker.d.ts", "types.d.ts"]);
+  expect(types.sort()).toEqual(["errors.d.ts", "hls/index.d.ts", "index.d.ts", "sw/register.d.ts", "sw/worker.d.ts", "types.d.ts"]);
   expect(existsSync(join(packedPackage(), "dist/peeredge_bg.wasm"))).toBe(true);
 });

@@ -1,5 +1,6 @@
 import { PeerEdgeError } from "../errors.js";
 import { contentOf } from "../link.js";
+import { absoluteRoutes } from "../routes.js";
 import type { Peer } from "../types.js";
 import type { Answer, Demand, Patience, Routes, ToPage, ToServiceWorker } from "./messages.js";
 
@@ -199,13 +200,7 @@ function owned(bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
 }
 
 function absolute(routes: Record<string, string | URL>): Routes {
-  const entries = Object.entries(routes).map(([address, link]) => {
-    contentOf(link);
-    const url = new URL(address, document.baseURI);
-    url.hash = "";
-    return [url.href, String(link)];
-  });
-  return Object.fromEntries(entries) as Routes;
+  return Object.fromEntries(absoluteRoutes(routes));
 }
 
 function milliseconds(name: string, value: number): number {
