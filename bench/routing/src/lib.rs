@@ -2,6 +2,7 @@
 //! `pub fn run(setting: &Setting) -> Report`, named in [`PARTS`].
 
 pub mod data;
+pub mod matching;
 pub mod perception;
 pub mod report;
 
@@ -21,5 +22,7 @@ pub struct Setting {
 pub type Part = (&'static str, &'static str, fn(&Setting) -> Report);
 
 /// All parts, in the order in which they run.
-pub const PARTS: &[Part] =
-    &[("perception", "a channel's next rate, from what it has carried", perception::run)];
+pub const PARTS: &[Part] = &[
+    ("perception", "a channel's next rate, from what it has carried", perception::run),
+    ("matching", "prices for demands and nodes, beside simple rules", matching::run),
+];

@@ -5,6 +5,7 @@
 //! of them). Half of the introductions go to holders of the whole and half to fellow downloaders, so that downloaders
 //! exchange among themselves. The operator's own peer comes last, and only while others hold few copies.
 
+use super::next;
 use crate::registry::{Entry, Member, Registry};
 use peeredge_wire::{ContentId, Time};
 
@@ -199,13 +200,4 @@ fn better(a: &Entry, b: &Entry, now: Time) -> bool {
     let worth = |e: &Entry| u64::from(e.said.have_permille) + 200;
     let cost = |e: &Entry| u64::from(e.load.at(now)) + 1024;
     worth(a) * cost(b) > worth(b) * cost(a)
-}
-
-/// SplitMix64 (Steele, Lea, Flood, OOPSLA 2014).
-fn next(state: &mut u64) -> u64 {
-    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mut z = *state;
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }

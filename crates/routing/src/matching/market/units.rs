@@ -1,0 +1,165 @@
+use super::nodes::NodeId;
+
+/// A demand of a market. The number is used again after the demand has left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct DemandId(pub u32);
+
+/// What somebody asks for.
+#[derive(Clone, Copy, Debug)]
+pub struct Demand<'a> {
+    /// Size of one replica by resource. The sum must not be 0.
+    pub size: [u32; 2],
+    /// Replicas, at least 1, each with its own worth, never two in one failure domain.
+    pub replicas: u8,
+    /// What a replica's move to another node costs: the fill.
+    pub move_cost: f32,
+    /// Nodes that could serve it, and what a replica is worth there before price and cost: its value if the quality
+    /// is delivered there (size, rate and deadline), less the fill.
+    pub candidates: &'a [(NodeId, f32)],
+}
+
+pub(super) const NOWHERE: u32 = u32::MAX;
+/// A node that a unit left out of its candidates.
+const NO_EDGE: f32 = -1e30;
+
+/// One replica of a demand.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Unit {
+    pub(super) node: u32,
+    /// Its bid at that node, for each unit of effective size.
+    pub(super) bid: f32,
+    /// Its worth there, before price and cost.
+    pub(super) worth: f32,
+    pub(super) size: [u32; 2],
+    pub(super) move_cost: f32,
+    /// The next replica of the same demand; itself if there is only one.
+    pub(super) ring: u32,
+    pub(super) candidates: u8,
+    pub(super) alive: bool,
+    /// Whether it stands in the queue of those that are to bid.
+    pub(super) queued: bool,
+    /// Whether it has ever been served.
+    pub(super) served: bool,
+}
+
+/// All units, and their candidates in rows of equal length.
+#[derive(Clone, Debug)]
+pub(super) struct Units {
+    pub(super) all: Vec<Unit>,
+    free: Vec<u32>,
+    row: usize,
+    pub(super) edge_node: Vec<u32>,
+    pub(super) edge_worth: Vec<f32>,
+}
+
+impl Units {
+    pub(super) fn new(row: usize) -> Self {
+        Units { all: Vec::new(), free: Vec::new(), row, edge_node: Vec::new(), edge_worth: Vec::new() }
+    }
+
+    /// Adds the replicas of a demand; gives the first, through whose ring the others are found.
+    pub(super) fn add(&mut self, demand: &Demand<'_>) -> u32 {
+        let mut first = NOWHERE;
+        for _ in 0..demand.replicas.max(1) {
+            let id = self.free.pop().unwrap_or_else(|| {
+                let id = u32::try_from(self.all.len()).expect("fewer than 2^32 units");
+                self.all.push(Unit {
+                    node: NOWHERE,
+                    bid: 0.0,
+                    worth: 0.0,
+                    size: [1, 0],
+                    move_cost: 0.0,
+                    ring: id,
+                    candidates: 0,
+                    alive: false,
+                    queued: false,
+                    served: false,
+                });
+                self.edge_node.resize(self.all.len() * self.row, 0);
+                self.edge_worth.resize(self.all.len() * self.row, 0.0);
+                id
+            });
+            let count = demand.candidates.len().min(self.row).min(255);
+            for (at, (node, worth)) in demand.candidates[..count].iter().enumerate() {
+                self.edge_node[id as usize * self.row + at] = node.0;
+                self.edge_worth[id as usize * self.row + at] = *worth;
+            }
+            let queued = self.all[id as usize].queued;
+            self.all[id as usize] = Unit {
+                node: NOWHERE,
+                bid: 0.0,
+                worth: 0.0,
+                size: demand.size,
+                move_cost: demand.move_cost,
+                ring: id,
+                candidates: count as u8,
+                alive: true,
+                queued,
+                served: false,
+            };
+            if first == NOWHERE {
+                first = id;
+            } else {
+                self.all[id as usize].ring = self.all[first as usize].ring;
+                self.all[first as usize].ring = id;
+            }
+        }
+        first
+    }
+
+    pub(super) fn remove(&mut self, id: u32) {
+        let unit = &mut self.all[id as usize];
+        (unit.alive, unit.candidates, unit.ring) = (false, 0, id);
+        self.free.push(id);
+    }
+
+    /// All replicas of a demand, from the one given.
+    pub(super) fn ring(&self, first: u32) -> impl Iterator<Item = u32> + '_ {
+        let mut next = Some(first);
+        core::iter::from_fn(move || {
+            let this = next?;
+            let follows = self.all[this as usize].ring;
+            next = (follows != first).then_some(follows);
+            Some(this)
+        })
+    }
+
+    pub(super) fn node_of(&self, id: u32) -> Option<u32> {
+        let node = self.all[id as usize].node;
+        (node != NOWHERE).then_some(node)
+    }
+
+    /// A unit's candidates: nodes and worths side by side.
+    pub(super) fn edges(&self, id: u32) -> (&[u32], &[f32]) {
+        let from = id as usize * self.row;
+        let to = from + self.all[id as usize].candidates as usize;
+        (&self.edge_node[from..to], &self.edge_worth[from..to])
+    }
+
+    /// The places of a unit's candidates in the rows.
+    pub(super) fn places(&self, id: u32) -> core::ops::Range<usize> {
+        let from = id as usize * self.row;
+        from..from + self.all[id as usize].candidates as usize
+    }
+
+    /// The unit in whose row a place lies, if it still names this node.
+    pub(super) fn named_by(&self, place: u32, node: u32) -> Option<u32> {
+        let id = place as usize / self.row;
+        let at = place as usize % self.row;
+        (at < self.all[id].candidates as usize && self.edge_node[place as usize] == node).then_some(id as u32)
+    }
+
+    /// Strikes a node out of a unit's candidates.
+    pub(super) fn strike(&mut self, id: u32, node: u32) {
+        for place in self.places(id) {
+            if self.edge_node[place] == node {
+                self.edge_worth[place] = NO_EDGE;
+            }
+        }
+    }
+
+    pub(super) fn holds(&self, id: u32, node: u32, bid: f32) -> bool {
+        let unit = &self.all[id as usize];
+        unit.node == node && unit.bid.to_bits() == bid.to_bits()
+    }
+}
