@@ -37,8 +37,8 @@ pub fn unit_optimum(capacity: &[u32], worth: &[Vec<(usize, f64)>]) -> f64 {
                 best = (gain[n], Some(n), None);
             }
         }
-        for d in 0..demands {
-            if let Some(from) = at[d] {
+        for (d, held) in at.iter().enumerate() {
+            if let Some(from) = *held {
                 let swap = gain[from] - value(d, from).expect("a demand is at a candidate");
                 if capacity[from] > 0 && swap > best.0 {
                     best = (swap, Some(from), Some(d));
