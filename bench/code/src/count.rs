@@ -85,6 +85,20 @@ pub fn trial(k: u32, missing_share: f64, seed: u64) -> (u32, Cost) {
     }
 }
 
+/// The interval that holds a rate with 95 %, when `failed` of `total` trials failed (Wilson 1927; with none, 3 / total is the
+/// upper end).
+fn interval(failed: u64, total: u64) -> (f64, f64) {
+    let (n, z) = (total as f64, 1.96_f64);
+    let p = failed as f64 / n;
+    if failed == 0 {
+        return (0.0, 3.0 / n);
+    }
+    let middle = p + z * z / (2.0 * n);
+    let spread = z * (p * (1.0 - p) / n + z * z / (4.0 * n * n)).sqrt();
+    let over = 1.0 + z * z / n;
+    ((middle - spread) / over, (middle + spread) / over)
+}
+
 /// Trials spread over sizes and shares missing: how often more than n symbols beyond the missing ones were needed.
 pub fn count_failures(figures: &mut Figures, trials: u64) {
     println!("failures after n symbols beyond the missing ones");
@@ -111,7 +125,11 @@ pub fn count_failures(figures: &mut Figures, trials: u64) {
         }
     }
     let beyond = |n: usize| all[n + 1..].iter().sum::<u64>() as f64 / total as f64;
-    println!("{total} trials: +0 {:.2e}, +1 {:.2e}, +2 {:.2e}", beyond(0), beyond(1), beyond(2));
+    for n in 0..3 {
+        let failed = all[n + 1..].iter().sum::<u64>();
+        let (low, high) = interval(failed, total);
+        println!("{total} trials, +{n}: {failed} failed, {:.2e}, 95 % of {low:.2e} to {high:.2e}", beyond(n));
+    }
     figures.set("fail0", Some(beyond(0)));
     figures.set("fail1", Some(beyond(1)));
     figures.set("fail2", Some(beyond(2)));

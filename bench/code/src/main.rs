@@ -5,7 +5,9 @@ use peeredge_bench_code::codecs::{RaptorQ, RsErasure, RsSimd};
 use peeredge_bench_code::count::{Figures, count_failures, operations};
 use peeredge_bench_code::ours::Ours;
 use peeredge_bench_code::{Codec, Input, WORKS};
+use peeredge_code::{Decoder, Encoder, Encoding, Geometry, Part, Step};
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 /// Speeds in MB/s of source bytes by codec, work, T and K.
 type Speeds = BTreeMap<(&'static str, usize, usize, usize), f64>;
@@ -72,6 +74,9 @@ fn main() {
     }
     summarise(&mut figures, &speeds, &passes);
 
+    for t in list("--threads", "16384") {
+        threads(&mut figures, 4096, t);
+    }
     let trials = list("--trials", "20000")[0] as u64;
     if trials > 0 {
         count_failures(&mut figures, trials);
@@ -84,6 +89,72 @@ fn main() {
         .collect();
     println!("native {{{}}}", ours.join(","));
     println!("{}", figures.json());
+}
+
+/// What a second thread brings: the same work in one part and in two, by the wall clock, medians of five.
+fn threads(figures: &mut Figures, k: usize, t: usize) {
+    let input = Input::new(k, t, SEED);
+    let geometry = Geometry::new((k * t) as u64, t as u32).expect("in range");
+    let mut receiver = Decoder::new(geometry);
+    let ids = receiver.propose(k as u32 + 8, 1);
+    for i in (0..k).filter(|&i| !input.missing[i]) {
+        receiver.add_source(i as u32, input.symbol(i)).expect("in range");
+    }
+    let repair_ids = receiver.propose(input.repair as u32, 2);
+    let mut symbols = vec![0; ids.len() * t];
+    let encoder = Encoder::new(geometry, &input.block).expect("the block fits");
+    encoder.write_coded_batch(&ids, &mut symbols).expect("valid ids");
+    let parity = encoder.parity().to_vec();
+    drop((encoder, receiver));
+
+    let mut out = vec![0; repair_ids.len() * t];
+    let mut buffer = Vec::new();
+    let mut times = [const { Vec::new() }; 4];
+    for _ in 0..5 {
+        for n in [1, 2] {
+            let start = Instant::now();
+            let mut encoding = Encoding::new(geometry, &repair_ids).expect("valid ids");
+            run_parts(encoding.parts(&input.block, &mut out, n).expect("it fits"));
+            times[n - 1].push(start.elapsed().as_secs_f64());
+            assert_eq!(encoding.into_parity().as_ref(), Some(&parity));
+
+            let mut decoder = Decoder::with_buffer(geometry, std::mem::take(&mut buffer));
+            let mut next = ids.iter().zip(symbols.chunks_exact(t));
+            while let Step::NeedMore { coded } = decoder.step(1) {
+                for (id, symbol) in next.by_ref().take(coded as usize) {
+                    decoder.add_coded_owned(*id, symbol.to_vec()).expect("valid ids");
+                }
+            }
+            let start = Instant::now();
+            run_parts(decoder.parts(n).expect("there is enough"));
+            times[n + 1].push(start.elapsed().as_secs_f64());
+            assert_eq!(decoder.step(1), Step::Done);
+            buffer = decoder.into_block().expect("done");
+            assert!(buffer == input.block, "wrong bytes with {n} threads");
+        }
+    }
+    let [one_enc, two_enc, one_all, two_all] = times.map(|mut times| {
+        times.sort_by(f64::total_cmp);
+        times[times.len() / 2]
+    });
+    println!(
+        "two threads over one, K={k} T={t}: encode x{:.2}, all coded x{:.2} (wall clock)",
+        one_enc / two_enc,
+        one_all / two_all
+    );
+    figures.set("threads2_enc", Some(one_enc / two_enc));
+    figures.set("threads2_all", Some(one_all / two_all));
+}
+
+fn run_parts(parts: Vec<Part<'_>>) {
+    std::thread::scope(|scope| {
+        let mut parts = parts.into_iter();
+        let own = parts.next();
+        parts.for_each(|part| drop(scope.spawn(|| part.run())));
+        if let Some(part) = own {
+            part.run();
+        }
+    });
 }
 
 /// Ratios and exponents, where the sizes they need were measured.

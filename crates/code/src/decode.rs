@@ -1,15 +1,18 @@
 //! Rebuilding a block from whatever arrives.
 
 use crate::geometry::Geometry;
-use crate::held::{Held, Transfers};
-use crate::kernel::Program;
+use crate::held::{Held, Room, Transfers};
+use crate::kernel::{Program, cut_columns};
+use crate::part::Part;
 use crate::propose::propose;
 use crate::small;
 use crate::solve::{Budget, Outcome, Solver};
 use crate::structure::{CodedId, DENSITY_CLASSES, Structure};
 use alloc::boxed::Box;
+use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt;
+use core::ops::Range;
 
 /// Dense coded symbols that are kept at most: their elimination is cubic.
 const DENSE_MAX: u32 = 128;
@@ -40,8 +43,8 @@ enum Work {
     Idle,
     /// Working out which sums to make; the coded symbols by their numbers in `held`.
     Solving { solver: Box<Solver>, missing: Vec<u32>, coded: Vec<u32> },
-    /// Making the sums, column strip by column strip.
-    Running { program: Program, width: usize, transfers: Transfers, offset: usize },
+    /// Making the sums, column strip by column strip; `todo` are the columns left.
+    Running { program: Program, width: usize, transfers: Transfers, todo: Vec<Range<usize>> },
 }
 
 /// Why a symbol was refused. A refused symbol leaves the decoder as it was.
@@ -113,6 +116,9 @@ pub struct Cost {
     pub set_aside: u32,
     /// Strips of symbols that a tile holds.
     pub slots: u32,
+    /// The most that one call of [`Decoder::step`] did, in bytes of XOR that take as long: its budget, and what its last
+    /// piece of work went beyond.
+    pub step_bytes_most: u64,
 }
 
 impl Decoder {
@@ -244,13 +250,49 @@ impl Decoder {
     /// Up to `count` coded symbols worth asking for: none is held, each touches what is missing, and their density
     /// fits the share missing. Another `salt` gives other ones, so that symbols in flight are not asked for twice.
     pub fn propose(&self, count: u32, salt: u64) -> Vec<CodedId> {
-        propose(&self.code, &self.held, self.lacking > 0, count, salt)
+        self.propose_beside(&[], count, salt)
+    }
+
+    /// As [`Decoder::propose`], for a receiver that has `asked` for some already: those are not proposed again. When the
+    /// symbols held, asked and proposed are enough in number, and at most 4,096 source symbols are missing, it works out
+    /// whether together they give the block, and puts others in the place of those that say nothing new: none that is
+    /// proposed is then useless unless more source symbols arrive. That costs up to the symbolic part of a decoding, and more
+    /// of them where it has to be repeated (one time in 250).
+    pub fn propose_beside(&self, asked: &[CodedId], count: u32, salt: u64) -> Vec<CodedId> {
+        propose(&self.code, &self.held, self.lacking > 0, asked, count, salt)
     }
 
     /// Works for about `budget_bytes` of XORed bytes, then returns; symbols may be added between calls. One call
     /// does at least one step: a pass over the tables, or one strip of columns.
     pub fn step(&mut self, budget_bytes: usize) -> Step {
-        let mut budget = Budget(isize::try_from(budget_bytes).unwrap_or(isize::MAX).max(1));
+        let mut budget = Budget::new(budget_bytes);
+        let step = self.work(&mut budget);
+        self.cost.step_bytes_most = self.cost.step_bytes_most.max(budget.spent());
+        step
+    }
+
+    /// Works out the sums without a bound, unless that is done, and cuts them into at most `n` parts, which can run on as
+    /// many threads at once. When all have run, [`Decoder::step`] says [`Step::Done`]; what a part did not do is done there.
+    ///
+    /// # Errors
+    /// What [`Decoder::step`] says when there are no sums to make: [`Step::NeedMore`] or [`Step::Done`].
+    pub fn parts(&mut self, n: usize) -> Result<Vec<Part<'_>>, Step> {
+        while !matches!(self.work, Work::Running { .. }) {
+            // The least budget ends each call where the next begins: no sums are made here.
+            match self.work(&mut Budget::new(1)) {
+                Step::Working => {}
+                other => return Err(other),
+            }
+        }
+        let Work::Running { program, width, transfers, todo } = &mut self.work else {
+            unreachable!("the loop ends so");
+        };
+        *todo = todo.iter().flat_map(|columns| cut_columns(columns, n, *width)).collect();
+        let (passes, _) = self.held.passes(program, *width, transfers, todo);
+        Ok(passes.into_iter().map(Part::of_decoding).collect())
+    }
+
+    fn work(&mut self, budget: &mut Budget) -> Step {
         loop {
             if self.held.missing() == 0 {
                 return Step::Done;
@@ -260,7 +302,7 @@ impl Decoder {
                 if coded > 0 {
                     return Step::NeedMore { coded };
                 }
-                self.begin(&mut budget);
+                self.begin(budget);
                 continue;
             }
             if budget.is_spent() {
@@ -268,7 +310,7 @@ impl Decoder {
             }
             match core::mem::replace(&mut self.work, Work::Idle) {
                 Work::Idle => {}
-                Work::Solving { mut solver, missing, coded } => match solver.advance(&mut budget) {
+                Work::Solving { mut solver, missing, coded } => match solver.advance(budget) {
                     Outcome::Working => self.work = Work::Solving { solver, missing, coded },
                     Outcome::Lacking(n, redundant) => {
                         self.lacking = n;
@@ -279,12 +321,18 @@ impl Decoder {
                         self.prepare(program, &missing, &coded);
                     }
                 },
-                Work::Running { program, width, transfers, offset } => {
-                    let offset = offset + self.held.run(&program, width, &transfers, offset, &mut budget);
-                    if offset < self.geometry.symbol_len() as usize {
-                        self.work = Work::Running { program, width, transfers, offset };
-                    } else {
+                Work::Running { program, width, transfers, mut todo } => {
+                    let left = todo.iter().position(|columns| !columns.is_empty());
+                    if let Some(left) = left {
+                        let next = &mut todo[left..=left];
+                        let (mut passes, room) = self.held.passes(&program, width, &transfers, next);
+                        let pass = passes.pop().expect("one was asked for");
+                        pass.run(&mut Room::Lent(room), budget);
+                    }
+                    if todo.iter().all(Range::is_empty) {
                         self.held.complete();
+                    } else {
+                        self.work = Work::Running { program, width, transfers, todo };
                     }
                 }
             }
@@ -313,7 +361,8 @@ impl Decoder {
             let width = self.held.make_tile(program.slots());
             self.cost.operations = program.operands();
             self.cost.slots = program.slots();
-            self.work = Work::Running { program, width, transfers, offset: 0 };
+            let columns = 0..self.geometry.symbol_len() as usize;
+            self.work = Work::Running { program, width, transfers, todo: vec![columns] };
         }
     }
 

@@ -1,11 +1,9 @@
 //! Making coded symbols from a block.
 
+use crate::encoding::{Batch, Encoding};
 use crate::geometry::Geometry;
-use crate::kernel::{Level, Place, Places, Program, STREAM_FROM, Strip, Tile, tile_len, tile_width};
 use crate::structure::{CodedId, DENSITY_CLASSES, Structure};
 use alloc::borrow::Cow;
-use alloc::vec;
-use alloc::vec::Vec;
 use core::fmt;
 
 /// Makes coded symbols of one borrowed block. Beyond the block it holds the parity alone.
@@ -84,16 +82,9 @@ impl<'a> Encoder<'a> {
         ids: &[CodedId],
         out: &mut [u8],
     ) -> Result<Self, EncodeError> {
-        check_block(geometry, block)?;
-        check_ids(geometry, ids, out)?;
-        let code = Structure::new(geometry.source_symbols());
-        let mut parity = vec![0; Self::parity_len(geometry)];
-        let mut batch = Batch::new(geometry, ids.len());
-        batch.add_parity(&code);
-        batch.add_coded(&code, ids);
-        if batch.program.operands() > 0 {
-            batch.run(block, &mut parity, Parity::Made, out);
-        }
+        let mut encoding = Encoding::new(geometry, ids)?;
+        encoding.step(block, out, usize::MAX)?;
+        let parity = encoding.into_parity().expect("a step without a bound ends it");
         Ok(Self { geometry, block, parity: Cow::Owned(parity) })
     }
 
@@ -154,9 +145,7 @@ impl<'a> Encoder<'a> {
     pub fn write_coded_batch(&self, ids: &[CodedId], out: &mut [u8]) -> Result<(), EncodeError> {
         check_ids(self.geometry, ids, out)?;
         let code = Structure::new(self.geometry.source_symbols());
-        let mut batch = Batch::new(self.geometry, ids.len());
-        batch.add_coded(&code, ids);
-        batch.run(self.block, &mut [], Parity::Given(&self.parity), out);
+        Batch::of_coded(&code, self.geometry, ids).run(self.block, &self.parity, out);
         Ok(())
     }
 
@@ -170,125 +159,7 @@ impl<'a> Encoder<'a> {
     }
 }
 
-/// A program over a whole block: slots are source symbols, parities, coded symbols.
-struct Batch {
-    geometry: Geometry,
-    program: Program,
-    /// Source symbols that the program sums.
-    used: Vec<bool>,
-    coded_at: u32,
-    coded: u32,
-}
-
-enum Parity<'p> {
-    /// The program makes it.
-    Made,
-    /// It is loaded.
-    Given(&'p [u8]),
-}
-
-impl Batch {
-    fn new(geometry: Geometry, coded: usize) -> Self {
-        let code = Structure::new(geometry.source_symbols());
-        let coded_at = code.source + code.parities();
-        Self {
-            geometry,
-            program: Program::new(coded_at + coded as u32),
-            used: vec![false; code.source as usize],
-            coded_at,
-            coded: coded as u32,
-        }
-    }
-
-    fn add_parity(&mut self, code: &Structure) {
-        let k = code.source;
-        if !code.is_small() {
-            self.used.fill(true);
-        }
-        for row in 0..code.staircase {
-            self.program.sum(k + row, 1 + code.stair_most(), |sum| {
-                if row > 0 {
-                    sum.add(k + row - 1);
-                }
-                code.stair(row, |i| sum.add(i));
-            });
-        }
-        for h in 0..code.heavy {
-            let terms = (0..code.staircase).map(|j| (k + j, code.heavy_coefficient(h, j)));
-            self.program.scaled_sum(k + code.staircase + h, terms);
-        }
-    }
-
-    fn add_coded(&mut self, code: &Structure, ids: &[CodedId]) {
-        let k = code.source;
-        for (dst, &id) in (self.coded_at..).zip(ids) {
-            if code.is_small() {
-                self.used.fill(true);
-                self.program.scaled_sum(dst, (0..k).map(|i| (i, code.dense_coefficient(id.seed, i))));
-            } else if code.is_dense(id) {
-                let terms = (0..code.staircase).map(|j| (k + j, code.dense_coefficient(id.seed, j)));
-                self.program.scaled_sum(dst, terms);
-            } else {
-                let draw = code.draw(id);
-                let used = &mut self.used;
-                self.program.sum(dst, 3 + draw.degree as usize, |sum| {
-                    code.neighbours(&draw, |i| {
-                        used[i as usize] = true;
-                        sum.add(i);
-                    });
-                    sum.add(k + draw.tail.staircase[0]);
-                    sum.add(k + draw.tail.staircase[1]);
-                    sum.add(k + code.staircase + draw.tail.heavy);
-                });
-            }
-        }
-    }
-
-    fn run(&self, block: &[u8], made: &mut [u8], parity: Parity<'_>, out: &mut [u8]) {
-        let t = self.geometry.symbol_len() as usize;
-        let k = self.geometry.source_symbols();
-        let level = Level::detect();
-        let slots = self.program.slots();
-        let width = tile_width(slots, k, t);
-        let mut memory = vec![0; tile_len(slots, width)];
-        let mut tile = Tile::new(&mut memory, width);
-        let last = self.geometry.symbol_range(k - 1);
-        // The last symbol is taken by itself when it is short.
-        let whole = if last.len() < t { k - 1 } else { k };
-        let places = |from: u32, to: u32| -> Places {
-            (from..to).map(|slot| Place { slot, symbol: slot - from }).collect()
-        };
-        let used = (0..whole).filter(|&i| self.used[i as usize]);
-        let sources: Places = used.map(|i| Place { slot: i, symbol: i }).collect();
-        let parities = places(k, self.coded_at);
-        let coded = places(self.coded_at, self.coded_at + self.coded);
-        let stream = block.len() >= STREAM_FROM;
-        let mut offset = 0;
-        while offset < t {
-            let target: &[u8] = if out.is_empty() { made } else { out };
-            let strip = Strip::new(target, stream, t, offset, tile.width());
-            tile.load(level, block, &sources, strip);
-            if whole < k {
-                let at = (last.start + offset).min(last.end);
-                let have = (last.end - at).min(strip.len);
-                let slot = tile.strip(k - 1);
-                slot.fill(0);
-                slot[..have].copy_from_slice(&block[at..at + have]);
-            }
-            if let Parity::Given(parity) = parity {
-                tile.load(level, parity, &parities, strip);
-            }
-            self.program.run(level, &mut tile, strip.len);
-            if let Parity::Made = parity {
-                tile.store(level, made, &parities, strip, stream);
-            }
-            tile.store(level, out, &coded, strip, stream);
-            offset += strip.len;
-        }
-    }
-}
-
-fn check_ids(geometry: Geometry, ids: &[CodedId], out: &[u8]) -> Result<(), EncodeError> {
+pub(crate) fn check_ids(geometry: Geometry, ids: &[CodedId], out: &[u8]) -> Result<(), EncodeError> {
     if let Some(id) = ids.iter().find(|id| !id.is_valid()) {
         return Err(EncodeError::Density { density: id.density });
     }
@@ -299,7 +170,7 @@ fn check_ids(geometry: Geometry, ids: &[CodedId], out: &[u8]) -> Result<(), Enco
     Ok(())
 }
 
-fn check_block(geometry: Geometry, block: &[u8]) -> Result<(), EncodeError> {
+pub(crate) fn check_block(geometry: Geometry, block: &[u8]) -> Result<(), EncodeError> {
     if block.len() as u64 != geometry.block_len() {
         return Err(EncodeError::BlockLen { expected: geometry.block_len(), got: block.len() as u64 });
     }

@@ -1,11 +1,14 @@
 //! The symbols that a decoder holds, in the memory of one block.
 
 use crate::geometry::Geometry;
-use crate::kernel::{Level, Piece, Place, Places, Program, STREAM_FROM, Strip, Tile, tile_len, tile_width};
+use crate::kernel::{
+    Level, Piece, Place, Places, Program, STREAM_FROM, Strip, Stripe, Tile, tile_len, tile_width,
+};
 use crate::solve::Budget;
 use crate::structure::{CodedId, Structure, mix};
 use alloc::vec;
 use alloc::vec::Vec;
+use core::ops::Range;
 
 /// Symbols that are kept beyond K; more are refused.
 const SPARE: usize = 64;
@@ -297,39 +300,33 @@ impl Held {
         width
     }
 
-    /// Runs a decoding program on the columns from `offset`, in tiles of `width`, strip by strip until about `budget`
-    /// bytes were summed; returns how many columns. Coded symbols are read before the source symbols that replace them are
-    /// written, column by column.
-    pub fn run(
-        &mut self,
-        program: &Program,
+    /// Cuts the columns `todo` of a decoding program, in tiles of `width`, into passes.
+    pub fn passes<'p>(
+        &'p mut self,
+        program: &'p Program,
         width: usize,
-        transfers: &Transfers,
-        offset: usize,
-        budget: &mut Budget,
-    ) -> usize {
-        let level = Level::detect();
-        let symbol_len = self.symbol_len();
-        let pieces: Vec<Piece<'_>> = transfers
-            .own_loads
-            .iter()
-            .map(|&(slot, own)| Piece { slot, bytes: &self.own[own as usize].1 })
-            .collect();
+        transfers: &'p Transfers,
+        todo: &'p mut [Range<usize>],
+    ) -> (Vec<Pass<'p>>, &'p mut [u8]) {
+        let own = &self.own;
+        let piece = |&(slot, number): &(u32, u32)| Piece { slot, bytes: &own[number as usize].1 };
+        let pieces: Vec<Piece<'_>> = transfers.own_loads.iter().map(piece).collect();
         let (block, room) = self.block.split_at_mut(self.block_len);
-        let mut tile = Tile::new(room, width);
-        let stream = block.len() >= STREAM_FROM;
-        let mut done = 0;
-        while offset + done < symbol_len && !budget.is_spent() {
-            let strip = Strip::new(block, stream, symbol_len, offset + done, width);
-            tile.load(level, block, &transfers.loads, strip);
-            tile.load(level, &self.spare, &transfers.spare_loads, strip);
-            tile.load_pieces(level, &pieces, strip);
-            program.run(level, &mut tile, strip.len);
-            tile.store(level, block, &transfers.stores, strip, stream);
-            done += strip.len;
-            budget.0 -= (program.operands() as usize * strip.len) as isize;
-        }
-        done
+        let (stream, symbol_len) = (block.len() >= STREAM_FROM, self.geometry.symbol_len() as usize);
+        let stripes = Stripe::cut(block, todo);
+        let spare = &self.spare[..];
+        let pass = |(columns, stripe)| Pass {
+            program,
+            transfers,
+            pieces: pieces.clone(),
+            spare,
+            stripe,
+            columns,
+            width,
+            symbol_len,
+            stream,
+        };
+        (todo.iter_mut().zip(stripes).map(pass).collect(), room)
     }
 
     /// Every source symbol is in its place now.
@@ -351,5 +348,54 @@ impl Held {
     pub fn into_block(mut self) -> Option<Vec<u8>> {
         self.block.truncate(self.geometry.block_len() as usize);
         (self.missing == 0).then_some(self.block)
+    }
+}
+
+/// Some columns of a decoding program.
+#[derive(Debug)]
+pub(crate) struct Pass<'p> {
+    program: &'p Program,
+    transfers: &'p Transfers,
+    pieces: Vec<Piece<'p>>,
+    spare: &'p [u8],
+    stripe: Stripe<'p>,
+    columns: &'p mut Range<usize>,
+    width: usize,
+    symbol_len: usize,
+    stream: bool,
+}
+
+/// Memory for a tile.
+pub(crate) enum Room<'r> {
+    /// Behind the block, large enough.
+    Lent(&'r mut [u8]),
+    /// Grown as needed.
+    Own(&'r mut Vec<u8>),
+}
+
+impl Pass<'_> {
+    /// Makes the columns, strip by strip, until the budget is spent. Coded symbols are read before the source symbols that
+    /// replace them are written, column by column.
+    pub fn run(mut self, room: &mut Room<'_>, budget: &mut Budget) {
+        let level = Level::detect();
+        let room = match room {
+            Room::Lent(room) => &mut room[..],
+            Room::Own(room) => {
+                room.resize(tile_len(self.program.slots(), self.width), 0);
+                &mut room[..]
+            }
+        };
+        let mut tile = Tile::new(room, self.width);
+        while self.columns.start < self.columns.end && !budget.is_spent() {
+            let strip =
+                Strip::new(self.stripe.addr(), self.stream, self.symbol_len, self.columns, self.width);
+            tile.load_stripe(level, &self.stripe, &self.transfers.loads, strip);
+            tile.load(level, self.spare, &self.transfers.spare_loads, strip);
+            tile.load_pieces(level, &self.pieces, strip);
+            self.program.run(level, &mut tile, strip.len);
+            tile.store(level, &mut self.stripe, &self.transfers.stores, strip, self.stream);
+            self.columns.start += strip.len;
+            budget.spend_bytes(self.program.operands() as usize * strip.len);
+        }
     }
 }

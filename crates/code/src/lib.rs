@@ -13,10 +13,13 @@ extern crate alloc;
 
 mod decode;
 mod encode;
+mod encoding;
 mod geometry;
 mod gf256;
 mod held;
 mod kernel;
+mod knowns;
+mod part;
 mod propose;
 pub mod reference;
 mod small;
@@ -25,5 +28,7 @@ mod structure;
 
 pub use decode::{Cost, DecodeError, Decoder, Step};
 pub use encode::{EncodeError, Encoder};
+pub use encoding::Encoding;
 pub use geometry::{Geometry, GeometryError, SOURCE_SYMBOLS_MAX, SYMBOL_LEN_MAX, SYMBOL_LEN_MIN};
+pub use part::Part;
 pub use structure::{CodedId, DENSITY_CLASSES};

@@ -1,6 +1,8 @@
 //! Which coded symbols a receiver should ask for.
 
 use crate::held::Held;
+use crate::small::row_of;
+use crate::solve::Solver;
 use crate::structure::{CodedId, DENSITY_CLASSES, Structure, mix, scale};
 use alloc::vec;
 use alloc::vec::Vec;
@@ -18,40 +20,109 @@ fn density_for(code: &Structure, missing: u32) -> u8 {
     (1..DENSITY_CLASSES).find(enough).unwrap_or(DENSITY_CLASSES - 1)
 }
 
-/// See [`crate::Decoder::propose`]; `failed`: with the symbols held, decoding was tried in vain.
-pub(crate) fn propose(code: &Structure, held: &Held, failed: bool, count: u32, salt: u64) -> Vec<CodedId> {
+/// Blocks of which more is missing are not looked at beforehand: working them out takes milliseconds.
+const LOOKED_AT_MISSING_MAX: u32 = 4096;
+
+/// How often proposals are replaced by others before they are let go as they are.
+const TRIES: u64 = 8;
+
+/// See [`crate::Decoder::propose_beside`]; `failed`: with the symbols held, decoding was tried in vain.
+pub(crate) fn propose(
+    code: &Structure,
+    held: &Held,
+    failed: bool,
+    asked: &[CodedId],
+    count: u32,
+    salt: u64,
+) -> Vec<CodedId> {
     let mut proposed = Vec::new();
     if held.missing() == 0 {
         return proposed;
     }
+    // What is on its way already: sorted, each once, without what is held.
+    let mut asked: Vec<CodedId> = asked.iter().copied().filter(|id| !held.has_coded(*id)).collect();
+    asked.sort_unstable();
+    asked.dedup();
+    let is_new = |id: CodedId| !held.has_coded(id) && asked.binary_search(&id).is_err();
     if code.is_small() {
+        // Rows are worth what their numbers are: classes and greater seeds only repeat them.
         let rows = 256 - u64::from(code.source);
+        let mut taken = [false; 256];
+        let (_, ids) = held.coded_list();
+        ids.iter().chain(&asked).for_each(|id| taken[row_of(code, *id) as usize] = true);
         let start = mix(salt) % rows;
         let ids = (0..rows).map(|i| CodedId { density: 0, seed: (start + i) % rows });
-        proposed.extend(ids.filter(|id| !held.has_coded(*id)).take(count as usize));
+        proposed.extend(ids.filter(|id| !taken[id.seed as usize]).take(count as usize));
         return proposed;
     }
-    if !failed && held.missing() <= DENSE_MISSING_MAX.min(code.staircase * 3 / 4) && parities_tell(code, held)
-    {
-        let ids =
-            (0..u64::from(count) * 2).map(|i| CodedId { density: 0, seed: mix(mix(salt).wrapping_add(i)) });
-        proposed.extend(ids.filter(|id| !held.has_coded(*id)).take(count as usize));
+    let mut draw = Draw { code, held, density: None, salt, counter: 0 };
+    let few = held.missing() <= DENSE_MISSING_MAX.min(code.staircase * 3 / 4);
+    if failed || !few || !parities_tell(code, held) {
+        draw.density = Some(density_for(code, held.missing()));
+    }
+    draw.more(&mut proposed, count as usize, is_new);
+
+    // When these are to complete the block, they shall: what follows from the others is replaced.
+    let enough = held.coded() as usize + asked.len() + proposed.len() >= held.missing() as usize;
+    if !enough || failed || held.missing() > LOOKED_AT_MISSING_MAX {
         return proposed;
     }
-    let density = density_for(code, held.missing());
-    let mut counter = 0u64;
-    while proposed.len() < count as usize && counter < 64 * u64::from(count) {
-        let id = CodedId { density, seed: mix(mix(salt).wrapping_add(counter)) };
-        counter += 1;
-        let mut touched = 0;
-        code.neighbours(&code.draw(id), |i| touched += u32::from(!held.has(i)));
-        // A symbol that touches one missing source symbol says little that others do not say.
-        let lone = counter.is_multiple_of(LONE_ONE_IN);
-        if (touched > 1 || (touched == 1 && lone)) && !held.has_coded(id) {
-            proposed.push(id);
+    let (_, ids) = held.coded_list();
+    let fixed = ids.len() + asked.len();
+    for _ in 0..TRIES {
+        let all = [&ids[..], &asked[..], &proposed[..]].concat();
+        let mut solver = Solver::new(*code, held.missing_list(), all);
+        let Some(redundant) = solver.lacks() else { break };
+        let count = proposed.len();
+        let mut needless: Vec<usize> =
+            redundant.iter().filter_map(|&at| (at as usize).checked_sub(fixed)).collect();
+        if needless.is_empty() {
+            if !redundant.is_empty() {
+                // What is held or asked says too little: no other proposals of this number would do.
+                break;
+            }
+            // The equations over the larger field are at odds, in which every symbol has its part.
+            needless.extend(count.checked_sub(1));
         }
+        needless.sort_unstable();
+        for at in needless.into_iter().rev() {
+            proposed.swap_remove(at);
+        }
+        draw.more(&mut proposed, count, is_new);
     }
     proposed
+}
+
+/// Draws ids from a salt.
+struct Draw<'d> {
+    code: &'d Structure,
+    held: &'d Held,
+    /// None: dense symbols over the parities.
+    density: Option<u8>,
+    salt: u64,
+    counter: u64,
+}
+
+impl Draw<'_> {
+    /// Adds new ids until there are `count`; gives up after many draws in vain.
+    fn more(&mut self, proposed: &mut Vec<CodedId>, count: usize, is_new: impl Fn(CodedId) -> bool) {
+        let end = self.counter + 64 * (count - proposed.len()) as u64;
+        while proposed.len() < count && self.counter < end {
+            let seed = mix(mix(self.salt).wrapping_add(self.counter));
+            let id = CodedId { density: self.density.unwrap_or(0), seed };
+            self.counter += 1;
+            if (self.density.is_none() || self.is_worth_asking(id)) && is_new(id) {
+                proposed.push(id);
+            }
+        }
+    }
+
+    fn is_worth_asking(&mut self, id: CodedId) -> bool {
+        let mut touched = 0;
+        self.code.neighbours(&self.code.draw(id), |i| touched += u32::from(!self.held.has(i)));
+        // A symbol that touches one missing source symbol says little that others do not say.
+        touched > 1 || (touched == 1 && self.counter.is_multiple_of(LONE_ONE_IN))
+    }
 }
 
 /// Whether the staircase parities alone would give what is missing. Dense symbols sum parities only, so that some losses

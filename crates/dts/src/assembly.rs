@@ -2,29 +2,37 @@ use crate::bitmap::Bitmap;
 use crate::layout::Layout;
 use crate::manifest::Record;
 use crate::source::SourceId;
-use peeredge_code::{CodedId, DecodeError, Decoder, Encoder, Geometry, Step};
+use peeredge_code::{CodedId, DecodeError, Decoder, Encoder, Encoding, Geometry, Step};
+use std::collections::BTreeMap;
 
 /// One block while it is being received. Source symbols are verified as they arrive; coded symbols wait in quarantine,
 /// with their sender's name on them, until the block is whole and each can be made again and compared.
 ///
-/// Memory: the block once, once more while coded symbols are about, and the quarantined symbols themselves.
+/// Memory: the block once, once more while coded symbols are about, and the quarantined symbols themselves, once.
 #[derive(Debug)]
 pub struct Assembly {
     geometry: Geometry,
     record: Record,
     bytes: Vec<u8>,
     have: Bitmap,
-    quarantine: Vec<Quarantined>,
+    /// Who sent each coded symbol. Its bytes wait in the decoder.
+    senders: BTreeMap<CodedId, SourceId>,
     decoder: Option<Box<Decoder>>,
+    /// Coded symbols that the decoder gave back, to be compared with the right ones.
+    evidence: Vec<(CodedId, Vec<u8>)>,
+    judging: Option<Judging>,
+    polluters: Vec<Polluter>,
     /// Set when a decode met no hashes: from then on only source symbols are asked for, which always makes progress.
     sources_only: bool,
 }
 
+/// How far the making again of coded symbols has come.
 #[derive(Debug)]
-struct Quarantined {
-    sender: SourceId,
-    id: CodedId,
-    payload: Vec<u8>,
+enum Judging {
+    /// The block's parity is being made.
+    Parity(Box<Encoding>),
+    /// The parity; what is left of the evidence is compared.
+    Compare(Vec<u8>),
 }
 
 /// What came of a symbol.
@@ -70,8 +78,11 @@ impl Assembly {
             record,
             bytes: vec![0; geometry.block_len() as usize],
             have: Bitmap::new(geometry.source_symbols()),
-            quarantine: Vec::new(),
+            senders: BTreeMap::new(),
             decoder: None,
+            evidence: Vec::new(),
+            judging: None,
+            polluters: Vec::new(),
             sources_only: false,
         })
     }
@@ -98,7 +109,7 @@ impl Assembly {
 
     /// Coded symbols in quarantine.
     pub fn quarantined(&self) -> u32 {
-        self.quarantine.len() as u32
+        self.senders.len() as u32
     }
 
     /// Whether coded symbols may be asked for.
@@ -135,9 +146,9 @@ impl Assembly {
         if !self.takes_coded() {
             return Added::Duplicate;
         }
-        match self.decoder().add_coded(id, payload) {
+        match self.decoder().add_coded_owned(id, payload.to_vec()) {
             Ok(true) => {
-                self.quarantine.push(Quarantined { sender, id, payload: payload.to_vec() });
+                self.senders.insert(id, sender);
                 Added::New
             }
             // A full decoder is not the sender's fault: the symbol is simply not kept.
@@ -146,12 +157,12 @@ impl Assembly {
         }
     }
 
-    /// Seeds worth asking for now; none when coded symbols may not be asked for.
-    pub fn propose(&mut self, count: u32, salt: u64) -> Vec<CodedId> {
+    /// Seeds worth asking for now, beside those `asked` already; none when coded symbols may not be asked for.
+    pub fn propose(&mut self, asked: &[CodedId], count: u32, salt: u64) -> Vec<CodedId> {
         if !self.takes_coded() || count == 0 {
             return Vec::new();
         }
-        self.decoder().propose(count, salt)
+        self.decoder().propose_beside(asked, count, salt)
     }
 
     /// How many further symbols, of either kind, would very probably complete the block.
@@ -172,9 +183,13 @@ impl Assembly {
         })
     }
 
-    /// Decodes for a while, about `budget_bytes` of XORed bytes. Cheap when nothing is in quarantine.
+    /// Decodes for a while, about `budget_bytes` of XORed bytes; once the block is whole, makes coded symbols again instead,
+    /// until all are judged. Cheap when nothing is in quarantine.
     pub fn decode(&mut self, budget_bytes: usize) -> Decoded {
-        if self.quarantine.is_empty() || !self.takes_coded() {
+        if self.have.is_full() {
+            return if self.is_judged() { Decoded::NotYet } else { self.judge(budget_bytes) };
+        }
+        if self.senders.is_empty() || !self.takes_coded() {
             return Decoded::NotYet;
         }
         let step = match &mut self.decoder {
@@ -189,7 +204,8 @@ impl Assembly {
     }
 
     fn take_decoded(&mut self) -> Decoded {
-        let Some(decoder) = self.decoder.take() else { return Decoded::NotYet };
+        let Some(mut decoder) = self.decoder.take() else { return Decoded::NotYet };
+        self.evidence = decoder.take_owned();
         let missing: Vec<u32> =
             (0..self.geometry.source_symbols()).filter(|&i| !self.have.contains(i)).collect();
         let (mut recovered, mut clean) = (Vec::new(), true);
@@ -211,25 +227,67 @@ impl Assembly {
         }
     }
 
-    /// Once the block is whole: makes every quarantined symbol again and names those who sent something else. Empties the
-    /// quarantine.
-    pub fn judge(&mut self) -> Vec<Polluter> {
-        let quarantine = core::mem::take(&mut self.quarantine);
-        self.decoder = None;
-        if quarantine.is_empty() || !self.have.is_full() {
-            return Vec::new();
+    /// Whether nothing is left in quarantine that could be judged: true of a whole block whose coded symbols were all made again
+    /// and compared.
+    pub fn is_judged(&self) -> bool {
+        self.senders.is_empty()
+    }
+
+    /// Those who sent something else than the right coded symbols, each once; known when the block is judged.
+    pub fn polluters(&self) -> &[Polluter] {
+        &self.polluters
+    }
+
+    /// Goes on making every quarantined symbol again. The quarantine is empty at the end.
+    fn judge(&mut self, budget_bytes: usize) -> Decoded {
+        if let Some(mut decoder) = self.decoder.take() {
+            self.evidence = decoder.take_owned();
         }
-        let Ok(encoder) = Encoder::new(self.geometry, &self.bytes) else { return Vec::new() };
+        let judging = match self.judging.take() {
+            Some(judging) => judging,
+            None => match Encoding::new(self.geometry, &[]) {
+                Ok(encoding) => Judging::Parity(Box::new(encoding)),
+                Err(_) => return self.judged(),
+            },
+        };
+        let parity = match judging {
+            Judging::Compare(parity) => parity,
+            Judging::Parity(mut encoding) => match encoding.step(&self.bytes, &mut [], budget_bytes) {
+                Ok(false) => {
+                    self.judging = Some(Judging::Parity(encoding));
+                    return Decoded::Working;
+                }
+                _ => encoding.into_parity().unwrap_or_default(),
+            },
+        };
+        let Ok(encoder) = Encoder::with_parity(self.geometry, &self.bytes, &parity) else {
+            return self.judged();
+        };
         let mut again = vec![0; self.geometry.symbol_len() as usize];
-        let mut polluters = Vec::new();
-        for Quarantined { sender, id, payload } in quarantine {
-            if encoder.write_coded(id, &mut again).is_ok() && again != payload {
-                polluters.push(Polluter { sender, id });
+        let mut done = 0;
+        while let Some((id, payload)) = self.evidence.pop() {
+            if encoder.write_coded(id, &mut again).is_ok()
+                && again != payload
+                && let Some(&sender) = self.senders.get(&id)
+            {
+                self.polluters.push(Polluter { sender, id });
+            }
+            // A coded symbol sums about ten others.
+            done += 10 * payload.len();
+            if done >= budget_bytes && !self.evidence.is_empty() {
+                self.judging = Some(Judging::Compare(parity));
+                return Decoded::Working;
             }
         }
-        polluters.sort();
-        polluters.dedup_by_key(|p| p.sender);
-        polluters
+        self.judged()
+    }
+
+    fn judged(&mut self) -> Decoded {
+        self.senders.clear();
+        self.evidence.clear();
+        self.polluters.sort();
+        self.polluters.dedup_by_key(|p| p.sender);
+        Decoded::Recovered(Vec::new())
     }
 
     /// The whole block; none while symbols are missing.
@@ -237,3 +295,6 @@ impl Assembly {
         self.have.is_full().then_some(self.bytes)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -86,7 +86,10 @@ impl Transfer {
     pub fn set_plan(&mut self, needs: Vec<Need>) -> Vec<(u32, Assembly)> {
         self.order = needs.iter().map(|n| n.block).collect();
         let mut dropped = Vec::new();
-        let gone: Vec<u32> = self.active.keys().copied().filter(|b| !self.order.contains(b)).collect();
+        // A whole block stays until its coded symbols are judged, which does not take long.
+        let kept = |active: &Active| active.assembly.as_ref().is_some_and(|a| a.have().is_full());
+        let unplanned = self.active.iter().filter(|(b, active)| !self.order.contains(b) && !kept(active));
+        let gone: Vec<u32> = unplanned.map(|(&b, _)| b).collect();
         for block in gone {
             if let Some(assembly) = self.put_away(block) {
                 dropped.push((block, assembly));
@@ -296,14 +299,15 @@ impl Transfer {
         }
     }
 
-    /// When every source symbol of the block is held: takes it out, with those who were proved to have sent wrong coded symbols,
+    /// When every source symbol of the block is held and its coded symbols are judged: takes it out, with those who were proved to have sent wrong coded symbols,
     /// and those from whom something of it is still under way.
     pub fn take_whole(&mut self, block: u32) -> Option<WholeBlock> {
         let active = self.active.get_mut(&block)?;
-        if !active.assembly.as_ref().is_some_and(|a| a.have().is_full()) {
+        let assembly = active.assembly.as_ref()?;
+        if !assembly.have().is_full() || !assembly.is_judged() {
             return None;
         }
-        let polluters = active.assembly.as_mut().map(Assembly::judge).unwrap_or_default();
+        let polluters = assembly.polluters().to_vec();
         let mut late: Vec<SourceId> = active
             .flights
             .values()
@@ -313,7 +317,7 @@ impl Transfer {
             .collect();
         late.sort();
         late.dedup();
-        let record = active.assembly.as_ref()?.record().clone();
+        let record = assembly.record().clone();
         let assembly = self.put_away(block)?;
         self.order.retain(|&b| b != block);
         Some(WholeBlock { bytes: assembly.into_bytes()?, record, polluters, late })

@@ -345,9 +345,8 @@ impl Active {
     fn propose(&mut self, count: u32, salt: u64) -> Vec<peeredge_code::CodedId> {
         let Some(assembly) = &mut self.assembly else { return Vec::new() };
         self.salt_next += 1;
-        let mut ids = assembly.propose(count, mix(salt ^ self.salt_next));
-        ids.retain(|id| !self.coded_flights.contains_key(id));
-        ids
+        let asked: Vec<peeredge_code::CodedId> = self.coded_flights.keys().copied().collect();
+        assembly.propose(&asked, count, mix(salt ^ self.salt_next))
     }
 }
 

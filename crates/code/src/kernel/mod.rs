@@ -7,7 +7,7 @@
 mod program;
 mod vector;
 
-pub use program::{Piece, Place, Places, Program, Strip, Tile, tile_len, tile_width};
+pub use program::{Piece, Place, Places, Program, Strip, Stripe, Tile, cut_columns, tile_len, tile_width};
 
 /// Memory larger than this is written past the caches, in bytes.
 pub const STREAM_FROM: usize = 8 << 20;

@@ -3,6 +3,8 @@
 use super::Level;
 use super::vector::{self, Portable, Slots};
 use alloc::vec::Vec;
+use core::marker::PhantomData;
+use core::ops::Range;
 
 /// Bit of an operation's first word: the operands carry coefficients.
 pub(super) const SCALED: u32 = 1 << 31;
@@ -177,11 +179,6 @@ impl<'m> Tile<'m> {
         Self { bytes, start, width }
     }
 
-    /// Bytes of each slot.
-    pub fn width(&self) -> usize {
-        self.width
-    }
-
     /// The strip of one slot.
     #[inline]
     pub fn strip(&mut self, slot: u32) -> &mut [u8] {
@@ -208,12 +205,31 @@ impl<'m> Tile<'m> {
         unsafe { dispatch!(level, load_pieces(slots, pieces, strip)) }
     }
 
-    /// The inverse of [`Tile::load`]. `stream` writes past the caches: right for memory that is larger than they are.
-    pub fn store(&mut self, level: Level, memory: &mut [u8], places: &Places, strip: Strip, stream: bool) {
-        self.check(memory.len(), places, strip);
+    /// As [`Tile::load`], from columns of a stripe.
+    pub fn load_stripe(&mut self, level: Level, stripe: &Stripe<'_>, places: &Places, strip: Strip) {
+        self.check(stripe.len, places, strip);
+        stripe.check(strip);
         let slots = Slots { base: self.bytes[self.start..].as_mut_ptr(), stride: self.width, len: strip.len };
-        // SAFETY: `check` found every slot within the tile and every place within the memory.
-        unsafe { dispatch!(level, store(slots, memory.as_mut_ptr(), &places.list, strip, stream)) }
+        // SAFETY: `check` found every slot within the tile, every place within the memory, and the columns within the
+        // stripe, which alone uses them.
+        unsafe { dispatch!(level, load(slots, stripe.at, &places.list, strip)) }
+    }
+
+    /// The inverse of [`Tile::load_stripe`]. `stream` writes past the caches: right for memory that is larger than they are.
+    pub fn store(
+        &mut self,
+        level: Level,
+        stripe: &mut Stripe<'_>,
+        places: &Places,
+        strip: Strip,
+        stream: bool,
+    ) {
+        self.check(stripe.len, places, strip);
+        stripe.check(strip);
+        let slots = Slots { base: self.bytes[self.start..].as_mut_ptr(), stride: self.width, len: strip.len };
+        // SAFETY: `check` found every slot within the tile, every place within the memory, and the columns within the
+        // stripe, which alone uses them.
+        unsafe { dispatch!(level, store(slots, stripe.at, &places.list, strip, stream)) }
     }
 
     fn check(&self, memory_len: usize, places: &Places, strip: Strip) {
@@ -222,6 +238,53 @@ impl<'m> Tile<'m> {
         assert!(strip.len <= self.width && strip.offset + strip.len <= strip.symbol_len);
         assert!(places.slots as usize <= slots && end <= memory_len);
     }
+}
+
+/// Some columns of every symbol of a memory. Stripes of one memory share no column, so that each can be used by another
+/// thread.
+#[derive(Debug)]
+pub struct Stripe<'m> {
+    at: *mut u8,
+    /// Bytes of the whole memory.
+    len: usize,
+    columns: Range<usize>,
+    memory: PhantomData<&'m mut [u8]>,
+}
+
+// SAFETY: a stripe stands for the exclusive borrow of its columns: nothing else reads or writes them while it lives (`cut`
+// makes the columns disjoint, `Tile` stays within them), and bytes can be sent.
+unsafe impl Send for Stripe<'_> {}
+
+impl<'m> Stripe<'m> {
+    /// The stripe of these columns.
+    pub fn new(memory: &'m mut [u8], columns: Range<usize>) -> Self {
+        Self { at: memory.as_mut_ptr(), len: memory.len(), columns, memory: PhantomData }
+    }
+
+    /// One stripe of `memory` for each of `columns`, which follow each other without overlap.
+    pub fn cut(memory: &'m mut [u8], columns: &[Range<usize>]) -> Vec<Self> {
+        assert!(columns.iter().all(|c| c.start <= c.end));
+        assert!(columns.windows(2).all(|pair| pair[0].end <= pair[1].start), "stripes share no column");
+        let (at, len) = (memory.as_mut_ptr(), memory.len());
+        let stripe = |columns: &Range<usize>| Self { at, len, columns: columns.clone(), memory: PhantomData };
+        columns.iter().map(stripe).collect()
+    }
+
+    /// Where the memory begins.
+    pub fn addr(&self) -> usize {
+        self.at.addr()
+    }
+
+    fn check(&self, strip: Strip) {
+        let (start, end) = (strip.offset, strip.offset + strip.len);
+        assert!(self.columns.start <= start && end <= self.columns.end, "a strip stays within its stripe");
+    }
+}
+
+/// Cuts what is left of `columns` into at most `n` parts at multiples of `grain`.
+pub fn cut_columns(columns: &Range<usize>, n: usize, grain: usize) -> Vec<Range<usize>> {
+    let each = columns.len().div_ceil(n.max(1)).next_multiple_of(grain).max(grain);
+    columns.clone().step_by(each).map(|start| start..columns.end.min(start + each)).collect()
 }
 
 /// A slot, and the number of a symbol in memory.
@@ -251,6 +314,21 @@ pub struct Places {
     symbols: u32,
 }
 
+impl Places {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// Takes out the place of a symbol that is the last of the list, if it is; returns its slot.
+    pub fn take(&mut self, symbol: u32) -> Option<u32> {
+        let slot = self.list.last().filter(|place| place.symbol == symbol)?.slot;
+        self.list.pop();
+        *self = core::mem::take(&mut self.list).into_iter().collect();
+        Some(slot)
+    }
+}
+
 impl FromIterator<Place> for Places {
     fn from_iter<I: IntoIterator<Item = Place>>(places: I) -> Self {
         let list = Vec::from_iter(places);
@@ -272,15 +350,16 @@ pub struct Strip {
 }
 
 impl Strip {
-    /// The strip of at most `width` columns from `offset`. When it will be streamed it ends at a cache line of `memory`,
-    /// if symbols there begin alike in their lines.
-    pub fn new(memory: &[u8], stream: bool, symbol_len: usize, offset: usize, width: usize) -> Self {
+    /// The strip of at most `width` columns from the first of `columns`. When it will be streamed to memory at `addr` it ends
+    /// at a cache line there, if symbols begin alike in their lines.
+    pub fn new(addr: usize, stream: bool, symbol_len: usize, columns: &Range<usize>, width: usize) -> Self {
+        let offset = columns.start;
         let skew = if stream && symbol_len.is_multiple_of(ALIGN) && width > ALIGN {
-            (memory.as_ptr().addr() + offset) % ALIGN
+            (addr + offset) % ALIGN
         } else {
             0
         };
-        Self { symbol_len, offset, len: (width - skew).min(symbol_len - offset) }
+        Self { symbol_len, offset, len: (width - skew).min(columns.end - offset) }
     }
 }
 
@@ -387,7 +466,8 @@ mod tests {
                 }
                 for stream in [false, true] {
                     let mut back = vec![0x55u8; skew + memory.len()];
-                    tile.store(level, &mut back[skew..], &places, strip, stream);
+                    let mut stripe = Stripe::new(&mut back[skew..], 5..5 + len);
+                    tile.store(level, &mut stripe, &places, strip, stream);
                     for (i, (&b, &m)) in back[skew..].iter().zip(memory).enumerate() {
                         let inside = (5..5 + len).contains(&(i % symbol_len));
                         assert_eq!(b, if inside { m } else { 0x55 }, "{level:?} {len} {skew} byte {i}");

@@ -23,18 +23,39 @@ use graph::Graph;
 use peel::Peel;
 
 /// Work left in this call, in bytes of XOR that would take as long.
-pub(crate) struct Budget(pub isize);
+#[derive(Debug)]
+pub(crate) struct Budget {
+    left: isize,
+    given: isize,
+}
 
 impl Budget {
+    /// At least one byte, so that every call does something.
+    pub fn new(bytes: usize) -> Self {
+        let given = isize::try_from(bytes).unwrap_or(isize::MAX).max(1);
+        Self { left: given, given }
+    }
+
+    /// Takes off bytes that were XORed.
+    #[inline]
+    pub fn spend_bytes(&mut self, bytes: usize) {
+        self.left = self.left.saturating_sub(isize::try_from(bytes).unwrap_or(isize::MAX));
+    }
+
+    /// Bytes taken off so far, which can be more than were given.
+    pub fn spent(&self) -> u64 {
+        self.given.abs_diff(self.left) as u64
+    }
+
     /// Takes off the cost of `edges` steps of symbolic work; a step costs about what XORing 64 bytes does.
     #[inline]
     pub fn spend(&mut self, edges: usize) {
-        self.0 -= 64 * edges as isize;
+        self.spend_bytes(64 * edges);
     }
 
     #[inline]
     pub fn is_spent(&self) -> bool {
-        self.0 <= 0
+        self.left <= 0
     }
 }
 
@@ -74,6 +95,8 @@ pub(crate) enum Outcome {
 pub(crate) struct Solver {
     code: Structure,
     stage: Stage,
+    /// No program is wanted.
+    only_looks: bool,
     /// Symbols set aside: for figures.
     pub inactive: u32,
 }
@@ -91,7 +114,19 @@ impl Solver {
     /// `missing` lists the unknown source symbols in rising order, `coded` the coded symbols at hand. Not for small
     /// blocks: see [`crate::small`].
     pub fn new(code: Structure, missing: Vec<u32>, coded: Vec<CodedId>) -> Self {
-        Self { code, stage: Stage::Graph(Box::new(Graph::new(&code, missing, coded))), inactive: 0 }
+        let stage = Stage::Graph(Box::new(Graph::new(&code, missing, coded)));
+        Self { code, stage, only_looks: false, inactive: 0 }
+    }
+
+    /// Whether the equations leave anything open, worked out without a bound: the coded symbols that follow from others, by
+    /// their place in the list. None: they give every missing symbol.
+    pub fn lacks(&mut self) -> Option<Vec<u32>> {
+        self.only_looks = true;
+        match self.advance(&mut Budget::new(usize::MAX)) {
+            Outcome::Lacking(_, redundant) => Some(redundant),
+            Outcome::Solved(_) => None,
+            Outcome::Working => unreachable!("the budget has no end"),
+        }
     }
 
     /// Goes on until `budget` is spent.
@@ -130,6 +165,9 @@ impl Solver {
                         }
                         dense::Progress::Solved => {
                             let program = core::mem::take(&mut graph.program);
+                            if self.only_looks {
+                                return Outcome::Solved(program);
+                            }
                             let emit = Emit::new(&graph, &peel, *dense, program);
                             self.stage = Stage::Emit(graph, peel, Box::new(emit));
                         }
