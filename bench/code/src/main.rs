@@ -74,7 +74,7 @@ fn main() {
     }
     summarise(&mut figures, &speeds, &passes);
 
-    for t in list("--threads", "16384") {
+    for t in list("--threads", "16384").into_iter().filter(|t| *t > 0) {
         threads(&mut figures, 4096, t);
     }
     let trials = list("--trials", "20000")[0] as u64;

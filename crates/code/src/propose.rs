@@ -24,7 +24,7 @@ fn density_for(code: &Structure, missing: u32) -> u8 {
 const LOOKED_AT_MISSING_MAX: u32 = 4096;
 
 /// How often proposals are replaced by others before they are let go as they are.
-const TRIES: u64 = 8;
+const TRIES: usize = 8;
 
 /// See [`crate::Decoder::propose_beside`]; `failed`: with the symbols held, decoding was tried in vain.
 pub(crate) fn propose(
@@ -69,7 +69,7 @@ pub(crate) fn propose(
     }
     let (_, ids) = held.coded_list();
     let fixed = ids.len() + asked.len();
-    for _ in 0..TRIES {
+    for tried in 0..TRIES {
         let all = [&ids[..], &asked[..], &proposed[..]].concat();
         let mut solver = Solver::new(*code, held.missing_list(), all);
         let Some(redundant) = solver.lacks() else { break };
@@ -81,8 +81,9 @@ pub(crate) fn propose(
                 // What is held or asked says too little: no other proposals of this number would do.
                 break;
             }
-            // The equations over the larger field are at odds, in which every symbol has its part.
-            needless.extend(count.checked_sub(1));
+            // The equations over the larger field are at odds. Most symbols have their part in that: the last one goes, and
+            // more where that did not help.
+            needless.extend(count.saturating_sub(1 << tried)..count);
         }
         needless.sort_unstable();
         for at in needless.into_iter().rev() {
