@@ -7,16 +7,37 @@
 //! | `meter` | how fast a device computes, from verified work |
 //! | `duty` | what a visitor gives of a device, and when it pauses |
 //! | `receipt` | what a worker signs for |
+//! | `record` | what a worker's past is worth |
+//! | [`audit`] | policy: when a result is believed |
+//! | [`schedule`] | policy: who takes a run |
+//! | `pool`, `queue`, `lease` | state: the workers, the tasks that wait, the runs that were given |
+//! | [`dispatch`] | the machine that joins them |
 #![forbid(unsafe_code)]
 
+pub mod audit;
+pub mod dispatch;
 mod duty;
+mod lease;
 mod meter;
+mod pool;
+mod queue;
 mod receipt;
+mod record;
+pub mod schedule;
 pub mod task;
 mod units;
 
+pub use audit::Assurance;
+pub use dispatch::{
+    Believed, Dispatch, DispatchInput, DispatchOutput, DispatchSettings, DispatchStats, GivenUp, Submission,
+};
 pub use duty::{Conditions, Duty, Pause};
+pub use lease::{LeaseId, Mark};
 pub use meter::Meter;
+pub use pool::{Owner, Pool, Worker, WorkerId};
+pub use queue::{Queue, TaskId};
 pub use receipt::{Answer, Claim, Receipt, ReceiptError};
+pub use record::Record;
+pub use schedule::{Candidate, Need};
 pub use task::{Checkpoint, End, Limits, Outcome};
 pub use units::{Availability, BytesPerS, GasPerS, Units};

@@ -1,0 +1,48 @@
+use core::time::Duration;
+
+/// How a dispatch behaves.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DispatchSettings {
+    /// Secret: draws follow from it. Whoever knows it can foresee which results are checked.
+    pub seed: u64,
+    /// Share of liars among strangers. Default 0.2.
+    pub prior: f64,
+    /// A worker that is silent for so long has lost its lease. Default 15 s; workers beat every third of it.
+    pub silence: Duration,
+    /// Whether the relay runs tasks itself to settle disputes. Default true.
+    pub referee: bool,
+    /// Leases that are hidden checks against answers that the referee knows, in thousandths. Default 5.
+    pub spots_permille: u16,
+    /// Answers kept for hidden checks. Default 64.
+    pub known_max: usize,
+    /// First votes that wait for a second, among which one is drawn for whoever is free. Default 32: knowing that two workers
+    /// are free at one moment does not tell who votes with whom.
+    pub mixing: usize,
+    /// Runs of one task before it is given up. Default 24.
+    pub runs_max: u16,
+    /// How long a task waits for its first run, or for another vote, before it is given up or refereed. Default 10 min.
+    pub patience: Duration,
+    /// Tasks at once. Default 100,000, each about 400 bytes.
+    pub tasks_max: usize,
+    /// Workers remembered beyond those here. Default 20,000.
+    pub remembered_max: usize,
+}
+
+impl DispatchSettings {
+    /// The defaults, with this seed.
+    pub fn new(seed: u64) -> Self {
+        DispatchSettings {
+            seed,
+            prior: 0.2,
+            silence: Duration::from_secs(15),
+            referee: true,
+            spots_permille: 5,
+            known_max: 64,
+            mixing: 32,
+            runs_max: 24,
+            patience: Duration::from_secs(600),
+            tasks_max: 100_000,
+            remembered_max: 20_000,
+        }
+    }
+}

@@ -1,0 +1,77 @@
+use super::io::Submission;
+use crate::audit::Ballot;
+use crate::{Answer, LeaseId, Mark, Owner, WorkerId};
+use core::time::Duration;
+use peeredge_wire::Time;
+
+/// A vote: an answer that was committed to, shown and signed.
+#[derive(Clone, Debug)]
+pub(super) struct Vote {
+    pub(super) answer: Answer,
+    pub(super) worker: WorkerId,
+    /// Those whose steps it went on from: they share its doubt.
+    pub(super) lineage: Vec<WorkerId>,
+    /// What it cost this worker.
+    pub(super) gas: u64,
+    pub(super) took: Duration,
+}
+
+/// Where an open task stands.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Stage {
+    /// Runs are queued or given.
+    Open,
+    /// Enough votes; waits until its voters are trusted, or until then.
+    Waiting(Time),
+    /// Believed; kept back until then.
+    Settling(Time),
+    /// The referee runs it.
+    Refereeing,
+}
+
+#[derive(Debug)]
+pub(super) struct Task {
+    pub(super) what: Submission,
+    pub(super) stage: Stage,
+    pub(super) votes: Vec<Vote>,
+    /// All owners that ever voted, those included whose votes no longer count.
+    pub(super) owners: Vec<Owner>,
+    pub(super) leases: Vec<LeaseId>,
+    /// Its place among those begun that wait for another run.
+    pub(super) begun_at: Option<usize>,
+    pub(super) queued_since: Time,
+    pub(super) resume: Option<(Mark, Vec<WorkerId>)>,
+    /// Whether its first vote was drawn for a second one.
+    pub(super) checked: bool,
+    pub(super) runs: u16,
+    pub(super) troubles: u16,
+}
+
+impl Task {
+    pub(super) fn new(now: Time, what: Submission) -> Self {
+        Task {
+            what,
+            stage: Stage::Open,
+            votes: Vec::new(),
+            owners: Vec::new(),
+            leases: Vec::new(),
+            begun_at: None,
+            queued_since: now,
+            resume: None,
+            checked: false,
+            runs: 0,
+            troubles: 0,
+        }
+    }
+}
+
+/// A vote's doubt: its worker's, and that of all whose steps it went on from.
+pub(super) fn ballot(vote: &Vote, of: impl Fn(WorkerId) -> (f64, f64)) -> Ballot {
+    let (mut doubt, mut evidence) = of(vote.worker);
+    for earlier in &vote.lineage {
+        let (more, fewer) = of(*earlier);
+        doubt = (doubt + more).min(1.0);
+        evidence = evidence.min(fewer);
+    }
+    Ballot { answer: vote.answer, doubt, evidence }
+}
