@@ -1,16 +1,18 @@
 //! How fast is this channel? An estimate with an interval, from nothing but fragments: so many bytes arrived, now.
 //!
 //! A browser shows a page neither packets nor queues, so the estimator sees only when messages arrive. It gathers them into
-//! bins of at least [`BIN_MICROS_MIN`], and predicts the next bin's rate from a small bank of smoothers in the logarithmic
-//! domain (rates are off by factors, not by amounts), from one that believes only the last bin to one that
-//! remembers half a minute. Each weighs by how well it predicted of late, so after a change of regime the quick ones take over
-//! and in calm the slow ones do (the "follow the better expert" of Cesa-Bianchi and Lugosi, Prediction, Learning, and Games, 2006).
+//! bins of at least [`BIN_MICROS_MIN`], and predicts the next bin's rate by a bank of simple experts: the last bin, moving averages
+//! of several lengths, medians, and blends of the last bin with a median, which believe a jump by half. Each counts by how well it
+//! did of late (exponential weights with discounted losses: Herbster and Warmuth, Tracking the Best Expert, 1998; Cesa-Bianchi and
+//! Lugosi, Prediction, Learning, and Games, 2006). No loss runs further ahead of the best than [`LEAD_MAX`], so after a change of
+//! regime another expert takes over within a few bins. The loss of an error is e / (e + c): a hopeless prediction is no worse than a
+//! bad one, or one outage would decide for minutes.
 //!
-//! The interval is the recent error times a factor that grows after each miss and shrinks after each hit, in the
-//! proportion that makes 80 % hits (adaptive conformal inference: Gibbs and Candès, 2021, arXiv:2106.00170). It
-//! assumes nothing about the shape of the errors.
+//! The ends of the interval are the prediction times recent errors, each times a factor of its own that a miss pushes out and a hit
+//! pulls in, in the proportion that makes 10 % misses at either end (adaptive conformal inference: Gibbs and Candès, 2021,
+//! arXiv:2106.00170). It assumes nothing about the shape of the errors.
 //!
-//! Only +, -, *, / and `libm`'s software logarithms are used: results are equal bit for bit in wasm and natively.
+//! Only +, -, *, / and `libm`'s software functions are used: results are equal bit for bit in wasm and natively.
 
 use core::time::Duration;
 use peeredge_wire::Time;
@@ -19,20 +21,39 @@ use peeredge_wire::Time;
 pub const BIN_MICROS_MIN: u64 = 100_000;
 /// A longer pause under load counts as this long: a sleeping tab must not teach that its channels are dead.
 const PAUSE_MAX: Duration = Duration::from_secs(60);
+/// A bin in which nothing came counts as this rate, in bytes a second: nothing has no logarithm.
+const RATE_MIN: f64 = 125.0;
 
-/// Time constants of the bank, in seconds. 0 believes only the last bin.
-const MEMORY_S: [f64; 5] = [0.0, 0.5, 2.0, 8.0, 30.0];
-/// How much of an expert's past loss remains after a bin.
-const LOSS_KEPT: f64 = 0.85;
-/// Floor of an expert's loss: a perfect run must not make the others' weight vanish for ever.
-const LOSS_MIN: f64 = 0.005;
-/// Loss of every expert, and error, before anything was seen: a factor of about 1.6 either way.
-const LOSS_PRIOR: f64 = 0.5;
-/// Step of the interval's factor; a miss moves it by 0.8 of this, a hit by 0.2 the other way.
-const FACTOR_STEP: f64 = 0.15;
-/// The factor for Laplace-distributed errors: 80 % of them lie within 1.61 mean absolute errors.
-const FACTOR_PRIOR: f64 = 1.61;
-const FACTOR_RANGE: (f64, f64) = (0.8, 6.0);
+/// How much the newest bin counts in each moving average.
+const GAINS: [f64; 6] = [0.8, 0.6, 0.4, 0.2, 0.08, 0.02];
+/// Bins that medians look at.
+const RECENT: usize = 5;
+const EXPERTS: usize = 5 + GAINS.len();
+/// What an expert is behind before anything was seen: the quick ones are right in most channels.
+const HANDICAPS: [f64; EXPERTS] = [0.0, 0.0, 0.45, 1.5, 3.0, 4.5, 4.5, 0.9, 1.5, 0.3, 0.75];
+/// The error whose loss is a half.
+const LOSS_HALF: f64 = 0.12;
+/// How much of an expert's past losses remains after a bin.
+const LOSS_KEPT: f64 = 0.95;
+/// No expert's loss is further behind the best than this.
+const LEAD_MAX: f64 = 1.6;
+/// A loss of one more makes an expert's weight this power of e smaller.
+const SHARPNESS: f64 = 6.0;
+/// Too high a prediction costs more than too low a one, relative to what comes: in channels whose typical error is above the
+/// first, the prediction is lowered by the second times the excess.
+const CAUTION: (f64, f64) = (0.2, 0.1);
+
+/// How much the newest error counts.
+const ERROR_GAIN: f64 = 0.25;
+/// The error before anything was seen, in the logarithmic domain.
+const ERROR_PRIOR: f64 = 0.15;
+/// An error counts at most so much: an outage tells nothing of the time after it.
+const ERROR_MAX: f64 = 0.5;
+const ERROR_MIN: f64 = 0.002;
+/// Step of the interval's factors; a miss moves one by 0.9 of this, a hit by 0.1 the other way.
+const FACTOR_STEP: f64 = 0.3;
+const FACTOR_PRIOR: f64 = 1.75;
+const FACTOR_RANGE: (f64, f64) = (0.0, 8.0);
 
 /// A rate and the interval in which it is expected to lie four times out of five.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -45,19 +66,23 @@ pub struct Rate {
     pub high: f64,
 }
 
-/// Estimates one channel's rate in 144 bytes; natively a bin and a reading take 0.1 us together.
+/// Estimates one channel's rate in about 300 bytes.
 #[derive(Clone, Debug)]
 pub struct RateEstimator {
     last: Option<Time>,
     bin_busy: Duration,
     bin_bytes: u64,
-    /// Natural logarithm of each expert's rate; meaningless before the first bin.
-    levels: [f64; MEMORY_S.len()],
-    losses: [f64; MEMORY_S.len()],
     bins: u32,
-    /// Recent absolute error of the combined prediction, in the logarithmic domain.
+    /// The newest bins' rates, newest first.
+    recent: [f64; RECENT],
+    averages: [f64; GAINS.len()],
+    losses: [f64; EXPERTS],
+    /// The prediction for the next bin.
+    level: f64,
+    /// Recent absolute error of the prediction, in the logarithmic domain.
     error: f64,
-    factor: f64,
+    /// Errors below and above the prediction that the interval spans, in units of `error`.
+    factors: (f64, f64),
 }
 
 impl Default for RateEstimator {
@@ -73,11 +98,13 @@ impl RateEstimator {
             last: None,
             bin_busy: Duration::ZERO,
             bin_bytes: 0,
-            levels: [0.0; MEMORY_S.len()],
-            losses: [LOSS_PRIOR; MEMORY_S.len()],
             bins: 0,
-            error: LOSS_PRIOR,
-            factor: FACTOR_PRIOR,
+            recent: [0.0; RECENT],
+            averages: [0.0; GAINS.len()],
+            losses: HANDICAPS,
+            level: 0.0,
+            error: ERROR_PRIOR,
+            factors: (FACTOR_PRIOR, FACTOR_PRIOR),
         }
     }
 
@@ -93,54 +120,97 @@ impl RateEstimator {
         self.bin_bytes = self.bin_bytes.saturating_add(bytes);
         if self.bin_busy >= Duration::from_micros(BIN_MICROS_MIN) {
             let seconds = self.bin_busy.as_micros() as f64 / 1e6;
-            self.observe(self.bin_bytes.max(1) as f64 / seconds, seconds);
+            self.observe((self.bin_bytes as f64 / seconds).max(RATE_MIN));
             (self.bin_busy, self.bin_bytes) = (Duration::ZERO, 0);
         }
     }
 
     /// What is to be expected of the channel now; `None` before its first whole bin.
     pub fn rate(&self) -> Option<Rate> {
-        if self.bins == 0 {
-            return None;
-        }
-        let (level, reach) = (self.level(), self.factor * self.error);
-        Some(Rate {
-            bytes_per_s: libm::exp(level),
-            low: libm::exp(level - reach),
-            high: libm::exp(level + reach),
+        (self.bins > 0).then(|| Rate {
+            bytes_per_s: self.level,
+            low: self.level * libm::exp(-self.factors.0 * self.error),
+            high: self.level * libm::exp(self.factors.1 * self.error),
         })
     }
 
-    /// Takes the rate of one finished bin.
-    fn observe(&mut self, bytes_per_s: f64, seconds: f64) {
-        let seen = libm::log(bytes_per_s);
+    /// Takes the rate of one finished bin, in bytes a second.
+    fn observe(&mut self, seen: f64) {
         if self.bins == 0 {
-            self.levels = [seen; MEMORY_S.len()];
+            self.recent = [seen; RECENT];
+            self.averages = [seen; GAINS.len()];
         } else {
-            let off = (seen - self.level()).abs();
-            let missed = off > self.factor * self.error;
-            self.factor += FACTOR_STEP * if missed { 0.8 } else { -0.2 };
-            self.factor = self.factor.clamp(FACTOR_RANGE.0, FACTOR_RANGE.1);
-            self.error = (LOSS_KEPT * self.error + (1.0 - LOSS_KEPT) * off).max(LOSS_MIN);
-            for ((level, loss), memory_s) in self.levels.iter_mut().zip(&mut self.losses).zip(MEMORY_S) {
-                let off = seen - *level;
-                *loss = (LOSS_KEPT * *loss + (1.0 - LOSS_KEPT) * off.abs()).max(LOSS_MIN);
-                // In its first bins an expert averages what it has seen rather than clinging to the very first.
-                let gain = (seconds / (seconds + memory_s)).max(1.0 / (f64::from(self.bins) + 1.0));
-                *level += gain * off;
+            self.judge(seen);
+            let first_bins = 1.0 / (f64::from(self.bins) + 1.0);
+            for (average, gain) in self.averages.iter_mut().zip(GAINS) {
+                // In its first bins an average takes all that it has seen alike, rather than clinging to the very first.
+                *average += gain.max(first_bins) * (seen - *average);
             }
+            self.recent.rotate_right(1);
+            self.recent[0] = seen;
         }
         self.bins = self.bins.saturating_add(1);
+        self.level = self.predict();
     }
 
-    /// The bank's prediction: each expert by the inverse fourth power of its recent loss.
-    fn level(&self) -> f64 {
+    /// Charges the experts and the interval for what they said of a bin that turned out so.
+    fn judge(&mut self, seen: f64) {
+        let experts = self.experts();
+        let mut least = f64::MAX;
+        for (loss, said) in self.losses.iter_mut().zip(experts) {
+            let off = (said - seen).abs() / seen;
+            *loss = LOSS_KEPT * *loss + off / (off + LOSS_HALF);
+            least = least.min(*loss);
+        }
+        for loss in &mut self.losses {
+            *loss = loss.min(least + LEAD_MAX);
+        }
+        let off = libm::log(seen / self.level);
+        let (below, above) = self.factors;
+        let moved = |factor: f64, missed: bool| {
+            let to = factor + FACTOR_STEP * if missed { 0.9 } else { -0.1 };
+            to.clamp(FACTOR_RANGE.0, FACTOR_RANGE.1)
+        };
+        self.factors = (moved(below, off < -below * self.error), moved(above, off > above * self.error));
+        let gain = ERROR_GAIN.max(1.0 / (f64::from(self.bins) + 3.0));
+        self.error = (self.error + gain * (off.abs().min(ERROR_MAX) - self.error)).max(ERROR_MIN);
+    }
+
+    /// What each expert says of the next bin.
+    fn experts(&self) -> [f64; EXPERTS] {
+        let last = self.recent[0];
+        let known = RECENT.min(self.bins as usize);
+        let mid = median(&self.recent[..known]);
+        let mut said = [0.0; EXPERTS];
+        said[0] = last;
+        said[1..=GAINS.len()].copy_from_slice(&self.averages);
+        said[EXPERTS - 4..].copy_from_slice(&[
+            median(&self.recent[..known.min(3)]),
+            mid,
+            0.7 * last + 0.3 * mid,
+            0.4 * last + 0.6 * mid,
+        ]);
+        said
+    }
+
+    /// The experts' mean by their weights, lowered by caution.
+    fn predict(&self) -> f64 {
+        let least = self.losses.iter().copied().fold(f64::MAX, f64::min);
         let (mut sum, mut weights) = (0.0, 0.0);
-        for (level, loss) in self.levels.iter().zip(&self.losses) {
-            let weight = 1.0 / (loss * loss * loss * loss);
-            sum += weight * level;
+        for (said, loss) in self.experts().into_iter().zip(self.losses) {
+            let weight = libm::exp(-SHARPNESS * (loss - least));
+            sum += weight * said;
             weights += weight;
         }
-        sum / weights
+        let (tolerated, share) = CAUTION;
+        sum / weights * (1.0 - share * (self.error - tolerated).max(0.0))
     }
+}
+
+/// The middle one, the lower of two.
+fn median(values: &[f64]) -> f64 {
+    let mut sorted = [f64::MAX; RECENT];
+    sorted[..values.len()].copy_from_slice(values);
+    sorted.sort_unstable_by(f64::total_cmp);
+    sorted[(values.len() - 1) / 2]
 }

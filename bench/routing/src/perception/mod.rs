@@ -1,6 +1,7 @@
 //! Perception: the next step of a real channel, predicted from those before.
 
 mod ours;
+mod partial;
 mod score;
 mod simple;
 mod traces;
@@ -18,12 +19,12 @@ pub fn run(_: &Setting) -> Report {
         return report;
     }
     println!("one step ahead: absolute error over what came, median / 90th percentile, in %");
-    print!("{:<18}", "");
+    print!("{:<21}", "");
     sets.iter().for_each(|set| print!("{:>14}", set.name));
     println!();
     let mut best = vec![Score { median: f64::INFINITY, p90: f64::INFINITY }; sets.len()];
     for (name, make) in simple::SIMPLE {
-        print!("{name:<18}");
+        print!("{name:<21}");
         for (set, best) in sets.iter().zip(&mut best) {
             let score = score::one_ahead(set, *make);
             best.median = best.median.min(score.median);
@@ -50,7 +51,28 @@ pub fn run(_: &Setting) -> Report {
     for (key, value) in figures {
         report.figure(key, value.unwrap_or(f64::NAN));
     }
+    if let Some(bulk) = sets.iter().find(|set| set.name == "5G bulk") {
+        partly(&mut report, &bulk.traces);
+    }
     report
+}
+
+/// The final mean of transfers of 30 s, foretold from a part of their data.
+fn partly(report: &mut Report, transfers: &[traces::Trace]) {
+    const SHARES: [f64; 4] = [0.05, 0.1, 0.15, 0.3];
+    println!(
+        "\nfinal mean of {} bulk transfers from a part of their data: error in %, median / p90",
+        transfers.len()
+    );
+    row("", &SHARES, |share| format!("{:.0} %", 100.0 * share));
+    for (name, method) in partial::METHODS {
+        row(name, &SHARES, |share| percents(partial::foretold(transfers, *share, *method)));
+        if *name == "ours" {
+            let at15 = partial::foretold(transfers, 0.15, *method);
+            report.figure("partial15_median", at15.median);
+            report.figure("partial15_p90", at15.p90);
+        }
+    }
 }
 
 fn percents(score: Score) -> String {
@@ -58,7 +80,7 @@ fn percents(score: Score) -> String {
 }
 
 fn row<T>(name: &str, cells: &[T], text: impl Fn(&T) -> String) {
-    print!("{name:<18}");
+    print!("{name:<21}");
     cells.iter().for_each(|cell| print!("{:>14}", text(cell)));
     println!();
 }
