@@ -3,6 +3,7 @@
 //! | module | what it owns |
 //! |---|---|
 //! | [`task`] | what a task may use, how it can end, what it is between two steps |
+//! | [`rewrite`] | the deterministic rewrite of a module that counts gas and bounds the rest |
 //! | `units` | the standard units of a device |
 //! | `meter` | how fast a device computes, from verified work |
 //! | `duty` | what a visitor gives of a device, and when it pauses |
@@ -23,6 +24,7 @@ mod pool;
 mod queue;
 mod receipt;
 mod record;
+pub mod rewrite;
 pub mod schedule;
 pub mod task;
 mod units;
@@ -38,6 +40,7 @@ pub use pool::{Owner, Pool, Worker, WorkerId};
 pub use queue::{Queue, TaskId};
 pub use receipt::{Answer, Claim, Receipt, ReceiptError};
 pub use record::Record;
+pub use rewrite::{Refused, Rewritten, instrument};
 pub use schedule::{Candidate, Need};
 pub use task::{Checkpoint, End, Limits, Outcome};
 pub use units::{Availability, BytesPerS, GasPerS, Units};

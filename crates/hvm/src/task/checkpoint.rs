@@ -90,10 +90,15 @@ impl Checkpoint {
         Ok(Checkpoint { steps, gas, globals, memory })
     }
 
-    /// BLAKE3 of [`Checkpoint::encode`].
+    /// The name of this state: the [`hash`] of [`Checkpoint::encode`].
     pub fn hash(&self) -> [u8; 32] {
-        *blake3::hash(&self.encode()).as_bytes()
+        hash(&self.encode())
     }
+}
+
+/// BLAKE3, by which tasks, inputs, outputs and checkpoints are named.
+pub fn hash(bytes: &[u8]) -> [u8; 32] {
+    *blake3::hash(bytes).as_bytes()
 }
 
 #[cfg(test)]

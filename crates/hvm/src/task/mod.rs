@@ -3,6 +3,6 @@ mod checkpoint;
 mod limits;
 mod outcome;
 
-pub use checkpoint::{CHECKPOINT_GLOBALS_MAX, Checkpoint, PAGE_BYTES};
+pub use checkpoint::{CHECKPOINT_GLOBALS_MAX, Checkpoint, PAGE_BYTES, hash};
 pub use limits::Limits;
 pub use outcome::{End, Outcome};

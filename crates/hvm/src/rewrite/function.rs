@@ -1,0 +1,227 @@
+//! One function, read and validated once: its operators in short form, and what the call graph needs of it.
+use wasmparser::{
+    FuncToValidate, FuncValidatorAllocations, FunctionBody, Operator, OperatorsReader, ValType,
+    ValidatorResources,
+};
+
+use super::op::{self, Kind, Lanes, Op};
+use super::refused::{Reason, Refused};
+use super::{cost, proposals};
+
+/// Slots that a frame takes besides its locals and operands: what engines save around calls, and the rewrite's own locals.
+const FRAME_SLOTS: u64 = 16;
+/// Locals that the rewrite may add.
+const LOCALS_ADDED_MAX: u32 = 8;
+/// Most locals of a function, parameters included, that WebAssembly's implementations agreed on.
+const LOCALS_MAX: u32 = 50_000;
+
+pub(super) struct Function {
+    /// Its type's index.
+    pub type_index: u32,
+    /// Parameters and declared locals.
+    pub locals: u32,
+    /// The declared locals as the module has them: groups of a count and a type.
+    pub declared: core::ops::Range<usize>,
+    /// How many groups.
+    pub groups: u32,
+    pub ops: Vec<Op>,
+    /// Where the last operator ends.
+    pub end: u32,
+    /// The labels of each `br_table`, the default last.
+    pub tables: Vec<Vec<u32>>,
+    /// Functions called by name.
+    pub calls: Vec<u32>,
+    /// Functions that it makes references to.
+    pub references: Vec<u32>,
+    /// Types called through tables.
+    pub indirect: Vec<u32>,
+    /// Slots of 8 bytes that its frame takes at most, in any engine.
+    pub slots: u64,
+    /// Whether it may change what a checkpoint does not hold: tables, or which segments are still there.
+    pub is_fixed: bool,
+    /// Float arithmetic of these lanes has observed results.
+    pub observed: [bool; 4],
+    /// It has a bulk operator.
+    pub has_bulk: bool,
+}
+
+/// No operator whose NaN is still open made this operand.
+const NONE: u32 = u32::MAX;
+
+/// Reads and validates a function's body.
+pub(super) fn read(
+    to_validate: FuncToValidate<ValidatorResources>,
+    body: &FunctionBody<'_>,
+    allocations: FuncValidatorAllocations,
+    table_of: &mut dyn FnMut(u32),
+) -> Result<(Function, FuncValidatorAllocations), Refused> {
+    let index = to_validate.index;
+    let type_index = to_validate.ty;
+    let invalid = |error: wasmparser::BinaryReaderError| Refused::invalid(&error, Some(index));
+    let mut validator = to_validate.into_validator(allocations);
+
+    let mut reader = body.get_binary_reader();
+    let start = reader.original_position();
+    let groups = reader.clone().read_var_u32().map_err(invalid)?;
+    let declared_from = {
+        let mut count = reader.clone();
+        count.read_var_u32().map_err(invalid)?;
+        count.original_position()
+    };
+    validator.read_locals(&mut reader).map_err(invalid)?;
+    let declared = declared_from..reader.original_position();
+    let locals = validator.len_locals();
+    if locals + LOCALS_ADDED_MAX > LOCALS_MAX {
+        return Err(Refused { reason: Reason::Locals(locals), function: Some(index), offset: start });
+    }
+    let wide =
+        (0..locals).filter(|local| validator.get_local_type(*local) == Some(ValType::V128)).count() as u64;
+
+    let mut function = Function {
+        type_index,
+        locals,
+        declared,
+        groups,
+        ops: Vec::new(),
+        end: 0,
+        tables: Vec::new(),
+        calls: Vec::new(),
+        references: Vec::new(),
+        indirect: Vec::new(),
+        slots: 0,
+        is_fixed: true,
+        observed: [false; 4],
+        has_bulk: false,
+    };
+    let mut height_max = 0;
+    let mut has_vectors = wide > 0;
+    // For every operand on the stack, the float operator that made it, while nothing has looked at its bits.
+    let mut makers: Vec<u32> = Vec::new();
+    // The open blocks: the operator that is a loop's head, or NONE.
+    let mut heads: Vec<u32> = vec![NONE];
+
+    let mut reader = OperatorsReader::new(reader);
+    while !reader.eof() {
+        let at = reader.original_position();
+        let operator = reader.read().map_err(invalid)?;
+        if let Some(name) = proposals::forbidden(&operator) {
+            return Err(Refused { reason: Reason::Feature(name), function: Some(index), offset: at });
+        }
+        // Known only of operators that are valid; the others are refused just below.
+        let (taken, given) = operator.operator_arity(&validator.visitor(at)).unwrap_or_default();
+        validator.op(at, &operator).map_err(invalid)?;
+
+        let op_index = function.ops.len() as u32;
+        let lanes = op::arithmetic(&operator);
+        let any_nan = op::takes_any_nan(&operator);
+        for _ in 0..taken {
+            let Some(maker) = makers.pop().filter(|maker| *maker != NONE) else { continue };
+            let Kind::Float { lanes, is_observed } = &mut function.ops[maker as usize].kind else { continue };
+            if any_nan != Some(*lanes) && !matches!(operator, Operator::Drop) {
+                *is_observed = true;
+                function.observed[*lanes as usize] = true;
+            }
+        }
+        makers.resize(makers.len() + given as usize, if lanes.is_some() { op_index } else { NONE });
+        // Behind a branch the validator's stack is open below; what it has is the truth.
+        makers.resize(validator.operand_stack_height() as usize, NONE);
+        height_max = height_max.max(makers.len() as u64);
+        has_vectors |= matches!(lanes, Some(Lanes::F32x4 | Lanes::F64x2))
+            || validator.get_operand_type(0).flatten() == Some(ValType::V128);
+
+        if let Operator::RefFunc { function_index } = operator {
+            function.references.push(function_index);
+        }
+        let cost = cost::of(&operator);
+        let kind = match operator {
+            Operator::Block { .. } => {
+                heads.push(NONE);
+                Kind::Block
+            }
+            Operator::Loop { .. } => {
+                heads.push(op_index);
+                Kind::Loop { is_target: false }
+            }
+            Operator::If { .. } => {
+                heads.push(NONE);
+                Kind::If
+            }
+            Operator::Else => Kind::Else,
+            Operator::End => {
+                heads.pop();
+                Kind::End
+            }
+            Operator::Br { relative_depth } => {
+                mark(&mut function.ops, &heads, relative_depth);
+                Kind::Br(relative_depth)
+            }
+            Operator::BrIf { relative_depth } => {
+                mark(&mut function.ops, &heads, relative_depth);
+                Kind::BrIf(relative_depth)
+            }
+            Operator::BrTable { targets } => {
+                let mut labels = targets.targets().collect::<Result<Vec<_>, _>>().map_err(invalid)?;
+                labels.push(targets.default());
+                for label in &labels {
+                    mark(&mut function.ops, &heads, *label);
+                }
+                function.tables.push(labels);
+                Kind::BrTable(function.tables.len() as u32 - 1)
+            }
+            Operator::Return => Kind::Return,
+            Operator::Unreachable => Kind::Unreachable,
+            Operator::LocalGet { local_index }
+            | Operator::LocalSet { local_index }
+            | Operator::LocalTee { local_index } => Kind::Local(local_index),
+            Operator::Call { function_index } => {
+                function.calls.push(function_index);
+                Kind::Call(function_index)
+            }
+            Operator::CallIndirect { type_index, .. } => {
+                function.indirect.push(type_index);
+                Kind::CallIndirect
+            }
+            Operator::MemoryFill { .. } | Operator::MemoryCopy { .. } => Kind::Bulk(3),
+            Operator::MemoryInit { .. } => Kind::Bulk(3),
+            Operator::TableFill { .. } | Operator::TableCopy { .. } | Operator::TableInit { .. } => {
+                function.is_fixed = false;
+                Kind::Bulk(0)
+            }
+            Operator::TableSet { .. } | Operator::DataDrop { .. } | Operator::ElemDrop { .. } => {
+                function.is_fixed = false;
+                Kind::Plain
+            }
+            Operator::MemoryGrow { .. } => Kind::MemoryGrow,
+            Operator::TableGrow { table } => {
+                function.is_fixed = false;
+                table_of(table);
+                Kind::TableGrow(table)
+            }
+            _ => match lanes {
+                Some(lanes) => Kind::Float { lanes, is_observed: false },
+                None => Kind::Plain,
+            },
+        };
+        function.has_bulk |= matches!(kind, Kind::Bulk(_));
+        function.ops.push(Op { kind, cost, at: at as u32 });
+    }
+    function.end = reader.original_position() as u32;
+    reader.finish().map_err(invalid)?;
+
+    function.calls.sort_unstable();
+    function.calls.dedup();
+    function.indirect.sort_unstable();
+    function.indirect.dedup();
+    let operand_slots = if has_vectors { 2 * height_max } else { height_max };
+    function.slots = FRAME_SLOTS + u64::from(locals) + wide + operand_slots;
+    function.ops.shrink_to_fit();
+    Ok((function, validator.into_allocations()))
+}
+
+/// Notes that the label `depth` blocks out is branched to.
+fn mark(ops: &mut [Op], heads: &[u32], depth: u32) {
+    let head = heads.len().checked_sub(depth as usize + 1).map_or(NONE, |block| heads[block]);
+    if let Some(Op { kind: Kind::Loop { is_target }, .. }) = ops.get_mut(head as usize) {
+        *is_target = true;
+    }
+}
