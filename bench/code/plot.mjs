@@ -1,22 +1,25 @@
-// Draws the figures of docs/erasure-code.md from what the benchmark printed:
-// `node bench/code/run.mjs > out.txt && node bench/code/plot.mjs out.txt docs/figures`.
+// Draws the figures of docs/erasure-code.md and writes its tables, from what the benchmark printed:
+// `node bench/code/run.mjs > out.txt && node bench/code/plot.mjs out.txt docs`.
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
-const [source, folder] = process.argv.slice(2);
+const [source, docs] = process.argv.slice(2);
+const folder = join(docs, "figures");
 const lines = readFileSync(source, "utf8").split("\n");
 const wasmAt = lines.findIndex((line) => line.startsWith("wasm "));
-const rows = lines.slice(0, wasmAt < 0 ? undefined : wasmAt).flatMap((line) => {
+const rowsOf = (some) => some.flatMap((line) => {
   const m = /^\s*(\d+)\s+(\d+)\s+(\S+(?: pass)?)\s+(\S+)(?:\s+(\S+)\s+(\S+))?$/.exec(line);
   return m ? [{ t: +m[1], k: +m[2], name: m[3], speeds: [+m[4], +m[5], +m[6]] }] : [];
 });
+const rows = rowsOf(lines.slice(0, wasmAt < 0 ? undefined : wasmAt));
+const wasmRows = wasmAt < 0 ? [] : rowsOf(lines.slice(wasmAt));
 const operations = lines.flatMap((line) => {
-  const m = /^K=\s*(\d+) missing\s+([\d.]+):\s+([\d.]+) a source symbol/.exec(line);
-  return m ? [{ k: +m[1], share: m[2], value: +m[3] }] : [];
+  const m = /^K=\s*(\d+) missing\s+([\d.]+):\s+([\d.]+) a source symbol,\s+([\d.]+) set aside/.exec(line);
+  return m ? [{ k: +m[1], share: m[2], value: +m[3], aside: +m[4] }] : [];
 });
 const failures = lines.flatMap((line) => {
-  const m = /^K=\s*(\d+) missing\s+([\d.]+):\s+(\d+) trials, \+0 (\d+) \+1 (\d+) \+2 (\d+)/.exec(line);
-  return m ? [{ k: +m[1], share: m[2], trials: +m[3], beyond: [+m[4], +m[5], +m[6]] }] : [];
+  const m = /^K=\s*(\d+) missing\s+([\d.]+)( apart)?:\s+(\d+) trials, \+0 (\d+) \+1 (\d+) \+2 (\d+)/.exec(line);
+  return m ? [{ k: +m[1], share: m[2], apart: !!m[3], trials: +m[4], beyond: [+m[5], +m[6], +m[7]] }] : [];
 });
 
 const colours = ["#0b6e99", "#c2571a", "#5b8c2a", "#8a4fa3", "#777777"];
@@ -98,12 +101,12 @@ write("code-operations.svg", [
     yMax: 25,
   }),
 ]);
-const large = failures.filter((f) => f.k > 64);
+const large = failures.filter((f) => f.k > 64 && f.apart);
 write(
   "code-failures.svg",
   [0, 1].map((n) =>
     chart({
-      title: `Decoding failed with ${n} symbols extra`,
+      title: `Asked for apart: failed with ${n} symbols extra`,
       xLabel: "K",
       yLabel: "share of trials",
       series: bySeries(large, (f) => `${f.share * 100} % missing`, (f) => f.beyond[n] / f.trials),
@@ -112,3 +115,60 @@ write(
     }),
   ),
 );
+
+// The tables, between marks in the document.
+const table = (head, body) =>
+  [head, head.map(() => "---"), ...body].map((cells) => `| ${cells.join(" | ")} |`).join("\n");
+const speedTable = (some) =>
+  table(
+    ["K", "", "encode", "20 % lost", "all coded"],
+    some.map((r) => [r.k, r.name, ...r.speeds.map((v) => (v > 0 ? v.toFixed(0) : r.name === "XOR pass" ? "" : "–"))]),
+  );
+const goals = [
+  ["enc_over_raptorq", ">=", 8], ["dec20_over_raptorq", ">=", 6], ["all_over_raptorq", ">=", 5],
+  ["enc_over_rssimd", ">=", 2.5], ["dec20_over_rssimd", ">=", 7], ["all_1k_over_raptorq", ">=", 6],
+  ["wasm_enc_over_raptorq", ">=", 15], ["wasm_dec20_over_raptorq", ">=", 12], ["wasm_all_over_raptorq", ">=", 9],
+  ["wasm_over_native", ">=", 0.6], ["passes_enc", "<=", 2], ["passes_dec20", "<=", 3], ["passes_all", "<=", 4.5],
+  ["fail0", "<=", 6e-3], ["fail1", "<=", 5e-5], ["fail2", "<=", 1e-6],
+  ["ops_exponent", "<=", 0.05], ["time_exponent_enc", "<=", 1.1], ["time_exponent_dec", "<=", 1.15],
+  ["encoder_memory_share", "<=", 0.05],
+];
+const { figures } = JSON.parse(lines.filter((line) => line.startsWith('{"bench"')).pop());
+const number = (x) => (x !== 0 && Math.abs(x) < 1e-2 ? x.toExponential(1) : String(+x.toFixed(3)));
+const met = (value, how, goal) => (how === ">=" ? value >= goal : value <= goal);
+const tables = {
+  "speed-16k": speedTable(rows.filter((r) => r.t === 16384)),
+  "speed-1k": speedTable(rows.filter((r) => r.t === 1024)),
+  "speed-wasm": table(
+    ["T", "K", "", "encode", "20 % lost", "all coded"],
+    wasmRows.map((r) => [r.t, r.k, r.name, ...r.speeds.map((v) => (v > 0 ? v.toFixed(0) : "–"))]),
+  ),
+  goals: table(
+    ["figure", "goal", "measured", ""],
+    goals
+      .filter(([key]) => key in figures)
+      .map(([key, how, goal]) => [
+        `\`${key}\``,
+        `${how === ">=" ? "at least" : "at most"} ${number(goal)}`,
+        number(figures[key]),
+        met(figures[key], how, goal) ? "" : "missed",
+      ]),
+  ),
+  operations: table(
+    ["K", "missing", "sums a source symbol", "set aside"],
+    operations.map((o) => [o.k, `${Math.round(o.share * 100)} %`, o.value.toFixed(2), o.aside.toFixed(0)]),
+  ),
+  failures: table(
+    ["K", "missing", "asked", "trials", "failed at +0", "at +1", "at +2"],
+    failures.map((f) => [f.k, `${Math.round(f.share * 100)} %`, f.apart ? "apart" : "knowing", f.trials, ...f.beyond]),
+  ),
+};
+const path = join(docs, "erasure-code.md");
+let text = readFileSync(path, "utf8");
+for (const [name, content] of Object.entries(tables)) {
+  const [begin, end] = [`<!-- ${name} -->`, `<!-- end of ${name} -->`];
+  const [from, to] = [text.indexOf(begin), text.indexOf(end)];
+  if (from < 0 || to < from) throw new Error(`${path} has no place for the table ${name}`);
+  text = `${text.slice(0, from)}${begin}\n${content}\n${text.slice(to)}`;
+}
+writeFileSync(path, text);

@@ -54,8 +54,9 @@ fn mix(x: u64) -> u64 {
 }
 
 /// Decodes zeros, since whether it can be done depends on ids alone: returns how many symbols it took beyond the missing
-/// ones, and the cost.
-pub fn trial(k: u32, missing_share: f64, seed: u64) -> (u32, Cost) {
+/// ones, and the cost. `apart`: what the receiver asks for is proposed in two goes that do not know of each other, so that
+/// nothing is worked out beforehand.
+pub fn trial(k: u32, missing_share: f64, seed: u64, apart: bool) -> (u32, Cost) {
     let geometry = Geometry::new(u64::from(k) * 64, 64).expect("in range");
     let mut decoder = Decoder::new(geometry);
     let zeros = [0u8; 64];
@@ -68,7 +69,13 @@ pub fn trial(k: u32, missing_share: f64, seed: u64) -> (u32, Cost) {
     for &i in &order[missing as usize..] {
         decoder.add_source(i, &zeros).expect("in range");
     }
-    for id in decoder.propose(missing, seed) {
+    let ids = if apart {
+        let (some, others) = (missing / 2, missing - missing / 2);
+        [decoder.propose(some, seed), decoder.propose(others, !seed)].concat()
+    } else {
+        decoder.propose(missing, seed)
+    };
+    for id in ids {
         decoder.add_coded(id, &zeros).expect("valid");
     }
     let mut given = 0;
@@ -99,41 +106,44 @@ fn interval(failed: u64, total: u64) -> (f64, f64) {
     ((middle - spread) / over, (middle + spread) / over)
 }
 
-/// Trials spread over sizes and shares missing: how often more than n symbols beyond the missing ones were needed.
+/// Trials spread over sizes and shares missing: how often more than n symbols beyond the missing ones were needed. A tenth as
+/// many are asked for apart.
 pub fn count_failures(figures: &mut Figures, trials: u64) {
     println!("failures after n symbols beyond the missing ones");
     let sizes = [(16, 4), (64, 2), (80, 8), (128, 8), (256, 8), (512, 4), (1024, 2), (4096, 1)];
     let weight: u64 = sizes.iter().map(|s| s.1 * 3).sum();
-    let mut all = [0u64; 4];
-    let mut total = 0;
-    for (k, parts) in sizes {
-        for share in [0.1, 0.3, 1.0] {
-            let n = (trials * parts / weight).max(1);
-            let mut counts = [0u64; 4];
-            for seed in 0..n {
-                counts[trial(k, share, 1 + seed + (u64::from(k) << 40)).0.min(3) as usize] += 1;
+    for (apart, trials) in [(false, trials), (true, trials / 10)] {
+        let how = if apart { " apart" } else { "" };
+        let mut all = [0u64; 4];
+        for (k, parts) in sizes {
+            for share in [0.1, 0.3, 1.0] {
+                let n = (trials * parts).div_ceil(weight);
+                let mut counts = [0u64; 4];
+                for seed in 0..n {
+                    let seed = 1 + seed + (u64::from(k) << 40);
+                    counts[trial(k, share, seed, apart).0.min(3) as usize] += 1;
+                }
+                let [_, more, more2, more3] = counts;
+                let (zero, one, two) = (more + more2 + more3, more2 + more3, more3);
+                println!("K={k:5} missing {share:4}{how}: {n:8} trials, +0 {zero} +1 {one} +2 {two}");
+                all.iter_mut().zip(counts).for_each(|(a, c)| *a += c);
             }
-            let beyond = |n: usize| counts[n + 1..].iter().sum::<u64>();
+        }
+        let total: u64 = all.iter().sum();
+        for n in 0..3 {
+            let failed = all[n + 1..].iter().sum::<u64>();
+            let rate = failed as f64 / total as f64;
+            let (low, high) = interval(failed, total);
             println!(
-                "K={k:5} missing {share:4}: {n:8} trials, +0 {} +1 {} +2 {}",
-                beyond(0),
-                beyond(1),
-                beyond(2)
+                "{total} trials{how}, +{n}: {failed} failed, {rate:.2e}, 95 % of {low:.2e} to {high:.2e}"
             );
-            all.iter_mut().zip(counts).for_each(|(a, c)| *a += c);
-            total += n;
+            let keys = [["fail0", "fail1", "fail2"], ["fail0_apart", "fail1_apart", "fail2_apart"]];
+            figures.set(keys[usize::from(apart)][n], Some(rate));
+        }
+        if !apart {
+            figures.set("fail_trials", Some(total as f64));
         }
     }
-    let beyond = |n: usize| all[n + 1..].iter().sum::<u64>() as f64 / total as f64;
-    for n in 0..3 {
-        let failed = all[n + 1..].iter().sum::<u64>();
-        let (low, high) = interval(failed, total);
-        println!("{total} trials, +{n}: {failed} failed, {:.2e}, 95 % of {low:.2e} to {high:.2e}", beyond(n));
-    }
-    figures.set("fail0", Some(beyond(0)));
-    figures.set("fail1", Some(beyond(1)));
-    figures.set("fail2", Some(beyond(2)));
-    figures.set("fail_trials", Some(total as f64));
 }
 
 /// Operations a source symbol for each K, and their exponent in K (the larger of the two kinds of decoding).
@@ -144,7 +154,7 @@ pub fn operations(figures: &mut Figures, sizes: &[usize]) {
         let mut points = Vec::new();
         for &k in sizes {
             let n = (16_384 / k).clamp(1, 16) as u64;
-            let costs: Vec<Cost> = (1..=n).map(|seed| trial(k as u32, share, seed).1).collect();
+            let costs: Vec<Cost> = (1..=n).map(|seed| trial(k as u32, share, seed, false).1).collect();
             let mean = |f: &dyn Fn(&Cost) -> f64| costs.iter().map(f).sum::<f64>() / n as f64;
             let per_symbol = mean(&|c| c.operations as f64) / k as f64;
             let aside = mean(&|c| f64::from(c.set_aside));

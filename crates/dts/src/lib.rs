@@ -19,7 +19,7 @@ pub use assembly::{Added, Assembly, Decoded, Polluter};
 pub use bitmap::Bitmap;
 pub use layout::{HASH_BYTES, Layout, LayoutError};
 pub use manifest::{Hash, Manifest, ManifestError, Record};
-pub use peeredge_code::{CodedId, Encoder};
+pub use peeredge_code::{CodedId, Encoder, Encoding};
 pub use plan::{Need, Reader, plan};
 pub use publisher::{PublishError, Published, Publisher};
 pub use serve::{Due, QUEUE_SYMBOLS_MAX, ServeQueue};

@@ -5,7 +5,7 @@ use crate::Node;
 use crate::contents::Content;
 use crate::output::{Area, Output};
 use crate::timers::{PERSIST_EVERY, TELL_EVERY, Timer};
-use peeredge_dts::{Assembly, Bitmap, CodedId, Encoder, Record, SourceId, StoredState};
+use peeredge_dts::{Assembly, Bitmap, CodedId, Encoder, Encoding, Record, SourceId, StoredState};
 use peeredge_wire::peer::PeerMessage;
 use peeredge_wire::{ConnectionId, ContentId, Token};
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,6 +28,8 @@ pub(crate) struct Blocks {
     clock: u64,
     loads: BTreeMap<(ContentId, u32), Load>,
     reads: BTreeMap<Token, ReadFor>,
+    /// Blocks whose parity is being made.
+    parities_due: BTreeSet<(ContentId, u32)>,
     /// Records that were asked for while their block was being read.
     pub(crate) records_due: BTreeSet<(ConnectionId, ContentId, u32)>,
 }
@@ -37,8 +39,21 @@ struct Cached {
     bytes: Vec<u8>,
     record: Record,
     /// The code's parity, made when the first coded symbol is asked for.
-    parity: Option<Vec<u8>>,
+    parity: Parity,
     used: u64,
+}
+
+/// XORed bytes of one step of making parity: a few milliseconds in a browser.
+const PARITY_BUDGET_BYTES: usize = 16 << 20;
+
+#[derive(Debug, Default)]
+enum Parity {
+    /// Nobody has asked for a coded symbol.
+    #[default]
+    None,
+    /// It is being made, a step at a time.
+    Making(Box<Encoding>),
+    Made(Vec<u8>),
 }
 
 /// A block on its way from the store.
@@ -116,21 +131,43 @@ impl Node {
         Fetched::Loading
     }
 
-    /// A coded symbol of a block that is held; none while it is being loaded.
+    /// A coded symbol of a block that is held; none while the block is being loaded or its parity made.
     pub(crate) fn coded_symbol(&mut self, id: ContentId, block: u32, coded: CodedId) -> Option<Vec<u8>> {
         let geometry = self.contents.get(&id)?.layout()?.geometry(block)?;
         self.whole_block(id, block)?;
         let cached = self.blocks.cached.get_mut(&(id, block))?;
-        let mut out = vec![0; geometry.symbol_len() as usize];
-        let encoder = match &cached.parity {
-            Some(parity) => Encoder::with_parity(geometry, &cached.bytes, parity).ok()?,
-            None => Encoder::new(geometry, &cached.bytes).ok()?,
-        };
-        encoder.write_coded(coded, &mut out).ok()?;
-        if cached.parity.is_none() {
-            cached.parity = Some(encoder.parity().to_vec());
+        if let Parity::None = cached.parity {
+            cached.parity = Parity::Making(Box::new(Encoding::new(geometry, &[]).ok()?));
+            self.make_parity(id, block);
         }
+        let cached = self.blocks.cached.get(&(id, block))?;
+        let Parity::Made(parity) = &cached.parity else { return None };
+        let mut out = vec![0; geometry.symbol_len() as usize];
+        Encoder::with_parity(geometry, &cached.bytes, parity).ok()?.write_coded(coded, &mut out).ok()?;
         Some(out)
+    }
+
+    /// Goes on with the parity of a block; comes back to it while it is not whole.
+    fn make_parity(&mut self, id: ContentId, block: u32) {
+        let Some(cached) = self.blocks.cached.get_mut(&(id, block)) else { return };
+        let Parity::Making(encoding) = &mut cached.parity else { return };
+        if encoding.step(&cached.bytes, &mut [], PARITY_BUDGET_BYTES) == Ok(false) {
+            self.blocks.parities_due.insert((id, block));
+            self.timers.by(Timer::Decode, self.now);
+        } else if let Parity::Making(encoding) = core::mem::take(&mut cached.parity) {
+            cached.parity = encoding.into_parity().map_or(Parity::None, Parity::Made);
+        }
+    }
+
+    /// The next step of every parity that is being made. Who waits for coded symbols is served when theirs is whole.
+    pub(crate) fn parities_due(&mut self) {
+        let due = core::mem::take(&mut self.blocks.parities_due);
+        for &(id, block) in &due {
+            self.make_parity(id, block);
+        }
+        if due.iter().any(|key| !self.blocks.parities_due.contains(key)) {
+            self.pump_all();
+        }
     }
 
     /// A block became whole: it is kept, stored, and told of.
@@ -159,7 +196,7 @@ impl Node {
     fn cache(&mut self, id: ContentId, block: u32, bytes: Vec<u8>, record: Record) {
         self.blocks.clock += 1;
         self.blocks.bytes += bytes.len() as u64;
-        let cached = Cached { bytes, record, parity: None, used: self.blocks.clock };
+        let cached = Cached { bytes, record, parity: Parity::None, used: self.blocks.clock };
         if let Some(old) = self.blocks.cached.insert((id, block), cached) {
             self.blocks.bytes -= old.bytes.len() as u64;
         }

@@ -216,6 +216,7 @@ impl Node {
         }
         if self.timers.take(Timer::Decode, now) {
             self.decode_due();
+            self.parities_due();
         }
         if self.timers.take(Timer::Check, now) {
             self.check_connections();

@@ -26,7 +26,7 @@ pub(crate) enum Timer {
     Upload,
     /// Stalled sources, starving readers and connections that do not open are looked for.
     Check,
-    /// A block's decoding goes on.
+    /// A block's decoding, or the making of its parity, goes on.
     Decode,
 }
 

@@ -2,9 +2,10 @@
 
 mod world;
 
+use peeredge_dts::Layout;
 use peeredge_node::{Caps, Event, Input, RangeSpec, Resource};
 use peeredge_wire::{ContentId, RequestId};
-use world::{World, bytes, publish};
+use world::{World, bytes, publish, publish_as};
 
 #[test]
 fn one_receiver_gets_it_all() {
@@ -233,4 +234,20 @@ fn caps_that_close_and_open_again_only_cost_the_time() {
     assert!(world.got(b, 1) == data);
     let rate = (sent(&world) - then) as f64 / world.now.since(opened).as_secs_f64();
     assert!(rate < 2_100_000.0, "{rate} bytes a second are more than the cap");
+}
+
+/// A block of 8 MiB takes three steps of parity before its first coded symbol: whoever waits is served then.
+#[test]
+fn coded_symbols_wait_for_parity_that_is_made_in_steps() {
+    let data = bytes(8 << 20, 13);
+    let (content, stored) = publish_as(&data, Layout::new(8 << 20, 4096, 2048).unwrap());
+    let mut world = World::new();
+    let (a, b, c) =
+        (world.add(|_| {}), world.add(|c| c.coded_permille = 1000), world.add(|c| c.coded_permille = 1000));
+    world.hold(a, content, &stored);
+    world.fetch(b, 1, content, RangeSpec::Whole);
+    world.fetch(c, 1, content, RangeSpec::Whole);
+    assert!(world.run_until(60, |w| w.finished(b, 1) && w.finished(c, 1)));
+    assert!(world.got(b, 1) == data && world.got(c, 1) == data);
+    assert_eq!(world.peers[b].node.stats().rejected_bytes, 0);
 }

@@ -1,5 +1,5 @@
 //! `count ops K...`: operations of decoding. `count fail TRIALS`: failures over all sizes.
-//! `count one K SHARE TRIALS`: failures at one size.
+//! `count one K SHARE TRIALS`: failures at one size; with a further `2`, asked for apart.
 
 use peeredge_bench_code::count::{Figures, count_failures, operations, trial};
 
@@ -15,7 +15,7 @@ fn main() {
         Some("one") => {
             let mut counts = [0u64; 8];
             for seed in 0..number(3) as u64 {
-                counts[trial(number(1) as u32, number(2), seed + 1).0.min(7) as usize] += 1;
+                counts[trial(number(1) as u32, number(2), seed + 1, number(4) == 2.0).0.min(7) as usize] += 1;
             }
             println!("K={} missing {}: took +n symbols {counts:?}", number(1), number(2));
         }

@@ -131,10 +131,16 @@ const TILE_SHARE: usize = 16;
 const TILE_BYTES_LEAST: usize = 4 << 20;
 const TILE_BYTES_MOST: usize = 32 << 20;
 
+/// Columns of a strip, at most; more in blocks of which each symbol's next piece is far from every cache, pages and all.
+const WIDTH_MOST: usize = 256;
+const WIDTH_MOST_FAR: usize = 1024;
+const FAR: usize = 128 << 20;
+
 /// The width, in bytes, of a tile of `slots` slots for a block of `symbols` symbols of `symbol_len` bytes.
 pub fn tile_width(slots: u32, symbols: u32, symbol_len: usize) -> usize {
-    let most = (symbols as usize * symbol_len / TILE_SHARE).clamp(TILE_BYTES_LEAST, TILE_BYTES_MOST);
-    let mut width = 256;
+    let block_len = symbols as usize * symbol_len;
+    let most = (block_len / TILE_SHARE).clamp(TILE_BYTES_LEAST, TILE_BYTES_MOST);
+    let mut width = if block_len > FAR { WIDTH_MOST_FAR } else { WIDTH_MOST };
     while width > ALIGN && (width / 2 >= symbol_len || slots as usize * width > most) {
         width /= 2;
     }

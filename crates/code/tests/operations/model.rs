@@ -90,6 +90,17 @@ pub fn run(bytes: &[u8]) {
             5 | 6 => {
                 let budget = if operation & 64 == 0 { 1 + number as usize } else { usize::MAX };
                 let before = decoder.missing();
+                // In parts, of which some are run; the step that follows does the rest.
+                if operation & 32 != 0 {
+                    match decoder.parts(1 + usize::from(a) % 5) {
+                        Ok(parts) => {
+                            let some = parts.into_iter().enumerate().filter(|(i, _)| b >> (i % 8) & 1 != 0);
+                            some.for_each(|(_, part)| part.run());
+                        }
+                        Err(Step::NeedMore { coded }) => assert!(coded >= 1),
+                        Err(step) => assert_eq!((step, decoder.missing()), (Step::Done, 0)),
+                    }
+                }
                 match decoder.step(budget) {
                     Step::Done => {
                         assert_eq!(decoder.missing(), 0);
@@ -106,7 +117,10 @@ pub fn run(bytes: &[u8]) {
             }
             // Proposals are distinct and not held.
             _ => {
-                let ids = decoder.propose(u32::from(a), u64::from(b));
+                let asked: Vec<CodedId> =
+                    (0..operation >> 4).map(|seed| CodedId { density: 1, seed: u64::from(seed) }).collect();
+                let ids = decoder.propose_beside(&asked, u32::from(a), u64::from(b));
+                assert!(ids.iter().all(|id| !asked.contains(id)));
                 let distinct: BTreeSet<CodedId> = ids.iter().copied().collect();
                 assert_eq!(distinct.len(), ids.len());
                 assert!(ids.len() <= usize::from(a));

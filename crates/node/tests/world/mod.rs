@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 use core::time::Duration;
+use peeredge_dts::Layout;
 use peeredge_node::{Area, Config, Event, Input, Node, Output, Publisher, Resource, Role};
 use peeredge_wire::relay::{FromRelay, ToRelay};
 use peeredge_wire::{ConnectionId, ContentId, PeerId, RequestId, Time};
@@ -65,7 +66,12 @@ pub fn bytes(len: usize, seed: u64) -> Vec<u8> {
 }
 
 pub fn publish(data: &[u8]) -> (ContentId, Stored) {
-    let mut publisher = Publisher::new(data.len() as u64, "sample.bin", "application/octet-stream").unwrap();
+    publish_as(data, Layout::for_length(data.len() as u64).unwrap())
+}
+
+/// As [`publish`], cut in another way.
+pub fn publish_as(data: &[u8], layout: Layout) -> (ContentId, Stored) {
+    let mut publisher = Publisher::with_layout(layout, "sample.bin", "application/octet-stream");
     publisher.push(data).unwrap();
     let published = publisher.finish().unwrap();
     let stored = Stored {
