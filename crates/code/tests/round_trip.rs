@@ -67,6 +67,23 @@ fn a_tenth_missing_at_three_hundred() {
     transfer(Geometry::new(300 * 64, 64).expect("in range"), 7, |i| i % 10 != 3);
 }
 
+#[test]
+fn the_most_and_the_longest_symbols() {
+    for (k, symbol_len, short, share) in [
+        (65_536u64, 64, 63, 2),
+        (40_000, 64, 0, 10),
+        (3, 65_536, 65_535, 10),
+        (70, 65_535, 1, 10),
+        (64, 65_537 - 2, 7, 5),
+    ] {
+        let geometry = Geometry::new(k * symbol_len - short, symbol_len as u32).expect("in range");
+        let extra = transfer(geometry, k, |i| i % 10 >= share);
+        assert!(extra <= 2, "K={k}: {extra} symbols more than were missing");
+    }
+    assert!(Geometry::new(65_537 * 64, 64).is_err() && Geometry::new(1 << 20, 65_537).is_err());
+    assert!(Geometry::new(1 << 20, 63).is_err() && Geometry::new(0, 64).is_err());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
     #[test]

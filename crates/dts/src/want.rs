@@ -449,6 +449,18 @@ mod tests {
         all
     }
 
+    /// A coded symbol that was not asked of this source is not even kept: nobody chooses what garbage covers.
+    #[test]
+    fn seeds_that_a_sender_chose_are_not_looked_at() {
+        let content = content();
+        let mut transfer = receiver(&content, 11, 22);
+        for seed in 0..200 {
+            let marker = Marker::Coded { density: (seed % 14) as u8, seed };
+            assert_eq!(transfer.receive(SEEDER, 0, marker, &[7; SYMBOL]), Received::Unasked);
+        }
+        assert_eq!(transfer.assembly(0).map(|a| (a.quarantined(), a.have().count())), Some((0, 0)));
+    }
+
     #[test]
     fn what_came_from_one_of_two_sources_neither_counts_as_expected_nor_is_asked_again() {
         let content = content();
