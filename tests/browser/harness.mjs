@@ -44,13 +44,13 @@ export function launchChromium(options = {}) {
 /** Relay, page server and browser. */
 export class Stage {
   /**
-   * `relay`: false for none, or settings of the relay (see `Relay.start`). `pages`: a folder that is served as well, before
+   * `relay`: false for none, or settings of the relay (see `Relay.start`). `pages`: a folder, or several, served as well, before
    * this one's. `headers`: sent with every page, for instance a content security policy.
    */
   static async open({ relay = {}, pages = null, headers = {} } = {}) {
     const stage = new Stage();
     try {
-      stage.site = await Site.start([...(pages ? [pages] : []), HERE], headers);
+      stage.site = await Site.start([...(pages ? [pages].flat() : []), HERE], headers);
       if (relay !== false) stage.relay = await Relay.start(relay);
       stage.browser = await launchChromium();
     } catch (error) {
@@ -140,8 +140,8 @@ export class Tab {
    * Fetches, and compares each byte with what `seed` makes. Gives status, headers, bytes, and milliseconds to the response, the
    * first and the last byte. Rejects at a wrong byte. Without `seed` bytes are only counted. `abortAfter`: bytes.
    */
-  fetch(link, { seed = null, range = null, abortAfter = null } = {}) {
-    return this.run((options) => harness.fetch(options), { link: String(link), seed, range, abortAfter });
+  fetch(link, { seed = null, range = null, abortAfter = null, origin = null } = {}) {
+    return this.run((options) => harness.fetch(options), { link: String(link), seed, range, abortAfter, origin });
   }
 
   /** Starts a {@link fetch} without waiting; its result comes from {@link finished}. */

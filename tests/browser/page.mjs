@@ -65,10 +65,10 @@ export function fetch(options) {
   return fetchInto({ read: 0 }, options);
 }
 
-async function fetchInto(state, { link, seed, range, abortAfter }) {
+async function fetchInto(state, { link, seed, range, abortAfter, origin = null }) {
   const controller = new AbortController();
   const began = performance.now();
-  const response = await current.fetch(link, { signal: controller.signal, ...(range ? { headers: { range } } : {}) }).catch(named);
+  const response = await current.fetch(link, { signal: controller.signal, ...(range ? { headers: { range } } : {}), ...(origin ? { origin } : {}) }).catch(named);
   const headMs = performance.now() - began;
   const from = Number(/^bytes (\d+)-/.exec(response.headers.get("content-range") ?? "")?.[1] ?? 0);
   let firstByteMs = null;
