@@ -7,6 +7,7 @@ const CAPS: Caps = {
   uploadBytesPerSecond: Infinity,
   uploadBytes: Infinity,
   connections: 16,
+  prefetchBytes: 0,
   uploadOnMetered: false,
   uploadOnLowBattery: false,
 };
@@ -61,6 +62,7 @@ export function mergeCaps(base: Caps, caps: Partial<Caps>): Caps {
   const merged = merge(base, caps, "caps");
   number("caps.uploadBytesPerSecond", merged.uploadBytesPerSecond, 0, Infinity);
   number("caps.uploadBytes", merged.uploadBytes, 0, Infinity);
+  number("caps.prefetchBytes", merged.prefetchBytes, 0, Infinity);
   whole("caps.connections", merged.connections, 0, 64);
   for (const key of ["upload", "uploadOnMetered", "uploadOnLowBattery"] as const) flag(`caps.${key}`, merged[key]);
   return merged;
@@ -74,10 +76,10 @@ export interface Conditions {
 
 /** The caps as they hold under these conditions. */
 export function effectiveCaps(caps: Caps, conditions: Conditions): EngineCaps {
-  const { uploadBytesPerSecond, uploadBytes, connections } = caps;
+  const { uploadBytesPerSecond, uploadBytes, connections, prefetchBytes } = caps;
   const allowed =
     (caps.uploadOnMetered || !conditions.metered) && (caps.uploadOnLowBattery || !conditions.lowBattery);
-  return { upload: caps.upload && allowed, uploadBytesPerSecond, uploadBytes, connections };
+  return { upload: caps.upload && allowed, uploadBytesPerSecond, uploadBytes, connections, prefetchBytes };
 }
 
 export function engineSettings(settled: Settled, caps: EngineCaps): EngineSettings {

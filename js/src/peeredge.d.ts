@@ -39,6 +39,7 @@ export interface EngineCaps {
   uploadBytesPerSecond: number;
   uploadBytes: number;
   connections: number;
+  prefetchBytes: number;
 }
 
 export interface EngineSettings {

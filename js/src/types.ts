@@ -38,6 +38,11 @@ export interface Caps {
   /** Peer connections at a time, 0 to 64. Default 16. */
   connections: number;
   /**
+   * Bytes of the store that the relay may fill ahead of demand with what its operator published, while this page wants nothing
+   * itself. Default 0: ask the visitor before you set it.
+   */
+  prefetchBytes: number;
+  /**
    * Whether to give bytes on a metered connection, as far as the browser tells (`navigator.connection`: cellular, or data saver
    * on). Default `false`.
    */

@@ -24,6 +24,7 @@ struct CapsSettings {
     upload_bytes_per_second: f64,
     upload_bytes: f64,
     connections: u16,
+    prefetch_bytes: f64,
 }
 
 impl From<CapsSettings> for Caps {
@@ -33,6 +34,7 @@ impl From<CapsSettings> for Caps {
             upload_bytes_per_s_max: whole(caps.upload_bytes_per_second),
             upload_bytes_max: whole(caps.upload_bytes),
             connections_max: caps.connections,
+            prefetch_bytes_max: whole(caps.prefetch_bytes),
             ..Caps::default()
         }
     }

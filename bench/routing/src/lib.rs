@@ -2,9 +2,12 @@
 //! `pub fn run(setting: &Setting) -> Report`, named in [`PARTS`].
 
 pub mod data;
+pub mod deploy;
+pub mod heap;
 pub mod matching;
 pub mod perception;
 pub mod report;
+pub mod sim;
 
 use report::Report;
 
@@ -25,4 +28,6 @@ pub type Part = (&'static str, &'static str, fn(&Setting) -> Report);
 pub const PARTS: &[Part] = &[
     ("perception", "a channel's next rate, from what it has carried", perception::run),
     ("matching", "prices for demands and nodes, beside simple rules", matching::run),
+    ("deploy", "replicas placed ahead of demand", deploy::run),
+    ("sim", "a hundred thousand peers and more", sim::run),
 ];

@@ -12,6 +12,8 @@ pub struct Caps {
     /// Peer connections that may be made while this node lives; Chromium stops a tab at about 500. Default 400; a native node has
     /// no such limit and says `u32::MAX`.
     pub connections_made_max: u32,
+    /// Bytes that the relay may ask this peer to hold ahead of demand, within the store's bound. Default 0: the visitor did not agree.
+    pub prefetch_bytes_max: u64,
 }
 
 impl Default for Caps {
@@ -22,6 +24,7 @@ impl Default for Caps {
             upload_bytes_max: u64::MAX,
             connections_max: 16,
             connections_made_max: 400,
+            prefetch_bytes_max: 0,
         }
     }
 }

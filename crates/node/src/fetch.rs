@@ -70,6 +70,7 @@ impl Node {
             request,
             Request { content: id, spec, range: None, at: 0, credit: 0, since: now, starving_since: now },
         );
+        self.readers_changed(request);
         if known {
             self.begin(request);
         }
@@ -147,7 +148,8 @@ impl Node {
     fn begin(&mut self, request: RequestId) {
         let now = self.now;
         let Some(r) = self.requests.get_mut(&request) else { return };
-        let Some(content) = self.contents.get_mut(&r.content) else { return };
+        let content_id = r.content;
+        let Some(content) = self.contents.get_mut(&content_id) else { return };
         let Some(state) = &content.state else { return };
         let layout = *state.manifest.layout();
         let Some(range) = resolve(r.spec, layout.length()) else {
@@ -155,7 +157,10 @@ impl Node {
         };
         (r.range, r.at, r.starving_since) = (Some(range.clone()), range.start, now);
         content.replan = true;
-        let manifest = content.manifest().expect("the state was there above");
+        if self.is_ahead(request) {
+            return self.settle_ahead();
+        }
+        let Some(manifest) = self.contents.get(&content_id).and_then(Content::manifest) else { return };
         self.out.push_back(Output::Head {
             request,
             start: range.start,
@@ -183,7 +188,8 @@ impl Node {
     }
 
     pub(crate) fn fail(&mut self, request: RequestId, error: FetchError) {
-        if self.end_request(request) {
+        let ahead = self.is_ahead(request);
+        if self.end_request(request) && !ahead {
             self.out.push_back(Output::Failed { request, error });
         }
     }
@@ -198,7 +204,22 @@ impl Node {
             }
         }
         self.announce_soon(r.content);
+        self.readers_changed(request);
         true
+    }
+
+    /// A request began or ended: what is fetched ahead rests or goes on.
+    fn readers_changed(&mut self, request: RequestId) {
+        if !self.is_ahead(request) {
+            let ahead: Vec<ContentId> =
+                self.requests.iter().filter(|(r, _)| self.is_ahead(**r)).map(|(_, r)| r.content).collect();
+            for id in ahead {
+                if let Some(content) = self.contents.get_mut(&id) {
+                    content.replan = true;
+                }
+            }
+            self.settle_ahead();
+        }
     }
 
     /// Gives the page what is there, in order.
@@ -216,7 +237,9 @@ impl Node {
             let Some(range) = r.range.clone() else { return };
             let (at, credit) = (r.at, r.credit);
             if at == range.end {
-                self.out.push_back(Output::Done { request });
+                if !self.is_ahead(request) {
+                    self.out.push_back(Output::Done { request });
+                }
                 self.end_request(request);
                 return;
             }
@@ -260,15 +283,17 @@ impl Node {
 
     /// Makes the plan again after readers or blocks changed.
     pub(crate) fn replan(&mut self, id: ContentId) {
+        self.move_ahead(id);
+        let resting = if self.page_is_busy() { self.ahead_request(id) } else { None };
         let Some(content) = self.contents.get_mut(&id) else { return };
         content.replan = false;
         content.touched = true;
         let Some(layout) = content.layout() else { return };
         let readers: Vec<Reader> = self
             .requests
-            .values()
-            .filter(|r| r.content == id)
-            .filter_map(|r| {
+            .iter()
+            .filter(|(request, r)| r.content == id && Some(**request) != resting)
+            .filter_map(|(_, r)| {
                 let range = r.range.as_ref()?;
                 // One that reads faster than anything comes waits all the time: it is urgent when it waits long.
                 let long = self.now.since(r.starving_since) > URGENT_AFTER || r.at == range.start;

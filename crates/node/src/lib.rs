@@ -3,6 +3,7 @@
 //! simulator; sockets, clocks and files belong to the shell around it.
 #![forbid(unsafe_code)]
 
+mod ahead;
 mod blocks;
 mod caps;
 mod connections;
@@ -28,6 +29,7 @@ pub use stats::{ActiveBlock, ContentStats, PeerStats, Stats};
 
 pub use peeredge_dts::{PublishError, Published, Publisher};
 
+use ahead::Ahead;
 use blocks::Blocks;
 use connections::Connections;
 use contents::Content;
@@ -109,6 +111,7 @@ pub struct Node {
     /// Blocks whose decoding goes on.
     decoding: BTreeSet<(ContentId, u32)>,
     upload: Upload,
+    ahead: Ahead,
     totals: Totals,
     tokens: u32,
     uses: u64,
@@ -135,6 +138,7 @@ impl Node {
             http: BTreeMap::new(),
             decoding: BTreeSet::new(),
             upload: Upload::new(),
+            ahead: Ahead::default(),
             totals: Totals::default(),
             tokens: 0,
             uses: 0,
@@ -188,6 +192,7 @@ impl Node {
             Input::Caps(caps) => {
                 self.config.caps = caps;
                 self.pump_all();
+                self.settle_ahead();
             }
             Input::Wake => {}
             Input::Close => self.close(),

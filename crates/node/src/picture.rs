@@ -75,7 +75,8 @@ impl Node {
             held_bytes: c.held_bytes(),
             blocks,
             active,
-            requests: self.requests.values().filter(|r| r.content == id).count() as u32,
+            requests: self.requests.iter().filter(|(q, r)| r.content == id && !self.is_ahead(**q)).count()
+                as u32,
         }
     }
 }

@@ -112,6 +112,8 @@ impl Node {
             FromRelay::Signal { from, session, signal } if self.relay.is_ready() => {
                 self.remote_signal(from, session, signal);
             }
+            FromRelay::Prefetch { content } if self.relay.is_ready() => self.prefetch(content),
+            FromRelay::Release { content } if self.relay.is_ready() => self.release(content),
             FromRelay::Unreachable { peer, session } => self.unreachable(peer, session),
             FromRelay::Error { code, detail } => {
                 self.out.push_back(Output::Event(Event::RelayRefused { code: code.name(), detail }));
@@ -135,6 +137,8 @@ impl Node {
             content.announce_wait = ANNOUNCE_FIRST;
         }
         self.announce_due();
+        self.ahead_untold();
+        self.settle_ahead();
         for signal in core::mem::take(&mut self.relay.unsent) {
             self.relay_send(signal);
         }
@@ -154,6 +158,7 @@ impl Node {
         if !self.relay.is_ready() {
             return;
         }
+        let own = self.relay.relay == Some(self.id());
         let mut messages = Vec::new();
         for (&id, content) in &mut self.contents {
             if content.announce_at > self.now {
@@ -168,6 +173,9 @@ impl Node {
                     messages.push(ToRelay::Withdraw { content: id });
                 }
                 continue;
+            }
+            if let (true, Some(layout), None) = (own, content.layout(), content.announced) {
+                messages.push(ToRelay::Length { content: id, bytes: layout.length() });
             }
             if wanted || content.announced != Some(now) {
                 content.announced = Some(now);

@@ -15,6 +15,7 @@
 //!
 //! Only +, -, *, / and `libm` are used: results are equal bit for bit in wasm and natively.
 
+use crate::errors::Errors;
 use std::collections::{BTreeMap, VecDeque};
 
 /// No forecast exceeds this demand's logarithm.
@@ -31,8 +32,6 @@ const PRIOR_VARIANCE: f64 = 10.0;
 const SURPRISE_MAX: f64 = 0.7;
 /// How far (a factor of 1.6) a forecast may leave the range of the single predictors.
 const ASTRAY_MAX: f64 = 0.47;
-/// Errors of which quantiles are taken.
-const ERRORS_MAX: usize = 512;
 /// An error counts as no more than so many of the spread then expected.
 const ERROR_MAX: f64 = 10.0;
 /// Expected error before anything was seen.
@@ -41,8 +40,6 @@ const SPREAD_PRIOR: f64 = 0.5;
 const SPREAD_MIN: f64 = 0.01;
 /// Expected error of an announced event's factor before one was seen.
 const EVENT_SPREAD_PRIOR: f64 = 0.3;
-/// Share of the errors beyond which the tail is taken as exponential.
-const TAIL: f64 = 0.05;
 
 /// What shapes a forecaster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,15 +66,14 @@ pub struct Event {
 }
 
 /// A forecast for one slot.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Forecast {
+#[derive(Clone, Copy, Debug)]
+pub struct Forecast<'a> {
     ln_median: f64,
     spread: f64,
-    /// Errors of late in units of their spreads, ascending.
-    errors: Vec<f64>,
+    errors: &'a Errors,
 }
 
-impl Forecast {
+impl Forecast<'_> {
     /// The demand that is as likely to be exceeded as not.
     pub fn median(&self) -> f64 {
         self.quantile(0.5)
@@ -85,36 +81,8 @@ impl Forecast {
 
     /// The demand that is not exceeded with this probability, between 0 and 1.
     pub fn quantile(&self, share: f64) -> f64 {
-        let at = self.ln_median + self.spread * error_quantile(&self.errors, share);
+        let at = self.ln_median + self.spread * self.errors.quantile(share);
         (libm::exp(at.min(LN_MAX)) - 1.0).max(0.0)
-    }
-}
-
-/// The quantile of a sample that stands in ascending order, with exponential tails; of a Laplace distribution while the sample is small.
-fn error_quantile(errors: &[f64], share: f64) -> f64 {
-    let share = share.clamp(1e-6, 1.0 - 1e-6);
-    if errors.len() < 20 {
-        return if share < 0.5 { libm::log(2.0 * share) } else { -libm::log(2.0 - 2.0 * share) };
-    }
-    let last = errors.len() - 1;
-    let inside = |share: f64| {
-        let at = share * last as f64;
-        let below = (at as usize).min(last - 1);
-        errors[below] + (errors[below + 1] - errors[below]) * (at - below as f64)
-    };
-    // Beyond the tail's border b, the excess is exponential with the mean excess seen there.
-    let count = ((last as f64 * TAIL) as usize).max(1);
-    if share > 1.0 - TAIL {
-        let border = inside(1.0 - TAIL);
-        let excess =
-            errors[last + 1 - count..].iter().map(|e| (e - border).max(0.0)).sum::<f64>() / count as f64;
-        border + excess * libm::log(TAIL / (1.0 - share))
-    } else if share < TAIL {
-        let border = inside(TAIL);
-        let excess = errors[..count].iter().map(|e| (border - e).max(0.0)).sum::<f64>() / count as f64;
-        border - excess * libm::log(TAIL / share)
-    } else {
-        inside(share)
     }
 }
 
@@ -138,8 +106,7 @@ struct Lead {
     variance: Box<[[f64; FEATURES]; FEATURES]>,
     /// Forecasts whose slot has not come: predictors, prediction without events, the spread then expected.
     open: VecDeque<Open>,
-    errors: VecDeque<f64>,
-    sorted: Vec<f64>,
+    errors: Errors,
     /// Mean absolute error of late, and by slot of the long season.
     spread: f64,
     spread_at: Vec<f32>,
@@ -237,14 +204,14 @@ impl Forecaster {
 
     /// The demand to be expected in the slot `ahead` from the last one observed: 1 is the one that has begun. `None` before the
     /// first observation, and beyond the farthest lead.
-    pub fn forecast(&self, ahead: usize) -> Option<Forecast> {
+    pub fn forecast(&self, ahead: usize) -> Option<Forecast<'_>> {
         let lead = self.leads.get(ahead.checked_sub(1)?)?;
         let open = lead.open.back()?;
         let (shift, doubt) = self.effect(self.slots - 1 + ahead as u64);
         Some(Forecast {
             ln_median: open.predicted + shift,
             spread: libm::sqrt(open.spread * open.spread + doubt * doubt),
-            errors: lead.sorted.clone(),
+            errors: &lead.errors,
         })
     }
 
@@ -312,8 +279,7 @@ impl Lead {
             weights,
             variance,
             open: VecDeque::new(),
-            errors: VecDeque::new(),
-            sorted: Vec::new(),
+            errors: Errors::default(),
             spread: SPREAD_PRIOR,
             spread_at: vec![SPREAD_PRIOR as f32; long_slots],
         }
@@ -343,14 +309,7 @@ impl Lead {
         self.spread += 0.03 * (off.abs() - self.spread);
         self.spread_at[at] += 0.2 * (off.abs() as f32 - self.spread_at[at]);
         let error = (off / open.spread).clamp(-ERROR_MAX, ERROR_MAX);
-        if self.errors.len() == ERRORS_MAX {
-            let oldest = self.errors.pop_front().expect("it is full");
-            let place = self.sorted.partition_point(|e| *e < oldest);
-            self.sorted.remove(place);
-        }
-        self.errors.push_back(error);
-        let place = self.sorted.partition_point(|e| *e < error);
-        self.sorted.insert(place, error);
+        self.errors.push(error);
     }
     /// One step of the filter.
     fn weigh(&mut self, open: &Open, off: f64) {

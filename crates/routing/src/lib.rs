@@ -1,6 +1,7 @@
 //! PeerRouting: who should serve whom.
 //!
 //! - [`perception`] learns how wide a channel is from what flows through it.
+//! - [`deploy`] places replicas before they are asked for.
 //! - [`forecast`] foresees how much of a content will be asked for.
 //! - [`registry`] knows who announced what.
 //! - [`matching`] chooses whom to introduce to whom.
@@ -8,6 +9,8 @@
 //! Absent on purpose: this crate knows no sockets, no message formats and no content bytes; a member is a number to it.
 #![forbid(unsafe_code)]
 
+pub mod deploy;
+mod errors;
 pub mod forecast;
 mod load;
 pub mod matching;

@@ -15,6 +15,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod crowd;
 mod dice;
 mod event;
 mod library;
@@ -28,6 +29,7 @@ mod scenario;
 mod trace;
 mod world;
 
+pub use peeredge_tracker::AheadSettings;
 pub use report::{FetchEnd, FetchReport, PeerReport, Report};
 pub use scenario::{Action, Churn, ContentSpec, Link, PeerSpec, Pollution, RelaySpec, Scenario};
 

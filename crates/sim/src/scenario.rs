@@ -1,5 +1,6 @@
 use crate::dice::Dice;
 use peeredge_node::{Config, RangeSpec};
+use peeredge_tracker::AheadSettings;
 use peeredge_wire::Time;
 
 /// A world and what happens in it.
@@ -133,11 +134,13 @@ pub struct RelaySpec {
     pub link: Link,
     /// Its node's configuration; key and seed are drawn by the world. Not used when no content is `by_relay`.
     pub config: Config,
+    /// How its tracker places replicas ahead of demand.
+    pub ahead: AheadSettings,
 }
 
 impl Default for RelaySpec {
     fn default() -> Self {
-        RelaySpec { link: Link::SERVER, config: Config::new([0; 32], 0) }
+        RelaySpec { link: Link::SERVER, config: Config::new([0; 32], 0), ahead: AheadSettings::default() }
     }
 }
 

@@ -72,7 +72,10 @@ impl World {
             sockets: BTreeMap::new(),
             next_socket: 0,
             http_bytes: 0,
-            tracker_config: TrackerConfig::new(relay_id, seed),
+            tracker_config: TrackerConfig {
+                ahead: scenario.relay.ahead,
+                ..TrackerConfig::new(relay_id, seed)
+            },
             tracker_wake: None,
             queue: BTreeMap::new(),
             scheduled: 0,

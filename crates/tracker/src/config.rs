@@ -1,3 +1,4 @@
+use crate::ahead::AheadSettings;
 use core::fmt;
 use peeredge_routing::matching::MatchSettings;
 use peeredge_wire::PeerId;
@@ -38,6 +39,8 @@ pub struct TrackerConfig {
     pub accused_max: usize,
     /// How introductions are chosen.
     pub matching: MatchSettings,
+    /// How replicas are placed ahead of demand.
+    pub ahead: AheadSettings,
 }
 
 impl TrackerConfig {
@@ -59,6 +62,7 @@ impl TrackerConfig {
             blame_for_s: 600,
             accused_max: 4096,
             matching: MatchSettings::default(),
+            ahead: AheadSettings::default(),
         }
     }
 }
@@ -81,6 +85,7 @@ impl fmt::Debug for TrackerConfig {
             .field("blame_for_s", &self.blame_for_s)
             .field("accused_max", &self.accused_max)
             .field("matching", &self.matching)
+            .field("ahead", &self.ahead)
             .finish_non_exhaustive()
     }
 }

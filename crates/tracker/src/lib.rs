@@ -6,6 +6,7 @@
 //! connection, and inputs are handled one at a time in time bounded by the limits in [`TrackerConfig`].
 #![forbid(unsafe_code)]
 
+mod ahead;
 mod blame;
 mod bucket;
 mod config;
@@ -13,6 +14,7 @@ mod io;
 mod stats;
 mod tracker;
 
+pub use ahead::{AheadSettings, AheadStats};
 pub use config::TrackerConfig;
 pub use io::{ConnId, TrackerInput, TrackerOutput};
 pub use peeredge_routing::matching::MatchSettings;

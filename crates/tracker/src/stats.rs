@@ -1,3 +1,4 @@
+use crate::ahead::AheadStats;
 use peeredge_hvm::Units;
 use peeredge_wire::relay::{ErrorCode, Report};
 
@@ -31,6 +32,8 @@ pub struct TrackerStats {
     pub reported: Report,
     /// What the peers now connected together sent and received a second, by their latest reports, the relay's own left out: claims.
     pub pooled: Units,
+    /// What is placed ahead of demand.
+    pub ahead: AheadStats,
     pub(crate) errors: [u64; ErrorCode::ALL.len()],
 }
 

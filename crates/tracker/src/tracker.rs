@@ -1,3 +1,4 @@
+use crate::ahead::Ahead;
 use crate::blame::Blames;
 use crate::bucket::Bucket;
 use crate::config::TrackerConfig;
@@ -6,6 +7,7 @@ use crate::stats::TrackerStats;
 use core::time::Duration;
 use ed25519_dalek::{Signature, VerifyingKey};
 use peeredge_hvm::{BytesPerS, Units};
+use peeredge_routing::deploy::Order;
 use peeredge_routing::matching::{Introduction, Matcher};
 use peeredge_routing::registry::{AnnounceError, Announcement, Member, Registry, RegistryLimits};
 use peeredge_wire::relay::{ErrorCode, FromRelay, Report, ToRelay, hello_payload};
@@ -28,6 +30,7 @@ pub struct Tracker {
     registry: Registry,
     matcher: Matcher,
     blames: Blames,
+    ahead: Ahead,
     counts: TrackerStats,
     out: VecDeque<TrackerOutput>,
     stopping: bool,
@@ -85,6 +88,7 @@ impl Tracker {
                 usize::from(config.accusers_min),
                 Duration::from_secs(u64::from(config.blame_for_s)),
             ),
+            ahead: Ahead::new(config.ahead),
             challenges: 0,
             conns: BTreeMap::new(),
             peers: BTreeMap::new(),
@@ -113,6 +117,7 @@ impl Tracker {
             }
         }
         self.expire_hellos(now);
+        self.place_ahead(now);
     }
 
     /// The next output.
@@ -120,10 +125,10 @@ impl Tracker {
         self.out.pop_front()
     }
 
-    /// When to call `handle(now, TrackerInput::Wake)` at the latest. The one reason to wake is a hello that does not come:
-    /// blames, meetings and rates are compared with the time when they are looked at.
+    /// When to call `handle(now, TrackerInput::Wake)` at the latest. The reasons to wake are a hello that does not come and the
+    /// end of a slot in which demand is counted: blames, meetings and rates are compared with the time when they are looked at.
     pub fn deadline(&self) -> Option<Time> {
-        self.hellos.front().map(|(at, _)| *at)
+        self.hellos.front().map(|(at, _)| *at).into_iter().chain(self.ahead.deadline()).min()
     }
 
     /// A picture of the tracker.
@@ -144,6 +149,7 @@ impl Tracker {
             relay_node: self.peers.contains_key(&self.config.relay),
             contents: self.registry.contents(),
             announces: self.registry.entries(),
+            ahead: self.ahead.stats(),
             barred: self.blames.barred_count(self.now),
             ..self.counts.clone()
         }
@@ -226,6 +232,18 @@ impl Tracker {
                 self.report(now, conn, &report);
                 Ok(())
             }
+            ToRelay::Spare { storage_bytes, up_bytes_per_s } => {
+                if peer != self.config.relay {
+                    self.ahead.offered(member(conn), storage_bytes, up_bytes_per_s);
+                }
+                Ok(())
+            }
+            ToRelay::Length { content, bytes } => {
+                if peer == self.config.relay {
+                    self.ahead.published(now, content, bytes);
+                }
+                Ok(())
+            }
             ToRelay::Blame { accused, .. } => {
                 self.blame(now, peer, accused);
                 Ok(())
@@ -274,12 +292,16 @@ impl Tracker {
         wants: u8,
     ) -> Result<(), Refusal> {
         let said = Announcement { have_permille, wants, reserve: peer == self.config.relay };
+        let fresh = wants > 0 && self.registry.said(member(conn), content).is_none();
         let announced = match self.registry.announce(member(conn), content, said) {
             Ok(announced) => announced,
             Err(error @ (AnnounceError::MemberFull { .. } | AnnounceError::RegistryFull { .. })) => {
                 return refuse(ErrorCode::TooMany, error.to_string());
             }
         };
+        if fresh && !said.reserve {
+            self.ahead.asked(member(conn), content);
+        }
         let Tracker { config, conns, registry, matcher, blames, .. } = self;
         let barred = |a: Member, b: Member| match (peer_of(conns, a), peer_of(conns, b)) {
             (Some(a), Some(b)) => blames.apart(now, &a, &b),
@@ -318,6 +340,7 @@ impl Tracker {
         if peer.id == self.config.relay {
             return;
         }
+        self.ahead.sent(member(conn), report.sent_bytes);
         let elapsed = now.since(peer.reported);
         let received = report.from_peers_bytes.saturating_add(report.from_relay_bytes);
         let units = Units {
@@ -355,6 +378,16 @@ impl Tracker {
         }
     }
 
+    /// Asks peers to fetch ahead, and tells them what they need not hold any more.
+    fn place_ahead(&mut self, now: Time) {
+        for order in self.ahead.due(now) {
+            match order {
+                Order::Fill { node, content } => self.send(ConnId(node.0), &FromRelay::Prefetch { content }),
+                Order::Drop { node, content } => self.send(ConnId(node.0), &FromRelay::Release { content }),
+            }
+        }
+    }
+
     fn send(&mut self, conn: ConnId, message: &FromRelay) {
         self.out.push_back(TrackerOutput::Send { conn, frame: message.encode() });
     }
@@ -373,6 +406,7 @@ impl Tracker {
     fn forget(&mut self, conn: ConnId) {
         if let Some(Conn { stage: Stage::Ready(peer), .. }) = self.conns.remove(&conn) {
             self.registry.remove(member(conn));
+            self.ahead.gone(member(conn));
             if self.peers.get(&peer.id) == Some(&conn) {
                 self.peers.remove(&peer.id);
             }

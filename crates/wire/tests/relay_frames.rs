@@ -106,6 +106,40 @@ fn blame() {
 }
 
 #[test]
+fn spare_room() {
+    to_relay(
+        ToRelay::Spare { storage_bytes: 0x0102, up_bytes_per_s: u64::MAX },
+        "18                 # tag
+         0201000000000000   # storage_bytes
+         ff*8               # up_bytes_per_s",
+    );
+}
+
+#[test]
+fn length() {
+    to_relay(
+        ToRelay::Length { content: CONTENT, bytes: 7 },
+        "19                 # tag
+         cc*32              # content
+         0700000000000000   # bytes",
+    );
+}
+
+#[test]
+fn prefetch_and_release() {
+    from_relay(
+        FromRelay::Prefetch { content: CONTENT },
+        "8c         # tag
+         cc*32      # content",
+    );
+    from_relay(
+        FromRelay::Release { content: CONTENT },
+        "8d         # tag
+         cc*32      # content",
+    );
+}
+
+#[test]
 fn challenge() {
     from_relay(
         FromRelay::Challenge { nonce: [0x11; 32], relay: PEER },
@@ -254,6 +288,9 @@ fn any_to_relay() -> impl Strategy<Value = ToRelay> {
             content,
             block
         }),
+        any::<(u64, u64)>()
+            .prop_map(|(storage_bytes, up_bytes_per_s)| ToRelay::Spare { storage_bytes, up_bytes_per_s }),
+        (content(), any::<u64>()).prop_map(|(content, bytes)| ToRelay::Length { content, bytes }),
     ]
 }
 
@@ -277,6 +314,8 @@ fn any_from_relay() -> impl Strategy<Value = FromRelay> {
         (peer(), any::<u64>()).prop_map(|(peer, session)| FromRelay::Unreachable { peer, session }),
         (prop::sample::select(&ErrorCode::ALL[..]), "[ -~]{0,200}")
             .prop_map(|(code, detail)| FromRelay::Error { code, detail }),
+        content().prop_map(|content| FromRelay::Prefetch { content }),
+        content().prop_map(|content| FromRelay::Release { content }),
     ]
 }
 
@@ -293,7 +332,7 @@ proptest! {
 
     #[test]
     fn any_bytes_are_refused_or_canonical(tag in any::<u8>(), rest in prop::collection::vec(any::<u8>(), 0..200)) {
-        for tag in [tag, tag % 8, 0x80 | (tag % 8)] {
+        for tag in [tag, tag % 32, 0x80 | (tag % 32)] {
             let frame = [vec![tag], rest.clone()].concat();
             if let Ok(message) = ToRelay::decode(&frame) {
                 prop_assert_eq!(message.encode(), frame.clone());

@@ -11,7 +11,7 @@ const START: ToEngine = {
   slot: null,
   progressEveryMs: 16,
   settings: {
-    caps: { upload: true, uploadBytesPerSecond: Infinity, uploadBytes: Infinity, connections: 16 },
+    caps: { upload: true, uploadBytesPerSecond: Infinity, uploadBytes: Infinity, connections: 16, prefetchBytes: 0 },
     cacheBytes: 1 << 20,
     storeBytes: Infinity,
     http: true,

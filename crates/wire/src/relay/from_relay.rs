@@ -120,6 +120,17 @@ pub enum FromRelay {
         /// For people; at most 200 bytes.
         detail: String,
     },
+    /// "Fetch this content when nothing else keeps you busy, and hold it: it will be asked for." Only to who offered
+    /// [`super::ToRelay::Spare`].
+    Prefetch {
+        /// Which content.
+        content: ContentId,
+    },
+    /// "That content need not be held any longer."
+    Release {
+        /// Which content.
+        content: ContentId,
+    },
 }
 
 const CHALLENGE: u8 = 0x81;
@@ -128,6 +139,8 @@ const INTRODUCE: u8 = 0x83;
 const SIGNAL: u8 = 0x84;
 const UNREACHABLE: u8 = 0x85;
 const ERROR: u8 = 0x86;
+const PREFETCH: u8 = 0x8c;
+const RELEASE: u8 = 0x8d;
 const DETAIL_BYTES_MAX: usize = 200;
 
 impl FromRelay {
@@ -152,6 +165,8 @@ impl FromRelay {
                     (0..=detail.len().min(DETAIL_BYTES_MAX)).rev().find(|&e| detail.is_char_boundary(e));
                 Writer::new(ERROR, 4 + detail.len()).u8(*code as u8).text(&detail[..end.unwrap_or(0)])
             }
+            FromRelay::Prefetch { content } => Writer::new(PREFETCH, 33).raw(&content.0),
+            FromRelay::Release { content } => Writer::new(RELEASE, 33).raw(&content.0),
         }
         .finish()
     }
@@ -184,6 +199,8 @@ impl FromRelay {
                 let code = code.ok_or(DecodeError::Value { field: "code" })?;
                 FromRelay::Error { code, detail: r.text("detail", DETAIL_BYTES_MAX)?.to_owned() }
             }
+            PREFETCH => FromRelay::Prefetch { content: ContentId(r.array()?) },
+            RELEASE => FromRelay::Release { content: ContentId(r.array()?) },
             tag => return Err(DecodeError::UnknownTag(tag)),
         };
         r.end()?;

@@ -64,6 +64,21 @@ pub enum ToRelay {
         /// In which block.
         block: u32,
     },
+    /// "My visitor agreed to hold contents ahead of demand, and nothing else keeps me busy": the relay may answer with
+    /// [`super::FromRelay::Prefetch`]. Without storage, no longer.
+    Spare {
+        /// Bytes that may be held for others, those held already included.
+        storage_bytes: u64,
+        /// Bytes a second that may be given to others.
+        up_bytes_per_s: u64,
+    },
+    /// "This content has so many bytes." The relay believes its own node only.
+    Length {
+        /// Which content.
+        content: ContentId,
+        /// Its length.
+        bytes: u64,
+    },
 }
 
 const HELLO: u8 = 0x01;
@@ -72,6 +87,8 @@ const WITHDRAW: u8 = 0x03;
 const SIGNAL: u8 = 0x04;
 const REPORT: u8 = 0x05;
 const BLAME: u8 = 0x06;
+const SPARE: u8 = 0x18;
+const LENGTH: u8 = 0x19;
 
 impl ToRelay {
     /// The message as one frame.
@@ -97,6 +114,10 @@ impl ToRelay {
             ToRelay::Blame { accused, content, block } => {
                 Writer::new(BLAME, 69).raw(&accused.0).raw(&content.0).u32(*block)
             }
+            ToRelay::Spare { storage_bytes, up_bytes_per_s } => {
+                Writer::new(SPARE, 17).u64(*storage_bytes).u64(*up_bytes_per_s)
+            }
+            ToRelay::Length { content, bytes } => Writer::new(LENGTH, 41).raw(&content.0).u64(*bytes),
         }
         .finish()
     }
@@ -138,6 +159,8 @@ impl ToRelay {
                 content: ContentId(r.array()?),
                 block: r.u32()?,
             },
+            SPARE => ToRelay::Spare { storage_bytes: r.u64()?, up_bytes_per_s: r.u64()? },
+            LENGTH => ToRelay::Length { content: ContentId(r.array()?), bytes: r.u64()? },
             tag => return Err(DecodeError::UnknownTag(tag)),
         };
         r.end()?;
