@@ -3,7 +3,7 @@ import { spawn } from "node:child_process";
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { CACHE, ROOT, Stop, say, verb } from "./lib/run.mjs";
-import { packages, relay, rust, sdk } from "./lib/steps.mjs";
+import { packages, relay, rust, sdk, tasks } from "./lib/steps.mjs";
 import { chromium } from "./lib/chromium.mjs";
 
 const PARTS = {
@@ -25,7 +25,10 @@ verb(async (words) => {
   if (parts.includes("interop") || parts.includes("browser")) await chromium();
   const failures = [];
   for (const part of parts) {
-    if (part === "browser") await relay();
+    if (part === "browser") {
+      await relay();
+      await tasks();
+    }
     if (part !== "rust") await sdk();
     say(`tests: ${part}`);
     if (!(await PARTS[part]())) failures.push(part);

@@ -1,7 +1,7 @@
 // The steps that lead from a clean clone to everything that runs. Each is skipped while nothing of it changed.
 import { gzipSync } from "node:zlib";
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { CACHE, ROOT, Stop, output, run, say, step } from "./run.mjs";
 
 const JS_GZIP_BYTES_MAX = 42_000;
@@ -9,6 +9,7 @@ const WASM_GZIP_BYTES_MAX = 250_000;
 /** What a build of these crates depends on: not their tests. */
 const crates = (...folders) => ["Cargo.toml", "Cargo.lock", ...folders.flatMap((folder) => [`${folder}/Cargo.toml`, `${folder}/src`])];
 const PURE = ["crates/wire", "crates/code", "crates/dts", "crates/hvm", "crates/routing", "crates/node"];
+const REWRITER = ".cache/rewriter/peeredge_rewriter.wasm";
 const TARGET = process.env.CARGO_TARGET_DIR ?? "target";
 const DTS = new Set(["index.d.ts", "types.d.ts", "errors.d.ts", "hls/index.d.ts", "sw/register.d.ts", "sw/worker.d.ts"]);
 /** Entries that are loaded apart from the main one, with what they share with it. */
@@ -16,6 +17,7 @@ const APART = {
   "peeredge/sw": ["sw/worker.js"],
   "peeredge/sw/register": ["sw/register.js", "routes.js"],
   "peeredge/hls": ["hls/index.js", "routes.js"],
+  "tasks, when they are used": ["checkpoint", "job", "rewriter", "run", "runner", "task-worker"].map((name) => `tasks/${name}.js`),
 };
 
 export const RELAY = resolve(ROOT, TARGET, "release", process.platform === "win32" ? "peeredge.exe" : "peeredge");
@@ -43,14 +45,39 @@ export async function rust() {
 /** The npm package: dist/, and the tarball that a stranger would install. */
 export async function sdk() {
   await step("wasm module", { inputs: crates(...PURE, "sdk-wasm", "xtask"), outputs: [".cache/wasm"] }, wasm);
+  await rewriter();
   await step(
     "npm package",
     {
-      inputs: ["js/src", "tsconfig.json", "package.json", "README.md", "scripts/lib/steps.mjs", ".cache/wasm/peeredge.js", ".cache/wasm/peeredge_bg.wasm"],
+      inputs: ["js/src", "tsconfig.json", "package.json", "README.md", "scripts/lib/steps.mjs", ".cache/wasm/peeredge.js", ".cache/wasm/peeredge_bg.wasm", REWRITER],
       outputs: ["dist/index.js", ".cache/peeredge.tgz"],
     },
     bundle,
   );
+}
+
+/** The rewrite of tasks as a module of its own, which a page loads when it first needs it. */
+export async function rewriter() {
+  await step("rewriter", { inputs: crates("crates/wire", "crates/hvm", "rewriter-wasm"), outputs: [REWRITER] }, async () => {
+    const args = ["build", "--quiet", "--profile", "wasm", "--target", "wasm32-unknown-unknown", "--package", "peeredge-rewriter-wasm"];
+    await run("cargo", args, { env: { ...process.env, RUSTFLAGS: "-C target-feature=+simd128" } });
+    const built = resolve(ROOT, TARGET, "wasm32-unknown-unknown/wasm/peeredge_rewriter_wasm.wasm");
+    mkdirSync(dirname(join(ROOT, REWRITER)), { recursive: true });
+    await optimize(built, join(ROOT, REWRITER));
+  });
+}
+
+/** The guest kit's examples, as tasks: .cache/tasks/NAME.wasm. */
+export async function tasks() {
+  const names = ["fractal", "blur"];
+  const outputs = names.map((name) => `.cache/tasks/${name}.wasm`);
+  await step("example tasks", { inputs: ["Cargo.toml", "kits/rust"], outputs }, async () => {
+    const args = ["build", "--quiet", "--release", "--target", "wasm32-unknown-unknown", "--package", "peeredge-task", "--examples"];
+    await run("cargo", args);
+    mkdirSync(join(CACHE, "tasks"), { recursive: true });
+    const built = resolve(ROOT, TARGET, "wasm32-unknown-unknown/release/examples");
+    for (const [index, name] of names.entries()) cpSync(join(built, `${name}.wasm`), join(ROOT, outputs[index]));
+  });
 }
 
 async function wasm() {
@@ -59,9 +86,16 @@ async function wasm() {
   rmSync(out, { recursive: true, force: true });
   await run("cargo", ["run", "--quiet", "--package", "xtask", "--", "wasm", out]);
   const module = join(out, "peeredge_bg.wasm");
-  await run(process.execPath, [
+  await optimize(module, module);
+  rmSync(join(CACHE, "wasm"), { recursive: true, force: true });
+  renameSync(out, join(CACHE, "wasm"));
+}
+
+function optimize(module, out) {
+  return run(process.execPath, [
     join(ROOT, "node_modules/binaryen/bin/wasm-opt"),
     "-O3",
+    "--strip-debug",
     "--strip-producers",
     "--strip-target-features",
     "--enable-simd",
@@ -73,10 +107,8 @@ async function wasm() {
     "--enable-multivalue",
     module,
     "-o",
-    module,
+    out,
   ]);
-  rmSync(join(CACHE, "wasm"), { recursive: true, force: true });
-  renameSync(out, join(CACHE, "wasm"));
 }
 
 async function bundle() {
@@ -88,6 +120,7 @@ async function bundle() {
     if (name.endsWith(".d.ts") && !DTS.has(name)) rmSync(join(dist, name));
   }
   for (const name of ["peeredge.js", "peeredge_bg.wasm"]) cpSync(join(CACHE, "wasm", name), join(dist, name));
+  cpSync(join(ROOT, REWRITER), join(dist, "peeredge_rewriter.wasm"));
   printSizes();
   const printed = await output("npm", ["pack", "--ignore-scripts", "--silent", "--pack-destination", CACHE]);
   if (!printed) throw new Stop("npm pack failed");
@@ -106,6 +139,7 @@ export function sizes() {
   return {
     jsGzipBytes: js.map(gzip).reduce((sum, bytes) => sum + bytes, 0),
     wasmGzipBytes: gzip("peeredge_bg.wasm"),
+    rewriterGzipBytes: gzip("peeredge_rewriter.wasm"),
     wasmBytes: statSync(join(dist, "peeredge_bg.wasm")).size,
     apartGzipBytes: Object.fromEntries(
       Object.entries(APART).map(([entry, names]) => [entry, names.map(gzip).reduce((sum, bytes) => sum + bytes, 0)]),
@@ -114,9 +148,10 @@ export function sizes() {
 }
 
 function printSizes() {
-  const { jsGzipBytes, wasmGzipBytes, wasmBytes, apartGzipBytes } = sizes();
+  const { jsGzipBytes, wasmGzipBytes, rewriterGzipBytes, wasmBytes, apartGzipBytes } = sizes();
   const kb = (bytes) => `${(bytes / 1000).toFixed(1)} kB`;
   say(`JS ${kb(jsGzipBytes)} gzip of ${kb(JS_GZIP_BYTES_MAX)}, wasm ${kb(wasmGzipBytes)} gzip of ${kb(WASM_GZIP_BYTES_MAX)} (${kb(wasmBytes)})`);
+  say(`the rewriter, loaded when tasks are used: ${kb(rewriterGzipBytes)} gzip`);
   for (const [entry, bytes] of Object.entries(apartGzipBytes)) say(`${entry} ${kb(bytes)} gzip`);
   if (jsGzipBytes > JS_GZIP_BYTES_MAX) throw new Stop("the package's JS is too large");
   if (wasmGzipBytes > WASM_GZIP_BYTES_MAX) throw new Stop("the wasm module is too large");

@@ -5,6 +5,7 @@
 //! place is passed, unless something traps, belongs to it, however far away. Small accounts are charged with the one before
 //! them, whether they run or not, up to a bound.
 use super::cost;
+use super::counted::Counted;
 use super::function::Function;
 use super::op::Kind;
 
@@ -22,6 +23,8 @@ pub(super) struct Charge {
     pub gas: u64,
     /// Whether it is then checked that any is left: at loop heads.
     pub is_checked: bool,
+    /// For a loop that is charged before it begins: its passes.
+    pub counted: Option<Counted>,
 }
 
 struct Account {
@@ -35,6 +38,7 @@ struct Account {
     otherwise: u32,
     /// How much gas of others is charged with it.
     absorbed: u64,
+    counted: Option<Counted>,
 }
 
 struct Block {
@@ -50,13 +54,32 @@ struct Block {
     then: u32,
 }
 
-/// The charges of a function in the order of their places. `bound` gives the gas of a callee that is charged by its callers.
+/// The charges of a function in the order of their places. `bound` gives the gas of a callee that is charged by its callers, and none of others.
 /// With `all_small`, every account that can be is charged with the one before it.
-pub(super) fn charges(function: &Function, bound: &dyn Fn(u32) -> u64, all_small: bool) -> Vec<Charge> {
-    let mut accounts =
-        vec![Account { before: 0, gas: 0, parent: NONE, then: NONE, otherwise: NONE, absorbed: 0 }];
+pub(super) fn charges(
+    function: &Function,
+    bound: &dyn Fn(u32) -> Option<u64>,
+    all_small: bool,
+) -> Vec<Charge> {
+    let mut accounts = vec![Account {
+        before: 0,
+        gas: 0,
+        parent: NONE,
+        then: NONE,
+        otherwise: NONE,
+        absorbed: 0,
+        counted: None,
+    }];
     let open = |before: usize, parent: u32, then: u32, accounts: &mut Vec<Account>| {
-        accounts.push(Account { before: before as u32, gas: 0, parent, then, otherwise: NONE, absorbed: 0 });
+        accounts.push(Account {
+            before: before as u32,
+            gas: 0,
+            parent,
+            then,
+            otherwise: NONE,
+            absorbed: 0,
+            counted: None,
+        });
         accounts.len() as u32 - 1
     };
     let mut current = 0;
@@ -83,8 +106,11 @@ pub(super) fn charges(function: &Function, bound: &dyn Fn(u32) -> u64, all_small
                 }
                 match op.kind {
                     Kind::Loop { is_target: true } => {
-                        current = open(index + 1, NONE, NONE, &mut accounts);
+                        let counted = Counted::of(function, index, bound);
+                        let before = if counted.is_some() { index } else { index + 1 };
+                        current = open(before, NONE, NONE, &mut accounts);
                         accounts[current as usize].gas = u64::from(cost::LOOP);
+                        accounts[current as usize].counted = counted;
                     }
                     Kind::If => {
                         current = open(index + 1, current, NONE, &mut accounts);
@@ -137,7 +163,7 @@ pub(super) fn charges(function: &Function, bound: &dyn Fn(u32) -> u64, all_small
                 current = NONE;
             }
             Kind::Unreachable => current = NONE,
-            Kind::Call(callee) if !is_dead => accounts[current as usize].gas += bound(callee),
+            Kind::Call(callee) if !is_dead => accounts[current as usize].gas += bound(callee).unwrap_or(0),
             _ => {}
         }
     }
@@ -178,6 +204,7 @@ pub(super) fn charges(function: &Function, bound: &dyn Fn(u32) -> u64, all_small
             before: account.before,
             gas: account.gas,
             is_checked: index == 0 || account.parent == NONE,
+            counted: account.counted,
         })
         .collect();
     charges.sort_by_key(|charge| charge.before);

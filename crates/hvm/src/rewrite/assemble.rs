@@ -149,7 +149,7 @@ pub(super) fn assemble(module: &Module<'_>, limits: &Limits, is_task: bool) -> R
     let mut inners: Vec<Vec<u8>> = Vec::new();
     for (index, function) in module.functions.iter().enumerate() {
         let charges: Vec<Charge> = match bounds[index] {
-            OWN => accounts::charges(function, &|callee| own_bound(callee).unwrap_or(0), false),
+            OWN => accounts::charges(function, &own_bound, false),
             _ => Vec::new(),
         };
         let of = &module.types[function.type_index as usize];
@@ -248,7 +248,7 @@ fn bounds(module: &Module<'_>, nesting: &Nesting, addressed: &[u32]) -> Vec<u64>
         if !is_candidate {
             continue;
         }
-        let charges = accounts::charges(function, &known, true);
+        let charges = accounts::charges(function, &|callee| Some(known(callee)), true);
         let gas = charges.iter().map(|charge| charge.gas).fold(0, u64::saturating_add);
         if gas <= FREE_GAS_MAX {
             bounds[*index as usize] = gas;

@@ -3,6 +3,7 @@
 use wasm_encoder::{BlockType, Encode, Instruction as I, ValType};
 
 use super::accounts::Charge;
+use super::counted::{Counted, Until};
 use super::function::Function;
 use super::op::{Kind, Lanes};
 
@@ -104,6 +105,7 @@ pub(super) fn function(function: &Function, site: &Site<'_>) -> Vec<u8> {
     let nests = Nests::of(function);
     let has_epilogue = (is_metered && !is_entry_only) || is_recursive;
     let parameters = site.is_passed.unwrap_or(u32::MAX);
+    let moved = |local: u32| if local >= parameters { local + shift } else { local };
     let is_wrapped = has_epilogue && nests.is_left_by_branch;
     let state = if site.is_passed.is_some() { Gas::Local } else { Gas::Global };
     let mut writer = Writer { bytes, site, gas, stack, length, state, is_entry_only, is_recursive };
@@ -140,7 +142,10 @@ pub(super) fn function(function: &Function, site: &Site<'_>) -> Vec<u8> {
         if charges.peek().is_some_and(|charge| charge.before == index as u32) {
             flush!();
             while let Some(charge) = charges.next_if(|charge| charge.before == index as u32) {
-                writer.charge(charge);
+                match &charge.counted {
+                    Some(counted) => writer.charge_passes(charge.gas, counted, &moved),
+                    None => writer.charge(charge),
+                }
             }
         }
         match op.kind {
@@ -169,12 +174,18 @@ pub(super) fn function(function: &Function, site: &Site<'_>) -> Vec<u8> {
                 flush!();
                 writer.leave();
             }
-            Kind::Local(local) if local >= parameters => {
+            Kind::Get(local) | Kind::Set(local) | Kind::Tee(local) if local >= parameters => {
                 flush!();
                 // The operator's own byte, then another number.
                 writer.bytes.push(site.module[op.at as usize]);
-                (local + shift).encode(&mut writer.bytes);
+                moved(local).encode(&mut writer.bytes);
                 copied = next;
+            }
+            Kind::LocalObserved { local, lanes } => {
+                flush!();
+                writer.put(&[I::LocalGet(moved(local))]);
+                copied = next;
+                writer.canonical(lanes, [f32, f64, v128, v128][lanes as usize]);
             }
             Kind::Call(callee) => match (site.callee)(callee) {
                 Callee::Free => {}
@@ -350,6 +361,47 @@ impl Writer<'_> {
             I::End,
         ]);
         self.state = Gas::Global;
+    }
+
+    /// Before a loop whose passes are known: all of them at once.
+    fn charge_passes(&mut self, gas: u64, counted: &Counted, moved: &dyn Fn(u32) -> u32) {
+        let counter = I::LocalGet(moved(counted.counter));
+        let until = match counted.until {
+            Until::Constant(value) => I::I32Const(value),
+            Until::Local(local) => I::LocalGet(moved(local)),
+        };
+        let way = if counted.is_down { [counter, until, I::I32Sub] } else { [until, counter, I::I32Sub] };
+        self.get();
+        self.put(&way);
+        // No way to go is all the way around.
+        self.put(&[I::I32Const(1), I::I32Sub]);
+        if counted.shift > 0 {
+            self.put(&[I::I32Const(i32::from(counted.shift)), I::I32ShrU]);
+        }
+        self.put(&[
+            I::I64ExtendI32U,
+            I::I64Const(1),
+            I::I64Add,
+            I::I64Const(gas.min(i64::MAX as u64) as i64),
+            I::I64Mul,
+            I::I64Sub,
+        ]);
+        if counted.shift > 0 {
+            // A way that the steps do not divide is never at its end: more than there can be.
+            self.put(&way);
+            self.put(&[
+                I::I32Const((1 << counted.shift) - 1),
+                I::I32And,
+                I::I32Const(0),
+                I::I32Ne,
+                I::I64ExtendI32U,
+                I::I64Const(62),
+                I::I64Shl,
+                I::I64Sub,
+            ]);
+        }
+        self.check();
+        self.state = Gas::Local;
     }
 
     fn charge_length(&mut self, shift: u8) {

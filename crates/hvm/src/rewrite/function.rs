@@ -1,9 +1,10 @@
 //! One function, read and validated once: its operators in short form, and what the call graph needs of it.
 use wasmparser::{
     FuncToValidate, FuncValidatorAllocations, FunctionBody, Operator, OperatorsReader, ValType,
-    ValidatorResources,
+    ValidatorResources, WasmModuleResources,
 };
 
+use super::nans::{NONE, NUMBER, Nans};
 use super::op::{self, Kind, Lanes, Op};
 use super::refused::{Reason, Refused};
 use super::{cost, proposals};
@@ -45,9 +46,6 @@ pub(super) struct Function {
     pub has_bulk: bool,
 }
 
-/// No operator whose NaN is still open made this operand.
-const NONE: u32 = u32::MAX;
-
 /// Reads and validates a function's body.
 pub(super) fn read(
     to_validate: FuncToValidate<ValidatorResources>,
@@ -74,6 +72,10 @@ pub(super) fn read(
     if locals + LOCALS_ADDED_MAX > LOCALS_MAX {
         return Err(Refused { reason: Reason::Locals(locals), function: Some(index), offset: start });
     }
+    let params = match validator.resources().sub_type_at(type_index) {
+        Some(of) => of.unwrap_func().params().len() as u32,
+        None => locals,
+    };
     let wide =
         (0..locals).filter(|local| validator.get_local_type(*local) == Some(ValType::V128)).count() as u64;
 
@@ -97,6 +99,7 @@ pub(super) fn read(
     let mut has_vectors = wide > 0;
     // For every operand on the stack, the float operator that made it, while nothing has looked at its bits.
     let mut makers: Vec<u32> = Vec::new();
+    let mut nans = Nans::new(&validator, params);
     // The open blocks: the operator that is a loop's head, or NONE.
     let mut heads: Vec<u32> = vec![NONE];
 
@@ -114,15 +117,32 @@ pub(super) fn read(
         let op_index = function.ops.len() as u32;
         let lanes = op::arithmetic(&operator);
         let any_nan = op::takes_any_nan(&operator);
-        for _ in 0..taken {
-            let Some(maker) = makers.pop().filter(|maker| *maker != NONE) else { continue };
-            let Kind::Float { lanes, is_observed } = &mut function.ops[maker as usize].kind else { continue };
-            if any_nan != Some(*lanes) && !matches!(operator, Operator::Drop) {
-                *is_observed = true;
-                function.observed[*lanes as usize] = true;
+        let mut made = if lanes.is_some() { op_index } else { NONE };
+        match &operator {
+            Operator::LocalGet { local_index } if nans.is_float(*local_index) => made = op_index,
+            Operator::F32Const { value } if !f32::from_bits(value.bits()).is_nan() => made = NUMBER,
+            Operator::F64Const { value } if !f64::from_bits(value.bits()).is_nan() => made = NUMBER,
+            _ => {}
+        }
+        match &operator {
+            Operator::LocalSet { local_index } | Operator::LocalTee { local_index }
+                if nans.is_float(*local_index) =>
+            {
+                let maker = makers.pop().unwrap_or(NONE);
+                nans.set(*local_index, maker);
+                // What is kept on the stack is what was put into the local.
+                made = maker;
+            }
+            _ => {
+                for _ in 0..taken {
+                    let maker = makers.pop().unwrap_or(NONE);
+                    if !matches!(operator, Operator::Drop) {
+                        nans.take(maker, any_nan);
+                    }
+                }
             }
         }
-        makers.resize(makers.len() + given as usize, if lanes.is_some() { op_index } else { NONE });
+        makers.resize(makers.len() + given as usize, made);
         // Behind a branch the validator's stack is open below; what it has is the truth.
         makers.resize(validator.operand_stack_height() as usize, NONE);
         height_max = height_max.max(makers.len() as u64);
@@ -170,9 +190,15 @@ pub(super) fn read(
             }
             Operator::Return => Kind::Return,
             Operator::Unreachable => Kind::Unreachable,
-            Operator::LocalGet { local_index }
-            | Operator::LocalSet { local_index }
-            | Operator::LocalTee { local_index } => Kind::Local(local_index),
+            Operator::LocalGet { local_index } => {
+                nans.got(op_index, local_index);
+                Kind::Get(local_index)
+            }
+            Operator::LocalSet { local_index } => Kind::Set(local_index),
+            Operator::LocalTee { local_index } => Kind::Tee(local_index),
+            Operator::I32Const { value } => Kind::I32Const(value),
+            Operator::I32Add => Kind::I32Add,
+            Operator::I32Ne => Kind::I32Ne,
             Operator::Call { function_index } => {
                 function.calls.push(function_index);
                 Kind::Call(function_index)
@@ -198,7 +224,10 @@ pub(super) fn read(
                 Kind::TableGrow(table)
             }
             _ => match lanes {
-                Some(lanes) => Kind::Float { lanes, is_observed: false },
+                Some(lanes) => {
+                    nans.made(op_index, lanes);
+                    Kind::Float { lanes, is_observed: false }
+                }
                 None => Kind::Plain,
             },
         };
@@ -207,6 +236,7 @@ pub(super) fn read(
     }
     function.end = reader.original_position() as u32;
     reader.finish().map_err(invalid)?;
+    nans.settle(&mut function);
 
     function.calls.sort_unstable();
     function.calls.dedup();

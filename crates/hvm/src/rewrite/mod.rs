@@ -5,10 +5,12 @@
 mod accounts;
 mod assemble;
 mod cost;
+mod counted;
 mod emit;
 mod function;
 mod graph;
 mod module;
+mod nans;
 mod op;
 mod proposals;
 mod refused;

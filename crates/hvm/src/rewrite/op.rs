@@ -18,8 +18,20 @@ pub(super) enum Kind {
     BrTable(u32),
     Return,
     Unreachable,
-    /// Reads or writes this local.
-    Local(u32),
+    /// Reads this local.
+    Get(u32),
+    /// Writes this local.
+    Set(u32),
+    /// Writes this local and keeps the value.
+    Tee(u32),
+    I32Const(i32),
+    I32Add,
+    I32Ne,
+    /// Reads this local, whose NaN may still be any, where its bits are looked at.
+    LocalObserved {
+        local: u32,
+        lanes: Lanes,
+    },
     Call(u32),
     CallIndirect,
     /// Work in proportion to the length on top of the stack: gas is the length, shifted right by this.
