@@ -55,9 +55,19 @@ impl Mailbox {
 
 #[derive(Debug)]
 enum Message {
-    Connected { conn: ConnId, frames: mpsc::UnboundedSender<Outgoing>, shared: Arc<Shared> },
-    Frame { conn: ConnId, frame: Vec<u8> },
-    Closed { conn: ConnId },
+    Connected {
+        conn: ConnId,
+        owner: Option<u64>,
+        frames: mpsc::UnboundedSender<Outgoing>,
+        shared: Arc<Shared>,
+    },
+    Frame {
+        conn: ConnId,
+        frame: Vec<u8>,
+    },
+    Closed {
+        conn: ConnId,
+    },
     Stats(oneshot::Sender<TrackerStats>),
     Shutdown(oneshot::Sender<()>),
 }
@@ -101,14 +111,15 @@ impl Hub {
         Hub { messages, next: Arc::default() }
     }
 
-    /// A new connection, whose mailbox holds at most `bytes_max` bytes. `None` once the hub is gone.
-    pub async fn connect(&self, bytes_max: usize) -> Option<(Connection, Mailbox)> {
+    /// A new connection, whose mailbox holds at most `bytes_max` bytes; `owner` is whoever stands behind it, where that can be
+    /// told. `None` once the hub is gone.
+    pub async fn connect(&self, bytes_max: usize, owner: Option<u64>) -> Option<(Connection, Mailbox)> {
         let conn = ConnId(self.next.fetch_add(1, Ordering::Relaxed));
         let (frames, frames_out) = mpsc::unbounded_channel();
         let shared =
             Arc::new(Shared { queued_bytes: AtomicUsize::new(0), bytes_max, overflow: Notify::new() });
         let connection = Connection { conn, messages: self.messages.clone() };
-        self.messages.send(Message::Connected { conn, frames, shared: shared.clone() }).await.ok()?;
+        self.messages.send(Message::Connected { conn, owner, frames, shared: shared.clone() }).await.ok()?;
         Some((connection, Mailbox { frames: frames_out, shared }))
     }
 
@@ -153,9 +164,12 @@ async fn run(mut tracker: Tracker, mut inbox: mpsc::Receiver<Message>) {
         let mut after = None;
         match message {
             None => tracker.handle(clock::now(), TrackerInput::Wake),
-            Some(Message::Connected { conn, frames, shared }) => {
+            Some(Message::Connected { conn, owner, frames, shared }) => {
                 outboxes.insert(conn, Outbox { frames, shared });
                 tracker.handle(clock::now(), TrackerInput::Connected { conn });
+                if let Some(owner) = owner {
+                    tracker.handle(clock::now(), TrackerInput::Owner { conn, owner });
+                }
             }
             Some(Message::Frame { conn, frame }) => {
                 // Frames can still be under way when the tracker has closed their connection.

@@ -1,6 +1,8 @@
 use crate::{output, refused, settings, stats, whole};
 use js_sys::Array;
-use peeredge_node::{HttpFailure, Input, Node, RangeSpec};
+use peeredge_node::{HttpFailure, Input, Node, RangeSpec, TaskInput};
+use peeredge_wire::limits::TASK_INLINE_BYTES_MAX;
+use peeredge_wire::relay::{Blob, TaskAssurance, TaskLimits, TaskMark};
 use peeredge_wire::{ConnectionId, ContentId, RequestId, Time, Token};
 use wasm_bindgen::prelude::*;
 
@@ -18,6 +20,14 @@ impl Engine {
 
 fn content_id(text: &str) -> Result<ContentId, JsError> {
     text.parse().map_err(refused)
+}
+
+fn blob(inline: &[u8], content: Option<String>) -> Result<Blob, JsError> {
+    match content {
+        Some(id) => Ok(Blob::Content(content_id(&id)?)),
+        None if inline.len() <= TASK_INLINE_BYTES_MAX => Ok(Blob::Inline(inline.to_vec())),
+        None => Err(JsError::new("what is larger goes as a content")),
+    }
 }
 
 #[wasm_bindgen]
@@ -163,6 +173,87 @@ impl Engine {
     pub fn caps(&mut self, now_us: f64, caps: JsValue) -> Result<(), JsError> {
         self.input(now_us, Input::Caps(settings::caps(caps)?));
         Ok(())
+    }
+
+    /// The visitor allows so many tasks at once.
+    #[wasm_bindgen(js_name = offerTasks)]
+    pub fn offer_tasks(&mut self, now_us: f64, slots: u8, memory_pages: u32) {
+        self.input(now_us, Input::Task(TaskInput::Offer { slots, memory_pages }));
+    }
+
+    /// The page hands a task in. `assurance`: so many replicas, 254 for cheap, 255 for strict.
+    #[wasm_bindgen(js_name = submitTask)]
+    #[allow(clippy::too_many_arguments, reason = "the fields of one message")]
+    pub fn submit_task(
+        &mut self,
+        now_us: f64,
+        request: u32,
+        module: &str,
+        input: &[u8],
+        input_content: Option<String>,
+        gas: f64,
+        memory_pages: u32,
+        output_bytes: u32,
+        checkpoint_steps: u32,
+        assurance: u8,
+        value: u32,
+    ) -> Result<(), JsError> {
+        let limits = TaskLimits { gas: whole(gas).max(1), memory_pages, output_bytes, checkpoint_steps };
+        let assurance = match assurance {
+            254 => TaskAssurance::Cheap,
+            255 => TaskAssurance::Strict,
+            votes => TaskAssurance::Replicas(votes),
+        };
+        let (module, input) = (content_id(module)?, blob(input, input_content)?);
+        let task = TaskInput::Submit { request, module, input, limits, assurance, value };
+        self.input(now_us, Input::Task(task));
+        Ok(())
+    }
+
+    /// The page no longer wants a task.
+    #[wasm_bindgen(js_name = cancelTask)]
+    pub fn cancel_task(&mut self, now_us: f64, request: u32) {
+        self.input(now_us, Input::Task(TaskInput::Cancel { request }));
+    }
+
+    /// A run goes on, and may be gone on with from `checkpoint`, a content that this peer shares.
+    #[wasm_bindgen(js_name = taskBeat)]
+    pub fn task_beat(
+        &mut self,
+        now_us: f64,
+        lease: f64,
+        checkpoint: Option<String>,
+        gas: f64,
+    ) -> Result<(), JsError> {
+        let checkpoint = checkpoint.map(|id| content_id(&id)).transpose()?;
+        let mark = checkpoint.map(|checkpoint| TaskMark { checkpoint, gas: whole(gas) });
+        self.input(now_us, Input::Task(TaskInput::Beat { lease: whole(lease), mark }));
+        Ok(())
+    }
+
+    /// A run came to its end; `output_hash` is BLAKE3 of its output.
+    #[wasm_bindgen(js_name = taskAnswer)]
+    #[allow(clippy::too_many_arguments, reason = "the fields of one message")]
+    pub fn task_answer(
+        &mut self,
+        now_us: f64,
+        lease: f64,
+        end: u8,
+        gas: f64,
+        output: &[u8],
+        output_content: Option<String>,
+        output_hash: &[u8],
+    ) -> Result<(), JsError> {
+        let output_hash = output_hash.try_into().map_err(|_| JsError::new("a hash has 32 bytes"))?;
+        let (lease, gas, output) = (whole(lease), whole(gas), blob(output, output_content)?);
+        self.input(now_us, Input::Task(TaskInput::Answer { lease, end, gas, output, output_hash }));
+        Ok(())
+    }
+
+    /// A run cannot be done here.
+    #[wasm_bindgen(js_name = taskTrouble)]
+    pub fn task_trouble(&mut self, now_us: f64, lease: f64, detail: String) {
+        self.input(now_us, Input::Task(TaskInput::Trouble { lease: whole(lease), detail }));
     }
 
     /// The deadline has come.

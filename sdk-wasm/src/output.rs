@@ -1,5 +1,6 @@
 use js_sys::{Array, Uint8Array};
 use peeredge_node::{Area, Event, FetchError, Output, Resource, Role};
+use peeredge_wire::relay::{Blob, TaskFromRelay, TaskLimits};
 use peeredge_wire::{ConnectionId, RequestId, Token};
 use wasm_bindgen::JsValue;
 
@@ -70,7 +71,53 @@ pub(crate) fn to_array(output: Output) -> Array {
             };
             array!["failed", request, error.code(), error.to_string(), length]
         }
+        Output::Task(task) => to_task(task),
         Output::Event(event) => to_event(event),
+    }
+}
+
+/// Inline bytes, or a content's id as a text.
+fn blob(blob: Blob) -> JsValue {
+    match blob {
+        Blob::Inline(inline) => bytes(inline).into(),
+        Blob::Content(id) => id.to_string().into(),
+    }
+}
+
+fn to_task(task: TaskFromRelay) -> Array {
+    match task {
+        TaskFromRelay::Lease { lease, beat_ms, module, input, limits, resume } => {
+            let (checkpoint, gas) = match resume {
+                Some(mark) => (JsValue::from(mark.checkpoint.to_string()), mark.gas as f64),
+                None => (JsValue::UNDEFINED, 0.0),
+            };
+            let TaskLimits { gas: gas_max, memory_pages, output_bytes, checkpoint_steps } = limits;
+            array![
+                "lease",
+                lease as f64,
+                beat_ms,
+                module.to_string(),
+                blob(input),
+                gas_max as f64,
+                memory_pages,
+                output_bytes,
+                checkpoint_steps,
+                checkpoint,
+                gas,
+            ]
+        }
+        TaskFromRelay::Revoke { lease } => array!["revoke", lease as f64],
+        TaskFromRelay::Result { request, end, gas, digest: _, runs, refereed, voters, output } => {
+            let voters: Array = voters.iter().map(|voter| JsValue::from(voter.to_string())).collect();
+            array!["result", request, end, gas as f64, runs, refereed, voters, blob(output)]
+        }
+        TaskFromRelay::Progress { request, runs, worker } => {
+            array!["taskProgress", request, runs, worker.to_string()]
+        }
+        TaskFromRelay::Marked { request, mark } => array!["marked", request, mark.checkpoint.to_string()],
+        TaskFromRelay::Refused { request, why } => array!["refused", request, why.name()],
+        // The node answers these itself.
+        TaskFromRelay::AskReveal { .. } => array!["revoke", f64::NAN],
     }
 }
 

@@ -31,10 +31,10 @@ impl Assurance {
             doubt_max: 1e-5,
             votes_min: 1,
             trusted_after: 200.0,
-            check_trusted_permille: 850,
+            check_trusted_permille: 750,
             check_new_permille: 1000,
             wait: Duration::from_secs(600),
-            settle: Duration::from_secs(300),
+            settle: Duration::from_secs(120),
             referee_permille: 2,
         }
     }
@@ -44,8 +44,8 @@ impl Assurance {
         Assurance {
             doubt_max: 1e-3,
             trusted_after: 40.0,
-            check_trusted_permille: 80,
-            check_new_permille: 350,
+            check_trusted_permille: 50,
+            check_new_permille: 250,
             ..Assurance::strict()
         }
     }

@@ -38,7 +38,7 @@ pub use lease::{LeaseId, Mark};
 pub use meter::Meter;
 pub use pool::{Owner, Pool, Worker, WorkerId};
 pub use queue::{Queue, TaskId};
-pub use receipt::{Answer, Claim, Receipt, ReceiptError};
+pub use receipt::{Answer, Claim, Receipt, ReceiptError, name_of_input};
 pub use record::Record;
 pub use rewrite::{Refused, Rewritten, instrument};
 pub use schedule::{Candidate, Need};

@@ -1,14 +1,15 @@
 //! What a worker signs for: this task, this input, this output, this much gas, in this lease, and no other.
 
-use crate::Outcome;
+use crate::{End, Outcome};
 use core::fmt;
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 use peeredge_wire::PeerId;
+use peeredge_wire::relay::Blob;
 
 /// Where a task ended and what it cost: what voters must agree on, both or nothing.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Answer {
-    /// BLAKE3 of how the task ended and its output bytes, with the context `peeredge answer v1`.
+    /// BLAKE3, with the context `peeredge answer v1`, of how the task ended and of BLAKE3 of its output.
     pub digest: [u8; 32],
     /// Gas used.
     pub gas: u64,
@@ -17,14 +18,28 @@ pub struct Answer {
 impl Answer {
     /// The answer that a run came to; none when it says nothing about the task.
     pub fn of(outcome: &Outcome) -> Option<Self> {
-        outcome.end.is_of_task().then(|| Answer {
-            digest: *blake3::Hasher::new_derive_key("peeredge answer v1")
-                .update(&[outcome.end as u8])
-                .update(&outcome.output)
-                .finalize()
-                .as_bytes(),
-            gas: outcome.gas,
-        })
+        Answer::parts(outcome.end as u8, &outcome.output, outcome.gas)
+    }
+
+    /// The same from an outcome's parts, as they come over the wire; none when there is no such end.
+    pub fn parts(end: u8, output: &[u8], gas: u64) -> Option<Self> {
+        Answer::of_hash(end, blake3::hash(output).as_bytes(), gas)
+    }
+
+    /// The same from BLAKE3 of the output, for outputs that are elsewhere.
+    pub fn of_hash(end: u8, output_hash: &[u8; 32], gas: u64) -> Option<Self> {
+        let end = End::from_number(end).filter(|end| end.is_of_task())?;
+        let mut hasher = blake3::Hasher::new_derive_key("peeredge answer v1");
+        hasher.update(&[end as u8]).update(output_hash);
+        Some(Answer { digest: *hasher.finalize().as_bytes(), gas })
+    }
+}
+
+/// What receipts name as the input: BLAKE3 of the bytes, or the content's id, which is a hash of them, too.
+pub fn name_of_input(input: &Blob) -> [u8; 32] {
+    match input {
+        Blob::Inline(bytes) => *blake3::hash(bytes).as_bytes(),
+        Blob::Content(id) => id.0,
     }
 }
 
@@ -40,9 +55,9 @@ impl fmt::Debug for Answer {
 pub struct Claim {
     /// The relay's number of the lease under which the task ran.
     pub lease: u64,
-    /// BLAKE3 of the module.
+    /// The module: its content id, which is a hash.
     pub module: [u8; 32],
-    /// BLAKE3 of the input.
+    /// The input: its content id, or BLAKE3 of its bytes where they go through the relay.
     pub input: [u8; 32],
     /// Who ran it.
     pub worker: PeerId,
@@ -68,6 +83,12 @@ impl Claim {
     /// What a worker sends before anything is revealed: bound to its claim, its key within, and unguessable by `nonce`.
     pub fn commitment(&self, nonce: &[u8; 32]) -> [u8; 32] {
         *blake3::keyed_hash(nonce, &self.bytes()).as_bytes()
+    }
+
+    /// A nonce for the commitment that only the worker can know, without a source of chance: it follows from its secret key.
+    pub fn nonce(&self, secret_key: &[u8; 32]) -> [u8; 32] {
+        let key = blake3::derive_key("peeredge commitment nonce v1", secret_key);
+        *blake3::keyed_hash(&key, &self.bytes()).as_bytes()
     }
 
     /// The claim with its worker's signature. The key must be the worker's own, or nobody takes the receipt.
@@ -134,7 +155,6 @@ impl Receipt {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::End;
 
     fn key(seed: u8) -> SigningKey {
         SigningKey::from_bytes(&[seed; 32])

@@ -177,3 +177,13 @@ fn the_same_seed_gives_the_same_run() {
     };
     assert_eq!(run(), run());
 }
+
+#[test]
+fn a_long_line_is_not_given_up_while_it_moves() {
+    let patience = Duration::from_secs(30);
+    let mut world = World::new(DispatchSettings { patience, spots_permille: 0, ..settings() });
+    world.join_of(Kind::Honest, 1, Duration::from_secs(5));
+    (0..40).for_each(|task| world.submit(task, Assurance::replicas(1)));
+    world.until(400);
+    assert_eq!((world.believed.len(), world.refereed), (40, 0));
+}

@@ -1,4 +1,5 @@
 use crate::caps::Caps;
+use crate::tasks::TaskInput;
 use peeredge_wire::{ConnectionId, ContentId, RequestId, Token};
 
 /// Everything that a shell can tell a node.
@@ -101,6 +102,8 @@ pub enum Input {
     },
     /// The visitor's caps, or the conditions they depend on, changed.
     Caps(Caps),
+    /// The page or the shell says something about tasks.
+    Task(TaskInput),
     /// The deadline that [`crate::Node::deadline`] gave has come, or nothing in particular happened.
     Wake,
     /// Say goodbye: the node closes the relay socket and every connection, and then wants nothing more.

@@ -19,6 +19,7 @@ mod relay_link;
 mod rng;
 mod serve;
 mod stats;
+mod tasks;
 mod timers;
 
 pub use caps::Caps;
@@ -26,6 +27,7 @@ pub use error::FetchError;
 pub use input::{HttpFailure, Input, RangeSpec};
 pub use output::{Area, Event, Output, Resource, Role};
 pub use stats::{ActiveBlock, ContentStats, PeerStats, Stats};
+pub use tasks::TaskInput;
 
 pub use peeredge_dts::{PublishError, Published, Publisher};
 
@@ -112,6 +114,7 @@ pub struct Node {
     decoding: BTreeSet<(ContentId, u32)>,
     upload: Upload,
     ahead: Ahead,
+    tasks: tasks::Tasks,
     totals: Totals,
     tokens: u32,
     uses: u64,
@@ -139,6 +142,7 @@ impl Node {
             decoding: BTreeSet::new(),
             upload: Upload::new(),
             ahead: Ahead::default(),
+            tasks: tasks::Tasks::default(),
             totals: Totals::default(),
             tokens: 0,
             uses: 0,
@@ -194,6 +198,7 @@ impl Node {
                 self.pump_all();
                 self.settle_ahead();
             }
+            Input::Task(task) => self.task_input(task),
             Input::Wake => {}
             Input::Close => self.close(),
         }

@@ -1,4 +1,5 @@
 use crate::error::FetchError;
+use peeredge_wire::relay::TaskFromRelay;
 use peeredge_wire::{ConnectionId, ContentId, PeerId, RequestId, Token};
 
 /// Everything that a node asks of its shell, or tells the page.
@@ -128,6 +129,8 @@ pub enum Output {
         /// Why.
         error: FetchError,
     },
+    /// Something about tasks: a lease to run or drop, or what became of a task that was handed in.
+    Task(TaskFromRelay),
     /// Something happened that the page may want to show.
     Event(Event),
 }

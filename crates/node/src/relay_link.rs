@@ -73,6 +73,7 @@ impl Node {
     pub(crate) fn relay_closed(&mut self) {
         if self.relay.state == State::Ready {
             self.out.push_back(Output::Event(Event::RelayLost));
+            self.leases_lost();
         }
         self.relay.state = State::Down;
         if !self.closing {
@@ -114,6 +115,7 @@ impl Node {
             }
             FromRelay::Prefetch { content } if self.relay.is_ready() => self.prefetch(content),
             FromRelay::Release { content } if self.relay.is_ready() => self.release(content),
+            FromRelay::Task(message) if self.relay.is_ready() => self.task_message(message),
             FromRelay::Unreachable { peer, session } => self.unreachable(peer, session),
             FromRelay::Error { code, detail } => {
                 self.out.push_back(Output::Event(Event::RelayRefused { code: code.name(), detail }));
@@ -139,6 +141,7 @@ impl Node {
         self.announce_due();
         self.ahead_untold();
         self.settle_ahead();
+        self.tasks_again();
         for signal in core::mem::take(&mut self.relay.unsent) {
             self.relay_send(signal);
         }

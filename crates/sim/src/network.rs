@@ -98,6 +98,8 @@ impl World {
                 self.note("failed", life, u64::from(request.0), error.code().as_bytes());
                 self.page(life, request, |fetch, now, _| fetch.report.end = FetchEnd::Failed(now, error));
             }
+            // Nobody in these worlds has tasks.
+            Output::Task(_) => {}
             Output::Event(event) => {
                 if let NodeEvent::PeerBlamed { peer, .. } = event {
                     self.note("blame", life, 0, &peer.0);

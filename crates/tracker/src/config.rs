@@ -1,11 +1,13 @@
 use crate::ahead::AheadSettings;
 use core::fmt;
+use core::time::Duration;
+use peeredge_hvm::DispatchSettings;
 use peeredge_routing::matching::MatchSettings;
 use peeredge_wire::PeerId;
 use peeredge_wire::limits::ANNOUNCED_CONTENTS_MAX;
 
 /// How a tracker behaves. Every bound holds per connection unless it says otherwise.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq)]
 pub struct TrackerConfig {
     /// The relay's own key: the node that proves it is the operator's, serves as last resort and is bound by no rate.
     pub relay: PeerId,
@@ -41,6 +43,11 @@ pub struct TrackerConfig {
     pub matching: MatchSettings,
     /// How replicas are placed ahead of demand.
     pub ahead: AheadSettings,
+    /// How tasks are given out and their results believed; none refuses them. Its referee is the relay's own node, once that
+    /// offers slots. Default: on.
+    pub tasks: Option<DispatchSettings>,
+    /// Tasks without a result that one peer may have handed in, each up to 17 KiB. Default 1024.
+    pub tasks_per_peer_max: usize,
 }
 
 impl TrackerConfig {
@@ -63,6 +70,16 @@ impl TrackerConfig {
             accused_max: 4096,
             matching: MatchSettings::default(),
             ahead: AheadSettings::default(),
+            tasks: Some(DispatchSettings {
+                seed: u64::from_le_bytes(
+                    blake3::derive_key("peeredge tracker tasks v1", &seed)[..8].try_into().expect("8 of 32"),
+                ),
+                tasks_max: 20_000,
+                // A page waits for it.
+                patience: Duration::from_secs(60),
+                ..DispatchSettings::new(0)
+            }),
+            tasks_per_peer_max: 1024,
         }
     }
 }
@@ -86,6 +103,8 @@ impl fmt::Debug for TrackerConfig {
             .field("accused_max", &self.accused_max)
             .field("matching", &self.matching)
             .field("ahead", &self.ahead)
+            .field("tasks", &self.tasks.is_some())
+            .field("tasks_per_peer_max", &self.tasks_per_peer_max)
             .finish_non_exhaustive()
     }
 }

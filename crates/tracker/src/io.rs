@@ -12,6 +12,14 @@ pub enum TrackerInput {
         /// The shell's number for it.
         conn: ConnId,
     },
+    /// Who stands behind a connection, as far as the shell can tell: a hash of its network's prefix. Without it every key
+    /// stands for itself.
+    Owner {
+        /// Which connection.
+        conn: ConnId,
+        /// The same number for the same owner.
+        owner: u64,
+    },
     /// One binary message arrived. The shell may cut it off behind
     /// [`RELAY_FRAME_BYTES_MAX`](peeredge_wire::limits::RELAY_FRAME_BYTES_MAX)` + 1` bytes: longer ones are refused all the same.
     Frame {

@@ -12,11 +12,13 @@ mod bucket;
 mod config;
 mod io;
 mod stats;
+mod tasks;
 mod tracker;
 
 pub use ahead::{AheadSettings, AheadStats};
 pub use config::TrackerConfig;
 pub use io::{ConnId, TrackerInput, TrackerOutput};
+pub use peeredge_hvm::{DispatchSettings, DispatchStats};
 pub use peeredge_routing::matching::MatchSettings;
 pub use stats::TrackerStats;
 pub use tracker::Tracker;

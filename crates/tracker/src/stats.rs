@@ -1,5 +1,5 @@
 use crate::ahead::AheadStats;
-use peeredge_hvm::Units;
+use peeredge_hvm::{DispatchStats, Units};
 use peeredge_wire::relay::{ErrorCode, Report};
 
 /// A picture of the tracker at one moment, for metrics. Counts are since the start.
@@ -34,6 +34,14 @@ pub struct TrackerStats {
     pub pooled: Units,
     /// What is placed ahead of demand.
     pub ahead: AheadStats,
+    /// Peers that offer to run tasks.
+    pub workers: usize,
+    /// Tasks without a result.
+    pub tasks: usize,
+    /// What became of tasks.
+    pub dispatched: DispatchStats,
+    /// What the workers now connected compute a second and hold in memory, measured by results that were verified.
+    pub computing: Units,
     pub(crate) errors: [u64; ErrorCode::ALL.len()],
 }
 

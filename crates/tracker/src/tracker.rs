@@ -4,13 +4,16 @@ use crate::bucket::Bucket;
 use crate::config::TrackerConfig;
 use crate::io::{ConnId, TrackerInput, TrackerOutput};
 use crate::stats::TrackerStats;
+use crate::tasks::Tasks;
 use core::time::Duration;
 use ed25519_dalek::{Signature, VerifyingKey};
 use peeredge_hvm::{BytesPerS, Units};
 use peeredge_routing::deploy::Order;
 use peeredge_routing::matching::{Introduction, Matcher};
 use peeredge_routing::registry::{AnnounceError, Announcement, Member, Registry, RegistryLimits};
-use peeredge_wire::relay::{ErrorCode, FromRelay, Report, ToRelay, hello_payload};
+use peeredge_wire::relay::{
+    ErrorCode, FromRelay, Report, TaskFromRelay, TaskRefusal, TaskToRelay, ToRelay, hello_payload,
+};
 use peeredge_wire::{ContentId, DecodeError, PROTOCOL_VERSION, PeerId, Time};
 use std::collections::{BTreeMap, VecDeque};
 
@@ -31,6 +34,7 @@ pub struct Tracker {
     matcher: Matcher,
     blames: Blames,
     ahead: Ahead,
+    tasks: Option<Tasks>,
     counts: TrackerStats,
     out: VecDeque<TrackerOutput>,
     stopping: bool,
@@ -42,6 +46,7 @@ struct Conn {
     stage: Stage,
     bucket: Bucket,
     reminded: Option<Time>,
+    owner: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -89,6 +94,10 @@ impl Tracker {
                 Duration::from_secs(u64::from(config.blame_for_s)),
             ),
             ahead: Ahead::new(config.ahead),
+            tasks: config
+                .tasks
+                .clone()
+                .map(|settings| Tasks::new(config.relay, settings, config.tasks_per_peer_max)),
             challenges: 0,
             conns: BTreeMap::new(),
             peers: BTreeMap::new(),
@@ -108,7 +117,16 @@ impl Tracker {
             TrackerInput::Connected { conn } => self.connected(now, conn),
             TrackerInput::Frame { conn, frame } => self.frame(now, conn, &frame),
             TrackerInput::Closed { conn } => self.forget(conn),
-            TrackerInput::Wake => {}
+            TrackerInput::Owner { conn, owner } => {
+                if let Some(conn) = self.conns.get_mut(&conn) {
+                    conn.owner = Some(owner);
+                }
+            }
+            TrackerInput::Wake => {
+                if let Some(tasks) = &mut self.tasks {
+                    tasks.wake(now);
+                }
+            }
             TrackerInput::Shutdown => {
                 self.stopping = true;
                 for conn in self.conns.keys().copied().collect::<Vec<_>>() {
@@ -118,6 +136,7 @@ impl Tracker {
         }
         self.expire_hellos(now);
         self.place_ahead(now);
+        self.send_tasks();
     }
 
     /// The next output.
@@ -125,10 +144,13 @@ impl Tracker {
         self.out.pop_front()
     }
 
-    /// When to call `handle(now, TrackerInput::Wake)` at the latest. The reasons to wake are a hello that does not come and the
-    /// end of a slot in which demand is counted: blames, meetings and rates are compared with the time when they are looked at.
+    /// When to call `handle(now, TrackerInput::Wake)` at the latest. The reasons to wake are a hello that does not come, the end
+    /// of a slot in which demand is counted, and tasks: blames, meetings and rates are compared with the time when they are
+    /// looked at.
     pub fn deadline(&self) -> Option<Time> {
-        self.hellos.front().map(|(at, _)| *at).into_iter().chain(self.ahead.deadline()).min()
+        let hello = self.hellos.front().map(|(at, _)| *at);
+        let tasks = self.tasks.as_ref().and_then(Tasks::deadline);
+        hello.into_iter().chain(self.ahead.deadline()).chain(tasks).min()
     }
 
     /// A picture of the tracker.
@@ -141,7 +163,12 @@ impl Tracker {
                 reported.channels = reported.channels.saturating_add(peer.channels);
             }
         }
+        let (workers, tasks) = self.tasks.as_ref().map_or((0, 0), Tasks::counts);
         TrackerStats {
+            workers,
+            tasks,
+            dispatched: self.tasks.as_ref().map(Tasks::stats).unwrap_or_default(),
+            computing: self.tasks.as_ref().map(Tasks::units).unwrap_or_default(),
             reported,
             pooled,
             connections: self.conns.len(),
@@ -160,7 +187,8 @@ impl Tracker {
         let nonce = self.challenge();
         self.forget(conn);
         let full = self.conns.len() >= self.config.peers_max;
-        self.conns.insert(conn, Conn { stage: Stage::Challenged { nonce }, bucket, reminded: None });
+        self.conns
+            .insert(conn, Conn { stage: Stage::Challenged { nonce }, bucket, reminded: None, owner: None });
         if self.stopping {
             self.close(conn, ErrorCode::ShuttingDown, "the relay is going down");
         } else if full {
@@ -247,6 +275,33 @@ impl Tracker {
             ToRelay::Blame { accused, .. } => {
                 self.blame(now, peer, accused);
                 Ok(())
+            }
+            ToRelay::Task(message) => {
+                self.task(now, conn, peer, message);
+                Ok(())
+            }
+        }
+    }
+
+    fn task(&mut self, now: Time, conn: ConnId, peer: PeerId, message: TaskToRelay) {
+        let Some(tasks) = &mut self.tasks else {
+            if let TaskToRelay::Submit { request, .. } = message {
+                let refused = TaskFromRelay::Refused { request, why: TaskRefusal::Off };
+                self.send(conn, &FromRelay::Task(refused));
+            }
+            return;
+        };
+        let mut own = [0; 8];
+        own.copy_from_slice(&peer.0[..8]);
+        let owner = self.conns.get(&conn).and_then(|conn| conn.owner).unwrap_or(u64::from_le_bytes(own));
+        tasks.message(now, peer, owner, message);
+    }
+
+    /// What the tasks want said goes out behind everything else.
+    fn send_tasks(&mut self) {
+        while let Some((peer, message)) = self.tasks.as_mut().and_then(Tasks::poll) {
+            if let Some(conn) = self.peers.get(&peer).copied() {
+                self.send(conn, &FromRelay::Task(message));
             }
         }
     }
@@ -409,6 +464,9 @@ impl Tracker {
             self.ahead.gone(member(conn));
             if self.peers.get(&peer.id) == Some(&conn) {
                 self.peers.remove(&peer.id);
+                if let Some(tasks) = &mut self.tasks {
+                    tasks.gone(self.now, peer.id);
+                }
             }
         }
     }

@@ -22,3 +22,7 @@ pub const BLOCKS_MAX: u32 = 8000;
 pub const WANT_PICKS_MAX: usize = 512;
 /// Contents that one peer may announce at a relay.
 pub const ANNOUNCED_CONTENTS_MAX: usize = 1024;
+/// Bytes of a task's input or output that go through the relay; larger ones are contents.
+pub const TASK_INLINE_BYTES_MAX: usize = 16 * 1024;
+/// Voters named with a result.
+pub const TASK_VOTERS_MAX: usize = 32;

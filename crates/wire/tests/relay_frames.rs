@@ -3,7 +3,10 @@
 mod support;
 
 use peeredge_wire::limits::{RELAY_FRAME_BYTES_MAX, SIGNAL_BYTES_MAX};
-use peeredge_wire::relay::{ErrorCode, FromRelay, Report, ToRelay, hello_payload};
+use peeredge_wire::relay::{
+    Blob, ErrorCode, FromRelay, Report, TaskAssurance, TaskFromRelay, TaskLimits, TaskMark, TaskRefusal,
+    TaskToRelay, ToRelay, hello_payload,
+};
 use peeredge_wire::{ContentId, DecodeError, PeerId};
 use proptest::prelude::*;
 use support::{bytes, hex};
@@ -250,6 +253,248 @@ fn wrong_frames_name_the_field() {
     assert_eq!(decode("86 01 0500 78"), DecodeError::Short { needed: 5, left: 1 });
 }
 
+const LIMITS: TaskLimits =
+    TaskLimits { gas: 1 << 40, memory_pages: 1024, output_bytes: 65_536, checkpoint_steps: 8 };
+
+#[test]
+fn offer_and_cancel() {
+    to_relay(
+        ToRelay::Task(TaskToRelay::Offer { slots: 2, memory_pages: 1024 }),
+        "20         # tag
+         02         # slots
+         00040000   # memory_pages",
+    );
+    to_relay(ToRelay::Task(TaskToRelay::Cancel { request: 5 }), "22 05000000");
+}
+
+#[test]
+fn submit() {
+    to_relay(
+        ToRelay::Task(TaskToRelay::Submit {
+            request: 5,
+            module: CONTENT,
+            input: Blob::Inline(b"abc".to_vec()),
+            limits: LIMITS,
+            assurance: TaskAssurance::Replicas(2),
+            value: 7,
+        }),
+        "21                 # tag
+         05000000           # request
+         cc*32              # module
+         00 0300 616263     # input, inline: length, bytes
+         0000000000010000   # gas
+         00040000           # memory_pages
+         00000100           # output_bytes
+         08000000           # checkpoint_steps
+         02                 # assurance: replicas; 254 is cheap, 255 strict
+         07000000           # value",
+    );
+}
+
+#[test]
+fn beat_commit_reveal_and_trouble() {
+    to_relay(ToRelay::Task(TaskToRelay::Beat { lease: 9, mark: None }), "23 0900000000000000 00");
+    to_relay(
+        ToRelay::Task(TaskToRelay::Beat { lease: 9, mark: Some(TaskMark { checkpoint: CONTENT, gas: 3 }) }),
+        "23                 # tag
+         0900000000000000   # lease
+         01 cc*32           # mark: checkpoint
+         0300000000000000   # gas until there",
+    );
+    to_relay(
+        ToRelay::Task(TaskToRelay::Commit { lease: 9, commitment: [0x77; 32] }),
+        "24 0900000000000000 77*32",
+    );
+    to_relay(
+        ToRelay::Task(TaskToRelay::Reveal {
+            lease: 9,
+            end: 0,
+            gas: 3,
+            digest: [0x11; 32],
+            nonce: [0x22; 32],
+            signature: [0x33; 64],
+            output: Blob::Content(CONTENT),
+        }),
+        "25                 # tag
+         0900000000000000   # lease
+         00                 # end
+         0300000000000000   # gas
+         11*32              # digest
+         22*32              # nonce
+         33*64              # signature
+         01 cc*32           # output, a content",
+    );
+    to_relay(
+        ToRelay::Task(TaskToRelay::Trouble { lease: 9, detail: "no".into() }),
+        "26 0900000000000000 0200 6e6f",
+    );
+}
+
+#[test]
+fn lease_revoke_and_ask_reveal() {
+    from_relay(
+        FromRelay::Task(TaskFromRelay::Lease {
+            lease: 9,
+            beat_ms: 5000,
+            module: CONTENT,
+            input: Blob::Content(CONTENT),
+            limits: LIMITS,
+            resume: None,
+        }),
+        "a0                 # tag
+         0900000000000000   # lease
+         88130000           # beat_ms
+         cc*32              # module
+         01 cc*32           # input, a content
+         0000000000010000   # gas
+         00040000           # memory_pages
+         00000100           # output_bytes
+         08000000           # checkpoint_steps
+         00                 # no mark",
+    );
+    from_relay(FromRelay::Task(TaskFromRelay::Revoke { lease: 9 }), "a1 0900000000000000");
+    from_relay(FromRelay::Task(TaskFromRelay::AskReveal { lease: 9 }), "a2 0900000000000000");
+}
+
+#[test]
+fn result_progress_and_refusal() {
+    from_relay(
+        FromRelay::Task(TaskFromRelay::Result {
+            request: 5,
+            end: 0,
+            gas: 3,
+            digest: [0x11; 32],
+            runs: 2,
+            refereed: true,
+            voters: vec![PEER],
+            output: Blob::Inline(Vec::new()),
+        }),
+        "a3                 # tag
+         05000000           # request
+         00                 # end
+         0300000000000000   # gas
+         11*32              # digest
+         0200               # runs
+         01                 # refereed
+         01 aa*32           # voters: count, keys
+         00 0000            # output, inline and empty",
+    );
+    from_relay(
+        FromRelay::Task(TaskFromRelay::Progress { request: 5, runs: 1, worker: PEER }),
+        "a4 05000000 0100 aa*32",
+    );
+    from_relay(
+        FromRelay::Task(TaskFromRelay::Refused { request: 5, why: TaskRefusal::NoWorker }),
+        "a5 05000000 03",
+    );
+}
+
+#[test]
+fn wrong_task_frames_name_the_field() {
+    let decode = |text: &str| ToRelay::decode(&bytes(text)).expect_err("this frame is wrong");
+    assert_eq!(decode("20 01 01000100"), DecodeError::Value { field: "memory_pages" });
+    assert_eq!(decode("21 05000000 cc*32 02"), DecodeError::Value { field: "input" });
+    let long = DecodeError::TooLong { field: "input", max: 16 * 1024 };
+    assert_eq!(decode("21 05000000 cc*32 00 0140 00*16385"), long);
+    assert_eq!(decode("21 05000000 cc*32 00 0000 00*8"), DecodeError::Short { needed: 4, left: 0 });
+    assert_eq!(decode("21 05000000 cc*32 00 0000 00*8 00*12 01 00*4"), DecodeError::Value { field: "gas" });
+    assert_eq!(
+        decode("21 05000000 cc*32 00 0000 01 00*7 00*12 00 00*4"),
+        DecodeError::Value { field: "assurance" }
+    );
+    let decode = |text: &str| FromRelay::decode(&bytes(text)).expect_err("this frame is wrong");
+    assert_eq!(decode("a5 05000000 06"), DecodeError::Value { field: "why" });
+    let many = DecodeError::TooLong { field: "voters", max: 32 };
+    assert_eq!(decode("a3 00*4 00 00*8 00*32 0000 00 21"), many);
+}
+
+fn blob() -> impl Strategy<Value = Blob> {
+    prop_oneof![
+        prop::collection::vec(any::<u8>(), 0..300).prop_map(Blob::Inline),
+        any::<[u8; 32]>().prop_map(|id| Blob::Content(ContentId(id))),
+    ]
+}
+
+fn limits() -> impl Strategy<Value = TaskLimits> {
+    (1..=1u64 << 62, 0..=65_536u32, any::<u32>(), any::<u32>()).prop_map(
+        |(gas, memory_pages, output_bytes, checkpoint_steps)| TaskLimits {
+            gas,
+            memory_pages,
+            output_bytes,
+            checkpoint_steps,
+        },
+    )
+}
+
+fn mark() -> impl Strategy<Value = Option<TaskMark>> {
+    prop::option::of(
+        any::<([u8; 32], u64)>().prop_map(|(id, gas)| TaskMark { checkpoint: ContentId(id), gas }),
+    )
+}
+
+fn any_task_to_relay() -> impl Strategy<Value = TaskToRelay> {
+    let assurance = prop_oneof![
+        (1..=32u8).prop_map(TaskAssurance::Replicas),
+        Just(TaskAssurance::Cheap),
+        Just(TaskAssurance::Strict)
+    ];
+    prop_oneof![
+        (any::<u8>(), 0..=65_536u32)
+            .prop_map(|(slots, memory_pages)| TaskToRelay::Offer { slots, memory_pages }),
+        (any::<(u32, [u8; 32], u32)>(), blob(), limits(), assurance).prop_map(
+            |((request, module, value), input, limits, assurance)| TaskToRelay::Submit {
+                request,
+                module: ContentId(module),
+                input,
+                limits,
+                assurance,
+                value,
+            }
+        ),
+        (any::<u64>(), mark()).prop_map(|(lease, mark)| TaskToRelay::Beat { lease, mark }),
+        (any::<(u64, u8, u64)>(), any::<[[u8; 32]; 4]>(), blob()).prop_map(
+            |((lease, end, gas), [a, b, c, d], output)| {
+                let mut signature = [0; 64];
+                signature[..32].copy_from_slice(&c);
+                signature[32..].copy_from_slice(&d);
+                TaskToRelay::Reveal { lease, end, gas, digest: a, nonce: b, signature, output }
+            }
+        ),
+    ]
+}
+
+fn any_task_from_relay() -> impl Strategy<Value = TaskFromRelay> {
+    prop_oneof![
+        (any::<(u64, u32, [u8; 32])>(), blob(), limits(), mark()).prop_map(
+            |((lease, beat_ms, module), input, limits, resume)| TaskFromRelay::Lease {
+                lease,
+                beat_ms,
+                module: ContentId(module),
+                input,
+                limits,
+                resume,
+            }
+        ),
+        (
+            any::<(u32, u8, u64, [u8; 32], u16, bool)>(),
+            prop::collection::vec(any::<[u8; 32]>(), 0..=32),
+            blob()
+        )
+            .prop_map(|((request, end, gas, digest, runs, refereed), voters, output)| {
+                TaskFromRelay::Result {
+                    request,
+                    end,
+                    gas,
+                    digest,
+                    runs,
+                    refereed,
+                    voters: voters.into_iter().map(PeerId).collect(),
+                    output,
+                }
+            }),
+    ]
+}
+
 fn signal() -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(any::<u8>(), 0..300)
 }
@@ -291,6 +536,7 @@ fn any_to_relay() -> impl Strategy<Value = ToRelay> {
         any::<(u64, u64)>()
             .prop_map(|(storage_bytes, up_bytes_per_s)| ToRelay::Spare { storage_bytes, up_bytes_per_s }),
         (content(), any::<u64>()).prop_map(|(content, bytes)| ToRelay::Length { content, bytes }),
+        any_task_to_relay().prop_map(ToRelay::Task),
     ]
 }
 
@@ -316,6 +562,7 @@ fn any_from_relay() -> impl Strategy<Value = FromRelay> {
             .prop_map(|(code, detail)| FromRelay::Error { code, detail }),
         content().prop_map(|content| FromRelay::Prefetch { content }),
         content().prop_map(|content| FromRelay::Release { content }),
+        any_task_from_relay().prop_map(FromRelay::Task),
     ]
 }
 
@@ -332,7 +579,7 @@ proptest! {
 
     #[test]
     fn any_bytes_are_refused_or_canonical(tag in any::<u8>(), rest in prop::collection::vec(any::<u8>(), 0..200)) {
-        for tag in [tag, tag % 32, 0x80 | (tag % 32)] {
+        for tag in [tag, tag % 32, 0x80 | (tag % 32), 0x20 | (tag % 8), 0xa0 | (tag % 8)] {
             let frame = [vec![tag], rest.clone()].concat();
             if let Ok(message) = ToRelay::decode(&frame) {
                 prop_assert_eq!(message.encode(), frame.clone());

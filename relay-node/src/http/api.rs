@@ -110,11 +110,27 @@ async fn write_tracker(app: &App, page: &mut Page) {
         "Peers not introduced because others blame them.",
         stats.barred as f64,
     );
+    page.single("peeredge_task_workers", "gauge", "Peers that offer to run tasks.", stats.workers as f64);
+    page.single("peeredge_tasks", "gauge", "Tasks without a result.", stats.tasks as f64);
+    let gas = stats.computing.gas.0 as f64;
+    page.single(
+        "peeredge_task_gas_per_second",
+        "gauge",
+        "What the workers compute, by verified results.",
+        gas,
+    );
     for (name, help, value) in [
         ("peeredge_introductions_total", "Introductions made.", stats.introductions),
         ("peeredge_signals_total", "Offers, answers and candidates carried.", stats.signals),
         ("peeredge_unreachable_total", "Signals whose addressee was not there.", stats.unreachable),
         ("peeredge_blames_total", "Blames taken.", stats.blames),
+        ("peeredge_task_leases_total", "Runs of tasks given to workers.", stats.dispatched.leases),
+        ("peeredge_task_checks_total", "Hidden checks among them.", stats.dispatched.spots),
+        ("peeredge_task_leases_lost_total", "Runs that were not answered.", stats.dispatched.lost),
+        ("peeredge_tasks_refereed_total", "Tasks that the relay ran itself.", stats.dispatched.refereed),
+        ("peeredge_tasks_believed_total", "Results given out.", stats.dispatched.believed),
+        ("peeredge_task_receipts_refused_total", "Receipts that were not taken.", stats.dispatched.refused),
+        ("peeredge_task_workers_exposed_total", "Workers proved to lie.", stats.dispatched.exposed),
     ] {
         page.single(name, "counter", help, value as f64);
     }

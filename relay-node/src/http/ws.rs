@@ -138,11 +138,21 @@ fn check(app: &App, request: &HeaderMap) -> Result<HeaderValue, Box<Response>> {
 }
 
 /// Carries frames both ways until one side ends it; tells why it ended.
+/// Who stands behind an address, for pairing workers: its network, since one owner has many addresses of one. On this machine
+/// every key stands for itself.
+fn owner(ip: IpAddr) -> Option<u64> {
+    match ip.to_canonical() {
+        ip if ip.is_loopback() => None,
+        IpAddr::V4(ip) => Some(u64::from(ip.to_bits() >> 8)),
+        IpAddr::V6(ip) => Some((1 << 63) | (ip.to_bits() >> 80) as u64),
+    }
+}
+
 async fn run(app: &Arc<App>, socket: Socket, ip: IpAddr) -> &'static str {
     let (mut sink, stream) = socket.split();
     let place = app.limits.enter(ip);
     let connected = match &place {
-        Some(_) => app.hub.connect(app.config.peer_queue_bytes_max.0 as usize).await,
+        Some(_) => app.hub.connect(app.config.peer_queue_bytes_max.0 as usize, owner(ip)).await,
         None => None,
     };
     let Some((connection, mailbox)) = connected else {
@@ -280,4 +290,20 @@ async fn linger(sink: SplitSink<Socket, Message>, stream: SplitStream<Socket>) {
         std::io::Result::Ok(())
     })
     .await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_network_is_one_owner_and_this_machine_is_none() {
+        let of = |text: &str| owner(text.parse().expect("an address"));
+        assert_eq!(of("192.0.2.7"), of("192.0.2.200"));
+        assert_ne!(of("192.0.2.7"), of("192.0.3.7"));
+        assert_eq!(of("2001:db8:1:2::3"), of("2001:db8:1:ffff::4"));
+        assert_ne!(of("2001:db8:1::3"), of("2001:db8:2::3"));
+        assert_eq!(of("::ffff:192.0.2.9"), of("192.0.2.7"));
+        assert_eq!((of("127.0.0.1"), of("::1")), (None, None));
+    }
 }

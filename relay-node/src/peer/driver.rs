@@ -252,6 +252,7 @@ impl Driver {
             | Output::Data { .. }
             | Output::Done { .. }
             | Output::Failed { .. }
+            | Output::Task(_)
             | Output::Event(_)) => _ = self.told.send(told),
         }
     }

@@ -69,6 +69,16 @@ pub enum DispatchInput {
         /// What the commitment was made with.
         nonce: [u8; 32],
     },
+    /// What a worker handed in is no receipt of its own: it counts as a lease that was not answered.
+    Refuse {
+        /// Under which lease.
+        lease: LeaseId,
+    },
+    /// Whether the relay can run tasks itself.
+    Referee {
+        /// Whether it can now.
+        ready: bool,
+    },
     /// A worker could not run the task, for reasons of its own.
     Trouble {
         /// Under which lease.

@@ -83,6 +83,8 @@ pub struct Dispatch {
     pool: Pool,
     queue: Queue,
     begun: Vec<TaskId>,
+    /// Results that wait for their workers to become trusted.
+    waiting: BTreeSet<TaskId>,
     tasks: BTreeMap<TaskId, Task>,
     leases: BTreeMap<LeaseId, Lease>,
     due: BTreeSet<(Time, Due)>,
@@ -91,6 +93,8 @@ pub struct Dispatch {
     /// Gas that runs of a module used, newest weighing most; bounded by forgetting the first.
     typical: BTreeMap<[u8; 32], Gas>,
     next_lease: u64,
+    /// When a run was last given.
+    given_at: Time,
     out: VecDeque<DispatchOutput>,
     stats: DispatchStats,
 }
@@ -110,6 +114,7 @@ impl Dispatch {
             pool: Pool::new(settings.remembered_max),
             queue: Queue::default(),
             begun: Vec::new(),
+            waiting: BTreeSet::new(),
             tasks: BTreeMap::new(),
             leases: BTreeMap::new(),
             due: BTreeSet::new(),
@@ -117,6 +122,7 @@ impl Dispatch {
             precomputing: 0,
             typical: BTreeMap::new(),
             next_lease: 0,
+            given_at: Time::ZERO,
             out: VecDeque::new(),
             stats: DispatchStats::default(),
             settings,
@@ -141,6 +147,11 @@ impl Dispatch {
                     self.lose(lease);
                 }
             }
+            DispatchInput::Refuse { lease } => {
+                self.stats.refused += 1;
+                self.lose(lease);
+            }
+            DispatchInput::Referee { ready } => self.settings.referee = ready,
             DispatchInput::Trouble { lease } => self.trouble(lease),
             DispatchInput::Refereed { task, answer } => self.refereed(task, answer),
             DispatchInput::Wake => {}
@@ -218,6 +229,8 @@ impl Dispatch {
             } else {
                 match self.queue.pop() {
                     Some(task) => task,
+                    // Nothing else is to do: waiting would save nothing.
+                    None if self.hurry() => continue,
                     None => break,
                 }
             };
@@ -227,6 +240,20 @@ impl Dispatch {
             }
         }
         aside.into_iter().for_each(|task| self.begin(task));
+    }
+
+    /// Asks for another vote for the first of those that wait.
+    fn hurry(&mut self) -> bool {
+        let waits = |tasks: &BTreeMap<TaskId, Task>, id| {
+            tasks.get(&id).is_some_and(|task| matches!(task.stage, Stage::Waiting(_)))
+        };
+        while let Some(id) = self.waiting.pop_first() {
+            if waits(&self.tasks, id) {
+                self.another(id);
+                return true;
+            }
+        }
+        false
     }
 
     /// While there is much to do, the referee runs a few tasks itself, for hidden checks.
@@ -362,6 +389,7 @@ impl Dispatch {
         expected: Duration,
     ) {
         self.stats.leases += 1;
+        self.given_at = self.now;
         self.pool.take(self.now, worker);
         let look = hedge_after(expected).min(self.settings.silence);
         self.due.insert((self.now + look, Due::Lease(lease)));
@@ -665,12 +693,14 @@ impl Dispatch {
                     Stage::Waiting(until) => until,
                     _ => self.now + assurance.wait,
                 };
-                let hopeful = task.votes.iter().any(|vote| {
-                    self.pool.get(vote.worker).is_some_and(|worker| worker.here() && worker.slots > 0)
-                });
+                let hopeful = !self.queue.is_empty()
+                    && task.votes.iter().any(|vote| {
+                        self.pool.get(vote.worker).is_some_and(|worker| worker.here() && worker.slots > 0)
+                    });
                 if until > self.now && hopeful {
                     self.due.insert((until, Due::Task(id)));
                     self.tasks.get_mut(&id).expect("it is open").stage = Stage::Waiting(until);
+                    self.waiting.insert(id);
                 } else {
                     self.another(id);
                 }
@@ -847,6 +877,7 @@ impl Dispatch {
             self.unbegin(at);
         }
         self.queue.remove(id);
+        self.waiting.remove(&id);
         for vote in &task.votes {
             if let Some(worker) = self.pool.get_mut(vote.worker) {
                 worker.open.remove(&id);
@@ -917,9 +948,17 @@ impl Dispatch {
         match task.stage {
             Stage::Waiting(until) | Stage::Settling(until) if until <= self.now => self.look(id),
             Stage::Open if task.leases.is_empty() => {
-                let queued = task.begun_at.is_some() || task.votes.is_empty();
-                if queued && task.queued_since + self.settings.patience <= self.now {
+                // In a long line it is the line that takes time: as long as runs are given there is somebody.
+                let since = match task.begun_at {
+                    Some(_) => task.queued_since,
+                    None if task.votes.is_empty() => task.queued_since.max(self.given_at),
+                    None => return,
+                };
+                let end = since + self.settings.patience;
+                if end <= self.now {
                     self.end_of_votes(id);
+                } else {
+                    self.due.insert((end, Due::Task(id)));
                 }
             }
             _ => {}

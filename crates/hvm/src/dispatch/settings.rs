@@ -20,7 +20,8 @@ pub struct DispatchSettings {
     pub mixing: usize,
     /// Runs of one task before it is given up. Default 24.
     pub runs_max: u16,
-    /// How long a task waits for its first run, or for another vote, before it is given up or refereed. Default 10 min.
+    /// How long a task waits for another vote, or for its first run while none is given to anybody, before the referee runs it or
+    /// it is given up. Default 10 min.
     pub patience: Duration,
     /// Tasks at once. Default 100,000, each about 400 bytes.
     pub tasks_max: usize,

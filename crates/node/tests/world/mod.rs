@@ -23,6 +23,9 @@ pub struct Peer {
     pub heads: BTreeMap<RequestId, (u64, u64, u64)>,
     pub ended: BTreeMap<RequestId, Result<(), &'static str>>,
     pub events: Vec<Event>,
+    pub tasks: Vec<peeredge_wire::relay::TaskFromRelay>,
+    /// What it said about tasks.
+    pub task_frames: Vec<peeredge_wire::relay::TaskToRelay>,
     pub http: BTreeMap<ContentId, Stored>,
     pub http_gets: Vec<Resource>,
     /// What leaves instead of each message: a liar in the test is one function.
@@ -111,6 +114,8 @@ impl World {
             heads: BTreeMap::new(),
             ended: BTreeMap::new(),
             events: Vec::new(),
+            tasks: Vec::new(),
+            task_frames: Vec::new(),
             http: BTreeMap::new(),
             http_gets: Vec::new(),
             tamper: None,
@@ -298,6 +303,7 @@ impl World {
             Output::Failed { request, error } => {
                 _ = self.peers[from].ended.insert(request, Err(error.code()))
             }
+            Output::Task(task) => self.peers[from].tasks.push(task),
             Output::Event(event) => self.peers[from].events.push(event),
         }
     }
@@ -347,6 +353,7 @@ impl World {
                     }
                 }
             }
+            ToRelay::Task(task) => self.peers[from].task_frames.push(task),
             ToRelay::Signal { to, session, signal } => {
                 let me = self.peers[from].node.id();
                 self.sessions.insert((me, to, session), ());

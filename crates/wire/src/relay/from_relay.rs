@@ -1,3 +1,4 @@
+use super::tasks::TaskFromRelay;
 use crate::limits::{RELAY_FRAME_BYTES_MAX, SIGNAL_BYTES_MAX};
 use crate::{ContentId, DecodeError, PeerId, Reader, Writer};
 use core::fmt;
@@ -131,6 +132,8 @@ pub enum FromRelay {
         /// Which content.
         content: ContentId,
     },
+    /// About tasks.
+    Task(TaskFromRelay),
 }
 
 const CHALLENGE: u8 = 0x81;
@@ -167,6 +170,7 @@ impl FromRelay {
             }
             FromRelay::Prefetch { content } => Writer::new(PREFETCH, 33).raw(&content.0),
             FromRelay::Release { content } => Writer::new(RELEASE, 33).raw(&content.0),
+            FromRelay::Task(message) => message.write(),
         }
         .finish()
     }
@@ -201,7 +205,7 @@ impl FromRelay {
             }
             PREFETCH => FromRelay::Prefetch { content: ContentId(r.array()?) },
             RELEASE => FromRelay::Release { content: ContentId(r.array()?) },
-            tag => return Err(DecodeError::UnknownTag(tag)),
+            tag => FromRelay::Task(TaskFromRelay::read(tag, &mut r)?),
         };
         r.end()?;
         Ok(message)

@@ -4,9 +4,11 @@
 //! [`FromRelay::Welcome`] on, either side speaks when it has something to say. Anything before that, but for the hello, is an error.
 
 mod from_relay;
+mod tasks;
 mod to_relay;
 
 pub use from_relay::{ErrorCode, FromRelay};
+pub use tasks::{Blob, TaskAssurance, TaskFromRelay, TaskLimits, TaskMark, TaskRefusal, TaskToRelay};
 pub use to_relay::{Report, ToRelay};
 
 use crate::PeerId;

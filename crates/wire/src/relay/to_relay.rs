@@ -1,3 +1,4 @@
+use super::tasks::TaskToRelay;
 use crate::limits::{RELAY_FRAME_BYTES_MAX, SIGNAL_BYTES_MAX};
 use crate::{ContentId, DecodeError, PeerId, Reader, Writer};
 
@@ -79,6 +80,8 @@ pub enum ToRelay {
         /// Its length.
         bytes: u64,
     },
+    /// About tasks.
+    Task(TaskToRelay),
 }
 
 const HELLO: u8 = 0x01;
@@ -118,6 +121,7 @@ impl ToRelay {
                 Writer::new(SPARE, 17).u64(*storage_bytes).u64(*up_bytes_per_s)
             }
             ToRelay::Length { content, bytes } => Writer::new(LENGTH, 41).raw(&content.0).u64(*bytes),
+            ToRelay::Task(message) => message.write(),
         }
         .finish()
     }
@@ -161,7 +165,7 @@ impl ToRelay {
             },
             SPARE => ToRelay::Spare { storage_bytes: r.u64()?, up_bytes_per_s: r.u64()? },
             LENGTH => ToRelay::Length { content: ContentId(r.array()?), bytes: r.u64()? },
-            tag => return Err(DecodeError::UnknownTag(tag)),
+            tag => ToRelay::Task(TaskToRelay::read(tag, &mut r)?),
         };
         r.end()?;
         Ok(message)

@@ -1,0 +1,216 @@
+//! Tasks at a relay: handed in, leased, committed to, shown, believed.
+
+mod support;
+
+use peeredge_hvm::{Answer, Claim};
+use peeredge_tracker::TrackerInput;
+use peeredge_wire::PeerId;
+use peeredge_wire::relay::{
+    Blob, FromRelay, TaskAssurance, TaskFromRelay, TaskLimits, TaskRefusal, TaskToRelay, ToRelay,
+};
+use support::{Place, RELAY_KEY, content, id, key};
+
+const LIMITS: TaskLimits =
+    TaskLimits { gas: 1_000_000_000, memory_pages: 16, output_bytes: 1000, checkpoint_steps: 0 };
+const NONCE: [u8; 32] = [5; 32];
+
+fn offer(place: &mut Place, n: u8) -> peeredge_tracker::ConnId {
+    let conn = place.join(n);
+    place.say(conn, &ToRelay::Task(TaskToRelay::Offer { slots: 1, memory_pages: 64 }));
+    conn
+}
+
+fn submit(place: &mut Place, conn: peeredge_tracker::ConnId, request: u32, assurance: TaskAssurance) {
+    let (module, input, value) = (content(9), Blob::Inline(vec![1, 2, 3]), 0);
+    place.say(
+        conn,
+        &ToRelay::Task(TaskToRelay::Submit { request, module, input, limits: LIMITS, assurance, value }),
+    );
+}
+
+fn tasks(place: &mut Place, conn: peeredge_tracker::ConnId) -> Vec<TaskFromRelay> {
+    let task = |frame| match frame {
+        FromRelay::Task(message) => Some(message),
+        _ => None,
+    };
+    place.read(conn).into_iter().filter_map(task).collect()
+}
+
+fn lease(place: &mut Place, conn: peeredge_tracker::ConnId) -> Option<u64> {
+    tasks(place, conn).into_iter().find_map(|message| match message {
+        TaskFromRelay::Lease { lease, .. } => Some(lease),
+        _ => None,
+    })
+}
+
+/// Answers a lease with this output as `n` does; `sign` may sign with another key. Gives the next lease, which can come
+/// with the commitment already.
+fn answer(
+    place: &mut Place,
+    conn: peeredge_tracker::ConnId,
+    n: u8,
+    sign: u8,
+    lease: u64,
+    output: &[u8],
+) -> Option<u64> {
+    let answer = Answer::parts(0, output, 77).expect("done");
+    let input = *blake3::hash(&[1, 2, 3]).as_bytes();
+    let claim = Claim { lease, module: content(9).0, input, worker: id(n), answer };
+    let commitment = claim.commitment(&NONCE);
+    place.say(conn, &ToRelay::Task(TaskToRelay::Commit { lease, commitment }));
+    let said = tasks(place, conn);
+    assert!(said.contains(&TaskFromRelay::AskReveal { lease }));
+    let signature = claim.sign(&key(sign)).signature;
+    let (digest, nonce, gas, end) = (answer.digest, NONCE, 77, 0);
+    let output = Blob::Inline(output.to_vec());
+    place
+        .say(conn, &ToRelay::Task(TaskToRelay::Reveal { lease, end, gas, digest, nonce, signature, output }));
+    let next = said.into_iter().find_map(|message| match message {
+        TaskFromRelay::Lease { lease, .. } => Some(lease),
+        _ => None,
+    });
+    next.or_else(|| self::lease(place, conn))
+}
+
+fn result(place: &mut Place, conn: peeredge_tracker::ConnId) -> Option<(Blob, Vec<PeerId>, bool)> {
+    tasks(place, conn).into_iter().find_map(|message| match message {
+        TaskFromRelay::Result { output, voters, refereed, .. } => Some((output, voters, refereed)),
+        _ => None,
+    })
+}
+
+#[test]
+fn two_workers_agree_and_the_submitter_gets_the_result_and_who_gave_it() {
+    let mut place = Place::new();
+    let page = place.join(1);
+    let (a, b) = (offer(&mut place, 2), offer(&mut place, 3));
+    submit(&mut place, page, 7, TaskAssurance::Replicas(2));
+    let (first, second) = match lease(&mut place, a) {
+        Some(lease) => ((a, 2, lease), (b, 3)),
+        None => ((b, 3, lease(&mut place, b).expect("one of the two has it")), (a, 2)),
+    };
+    answer(&mut place, first.0, first.1, first.1, first.2, b"out");
+    assert_eq!(result(&mut place, page), None, "one vote is not two");
+    let second_lease = lease(&mut place, second.0).expect("the other is drawn now");
+    answer(&mut place, second.0, second.1, second.1, second_lease, b"out");
+    let (output, voters, refereed) = result(&mut place, page).expect("two votes");
+    assert_eq!((output, refereed), (Blob::Inline(b"out".to_vec()), false));
+    assert_eq!(voters.len(), 2);
+    assert_eq!(place.tracker.stats().dispatched.believed, 1);
+    assert_eq!((place.tracker.stats().workers, place.tracker.stats().tasks), (2, 0));
+}
+
+#[test]
+fn a_receipt_that_its_worker_did_not_sign_is_refused_and_the_run_goes_elsewhere() {
+    let mut place = Place::new();
+    let page = place.join(1);
+    let a = offer(&mut place, 2);
+    submit(&mut place, page, 7, TaskAssurance::Replicas(1));
+    let run = lease(&mut place, a).expect("the only worker");
+    let again = answer(&mut place, a, 2, 4, run, b"out");
+    assert_eq!(result(&mut place, page), None);
+    assert_eq!(place.tracker.stats().dispatched.refused, 1);
+    let b = offer(&mut place, 3);
+    let run = again.or_else(|| lease(&mut place, b)).expect("somebody has it now");
+    assert!(run > 1);
+}
+
+#[test]
+fn an_output_that_contradicts_its_own_receipt_is_refused() {
+    let mut place = Place::new();
+    let page = place.join(1);
+    let a = offer(&mut place, 2);
+    submit(&mut place, page, 7, TaskAssurance::Replicas(1));
+    let lease = lease(&mut place, a).expect("the only worker");
+    let digest = Answer::parts(0, b"said", 77).expect("done").digest;
+    place.say(a, &ToRelay::Task(TaskToRelay::Commit { lease, commitment: [0; 32] }));
+    let output = Blob::Inline(b"shown".to_vec());
+    let (signature, nonce) = ([0; 64], NONCE);
+    place.say(
+        a,
+        &ToRelay::Task(TaskToRelay::Reveal { lease, end: 0, gas: 77, digest, nonce, signature, output }),
+    );
+    assert_eq!(result(&mut place, page), None);
+    assert_eq!(place.tracker.stats().dispatched.refused, 1);
+}
+
+#[test]
+fn the_relays_own_node_settles_a_dispute() {
+    let mut place = Place::new();
+    let page = place.join(1);
+    let relay = offer(&mut place, RELAY_KEY);
+    let (a, b) = (offer(&mut place, 2), offer(&mut place, 3));
+    submit(&mut place, page, 7, TaskAssurance::Replicas(2));
+    for (conn, n) in [(a, 2), (b, 3), (a, 2)] {
+        if let Some(lease) = lease(&mut place, conn) {
+            let output: &[u8] = if n == 2 { b"lie" } else { b"out" };
+            answer(&mut place, conn, n, n, lease, output);
+        }
+    }
+    assert_eq!(result(&mut place, page), None);
+    let run = lease(&mut place, relay).expect("the referee runs it");
+    answer(&mut place, relay, RELAY_KEY, RELAY_KEY, run, b"out");
+    let (output, voters, refereed) = result(&mut place, page).expect("it decides");
+    assert_eq!((output, voters, refereed), (Blob::Inline(b"out".to_vec()), vec![id(3)], true));
+    assert_eq!(place.tracker.stats().dispatched.exposed, 1);
+    submit(&mut place, page, 8, TaskAssurance::Replicas(1));
+    assert_eq!(lease(&mut place, a), None, "an exposed liar gets nothing");
+    assert!(lease(&mut place, b).is_some());
+}
+
+#[test]
+fn who_leaves_takes_its_own_tasks_along_and_leaves_its_leases_to_others() {
+    let mut place = Place::new();
+    let (page, other) = (place.join(1), place.join(4));
+    let a = offer(&mut place, 2);
+    submit(&mut place, page, 7, TaskAssurance::Replicas(1));
+    submit(&mut place, other, 7, TaskAssurance::Replicas(1));
+    place.leave(a);
+    let b = offer(&mut place, 3);
+    let run = lease(&mut place, b).expect("what waits");
+    let run = answer(&mut place, b, 3, 3, run, b"out").expect("the lease of the one who left");
+    answer(&mut place, b, 3, 3, run, b"out");
+    assert!(result(&mut place, page).is_some() && result(&mut place, other).is_some());
+    submit(&mut place, other, 8, TaskAssurance::Replicas(1));
+    assert!(lease(&mut place, b).is_some());
+    place.leave(other);
+    assert_eq!(place.tracker.stats().tasks, 0);
+    assert!(tasks(&mut place, b).iter().any(|message| matches!(message, TaskFromRelay::Revoke { .. })));
+}
+
+#[test]
+fn one_peer_cannot_fill_the_relay_with_tasks_and_a_relay_without_tasks_says_so() {
+    let mut place = Place::with(|config| config.tasks_per_peer_max = 2);
+    let page = place.join(1);
+    (0..3).for_each(|request| submit(&mut place, page, request, TaskAssurance::Cheap));
+    let refused = TaskFromRelay::Refused { request: 2, why: TaskRefusal::TooMany };
+    assert_eq!(tasks(&mut place, page), [refused]);
+    let mut place = Place::with(|config| config.tasks = None);
+    let page = place.join(1);
+    submit(&mut place, page, 1, TaskAssurance::Cheap);
+    assert_eq!(tasks(&mut place, page), [TaskFromRelay::Refused { request: 1, why: TaskRefusal::Off }]);
+}
+
+#[test]
+fn two_keys_of_one_network_do_not_vote_on_one_task() {
+    let mut place = Place::new();
+    let page = place.join(1);
+    let conns: Vec<_> = [2, 3]
+        .into_iter()
+        .map(|n| {
+            let conn = place.join(n);
+            place.input(TrackerInput::Owner { conn, owner: 1 });
+            place.say(conn, &ToRelay::Task(TaskToRelay::Offer { slots: 1, memory_pages: 64 }));
+            (conn, n)
+        })
+        .collect();
+    submit(&mut place, page, 7, TaskAssurance::Replicas(2));
+    let leased: Vec<_> =
+        conns.iter().filter_map(|(conn, n)| Some((*conn, *n, lease(&mut place, *conn)?))).collect();
+    assert_eq!(leased.len(), 1);
+    let (conn, n, run) = leased[0];
+    answer(&mut place, conn, n, n, run, b"out");
+    assert!(conns.iter().all(|(conn, _)| lease(&mut place, *conn).is_none()));
+    let third = offer(&mut place, 4);
+    assert!(lease(&mut place, third).is_some());
+}
