@@ -1,6 +1,7 @@
 //! PeerRouting measured on real traces, beside the simple methods. Each part is a module with one function,
 //! `pub fn run(setting: &Setting) -> Report`, named in [`PARTS`].
 
+pub mod channels;
 pub mod data;
 pub mod deploy;
 pub mod heap;
@@ -27,6 +28,7 @@ pub type Part = (&'static str, &'static str, fn(&Setting) -> Report);
 /// All parts, in the order in which they run.
 pub const PARTS: &[Part] = &[
     ("perception", "a channel's next rate, from what it has carried", perception::run),
+    ("channels", "four mobile links at once, against the fluid bound", channels::run),
     ("matching", "prices for demands and nodes, beside simple rules", matching::run),
     ("deploy", "replicas placed ahead of demand", deploy::run),
     ("sim", "a hundred thousand peers and more", sim::run),

@@ -4,7 +4,7 @@ use crate::Node;
 use crate::output::{Event, Output, Role};
 use core::time::Duration;
 use peeredge_dts::{ServeQueue, SourceId};
-use peeredge_routing::perception::RateEstimator;
+use peeredge_routing::{Pipe, RateEstimator};
 use peeredge_wire::peer::PeerMessage;
 use peeredge_wire::relay::ToRelay;
 use peeredge_wire::{ConnectionId, ContentId, PROTOCOL_VERSION, PeerId, Time};
@@ -58,15 +58,9 @@ pub(crate) struct Connection {
     pub(crate) received_bytes: u64,
     pub(crate) sent_bytes: u64,
     pub(crate) unasked_bytes: u64,
-    pub(crate) last_symbol: Time,
     /// When it last gave something new.
     pub(crate) gave: Time,
-    /// Bytes that may be under way from it.
-    pub(crate) window_bytes: u64,
-    /// Whether nothing was owed at some time since the last symbol: then the pause tells nothing about the channel.
-    pub(crate) paused: bool,
-    /// Not asked for more until something arrives: it let its wants run out.
-    pub(crate) stalled: bool,
+    pub(crate) pipe: Pipe,
     /// Not asked for anything before this time: it said it was busy or capped.
     pub(crate) rest_until: Time,
     last_used: Time,
@@ -202,11 +196,8 @@ impl Node {
                 received_bytes: 0,
                 sent_bytes: 0,
                 unasked_bytes: 0,
-                last_symbol: self.now,
                 gave: Time::ZERO,
-                window_bytes: crate::receive::WINDOW_BYTES_FIRST,
-                paused: true,
-                stalled: false,
+                pipe: Pipe::new(self.now),
                 rest_until: Time::ZERO,
                 last_used: self.now,
                 sent_then: (self.now, 0),

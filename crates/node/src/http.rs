@@ -78,7 +78,11 @@ impl Node {
         let peers = self.connections.open_ids().into_iter().any(|c| {
             let held = transfer.holdings(crate::connections::source_of(c));
             held.is_some_and(|h| transfer.blocks().iter().any(|&b| h.has_some(b)))
-                && self.connections.all.get(&c).is_some_and(|c| !c.stalled && c.rest_until <= self.now)
+                && self
+                    .connections
+                    .all
+                    .get(&c)
+                    .is_some_and(|c| !c.pipe.is_stalled() && c.rest_until <= self.now)
         });
         if !peers {
             let first = content.http.bytes == 0 && content.http.in_flight == 0;

@@ -15,20 +15,8 @@ use peeredge_wire::{ConnectionId, ContentId, PROTOCOL_VERSION};
 const DECODE_BUDGET_BYTES: usize = 32 << 20;
 /// Bytes that a peer may send unasked before it is let go.
 const UNASKED_BYTES_MAX: u64 = 4 << 20;
-/// A source from which nothing came for so long, though it was asked, is asked for no more until something comes.
-const STALLED_AFTER: Duration = Duration::from_secs(4);
 /// A want is worthless after so long: then it has been asked elsewhere.
 const WANT_DEADLINE_MS: u32 = 10_000;
-/// Bytes under way from a source at first. They double a round trip until the rate says that more would only queue: several
-/// sources at once must not fill a slow downlink for half a minute.
-pub(crate) const WINDOW_BYTES_FIRST: u64 = 64 << 10;
-const WINDOW_BYTES_MAX: u64 = 3 << 20;
-/// Seconds of a source's rate that are kept under way; more than any round trip, or the window itself would be the limit.
-const WINDOW_SECONDS: f64 = 0.6;
-/// What a source is supposed to deliver before its rate is known.
-const RATE_BYTES_PER_S_FIRST: f64 = 1e6;
-/// A source that owes something and is silent for longer is thought to be slower than it was.
-const SILENCE: Duration = Duration::from_millis(250);
 /// Records asked again elsewhere after so long.
 const RECORD_WITHIN: Duration = Duration::from_secs(3);
 
@@ -151,12 +139,9 @@ impl Node {
         let is_relay =
             self.relay.relay.is_some_and(|r| self.connections.all.get(&id).is_some_and(|c| c.peer == r));
         let Some(connection) = self.connections.all.get_mut(&id) else { return };
-        connection.last_symbol = now;
-        connection.stalled = false;
         if received != Received::Unasked {
-            connection.window_bytes += bytes;
-            let paused = core::mem::take(&mut connection.paused);
-            connection.rate.fragment(now, bytes, !paused);
+            let was_busy = connection.pipe.arrived(now, bytes);
+            connection.rate.fragment(now, bytes, was_busy);
         }
         match received {
             Received::New => {
@@ -312,26 +297,12 @@ impl Node {
         if transfer.holdings(source).is_none() {
             return;
         }
-        let rate = c.rate.rate().map_or(0.0, |r| r.bytes_per_s);
-        let window = if c.rest_until > self.now {
-            0
-        } else if c.stalled {
-            symbol
-        } else {
-            let enough = ((rate * WINDOW_SECONDS) as u64).clamp(WINDOW_BYTES_FIRST, WINDOW_BYTES_MAX);
-            c.window_bytes = c.window_bytes.min(enough);
-            c.window_bytes
-        };
-        let silence =
-            if transfer.in_flight_bytes(source) > 0 { self.now.since(c.last_symbol) } else { Duration::ZERO };
-        // A rate is learned from what arrives: of a source that falls silent it must not be believed for ever.
-        let supposed = if rate == 0.0 { RATE_BYTES_PER_S_FIRST } else { rate };
-        let believed = supposed / (silence.as_secs_f64() / SILENCE.as_secs_f64()).max(1.0);
-        transfer.set_window(source, window, believed);
-        if transfer.in_flight_bytes(source) == 0 {
+        let (rate, owes) = (c.rate.rate(), transfer.in_flight_bytes(source) > 0);
+        let window = if c.rest_until > self.now { 0 } else { c.pipe.window_bytes(rate, symbol) };
+        transfer.set_window(source, window, c.pipe.believed_bytes_per_s(self.now, rate, owes));
+        if !owes {
             // The pipe was empty: a pause that the source is not to blame for.
-            c.last_symbol = self.now;
-            c.paused = true;
+            c.pipe.is_idle(self.now);
         }
         for want in transfer.wants(self.now, source) {
             self.send(
@@ -402,9 +373,7 @@ impl Node {
                 let Some(content) = self.contents.get_mut(&id) else { break };
                 let Some(transfer) = &mut content.transfer else { break };
                 let source = source_of(connection);
-                if transfer.in_flight_bytes(source) > 0 && self.now.since(c.last_symbol) > STALLED_AFTER {
-                    c.stalled = true;
-                    c.last_symbol = self.now;
+                if transfer.in_flight_bytes(source) > 0 && c.pipe.stalls(self.now) {
                     transfer.give_up_on_flights(source);
                 }
             }

@@ -1,6 +1,6 @@
 //! PeerRouting: who should serve whom.
 //!
-//! - [`perception`] learns how wide a channel is from what flows through it.
+//! - [`perception`] learns how wide a channel is from what flows through it; a [`Pipe`] bounds what is under way on one.
 //! - [`deploy`] places replicas before they are asked for.
 //! - [`forecast`] foresees how much of a content will be asked for.
 //! - [`registry`] knows who announced what.
@@ -15,6 +15,8 @@ pub mod forecast;
 mod load;
 pub mod matching;
 pub mod perception;
+mod pipe;
 pub mod registry;
 
 pub use perception::{Rate, RateEstimator};
+pub use pipe::Pipe;

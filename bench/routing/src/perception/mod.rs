@@ -2,9 +2,9 @@
 
 mod ours;
 mod partial;
-mod score;
+pub(crate) mod score;
 mod simple;
-mod traces;
+pub(crate) mod traces;
 
 use crate::Setting;
 use crate::report::Report;

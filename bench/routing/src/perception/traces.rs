@@ -63,6 +63,24 @@ pub fn sets(report: &mut Report) -> Vec<Set> {
     sets
 }
 
+/// The two sets of mobile links in steps of 1 s, slow and quick; empty unless both are there.
+pub fn mobile(report: &mut Report) -> Vec<Set> {
+    let files =
+        [("HSDPA 3G", "perception/sabre_3Glogs.tar.xz"), ("Ghent 4G", "perception/sabre_4Glogs.tar.xz")];
+    let sets: Option<Vec<Set>> = files
+        .into_iter()
+        .map(|(name, file)| {
+            let files = data::archive(file)?;
+            report.read(file);
+            // A link that carried nothing at all, or was seen for less than a minute, is none.
+            let traces =
+                files.iter().map(|(_, content)| sabre(content)).filter(|trace| trace.len() > 60).collect();
+            Some(Set { name, traces })
+        })
+        .collect();
+    sets.unwrap_or_default()
+}
+
 /// `[{"duration_ms": 1000, "bandwidth_kbps": 2000, "latency_ms": 20}, ...]`
 fn sabre(json: &[u8]) -> Trace {
     let text = String::from_utf8_lossy(json);

@@ -1,0 +1,139 @@
+//! How much may be under way from one source, and how fast it is to be believed.
+//!
+//! The pipe opens by doubling, as TCP's slow start does, until the perceived rate says that more would only queue: then it holds what
+//! the source gives in a round trip and a margin. What lies in a queue is lost when the source leaves, and in the end of a
+//! transfer all wait for it.
+
+use crate::perception::Rate;
+use core::time::Duration;
+use peeredge_wire::Time;
+
+/// Bytes under way from a source of which nothing is known. Several sources at once must not fill a slow downlink for half a minute.
+const WINDOW_BYTES_FIRST: u64 = 64 << 10;
+const WINDOW_BYTES_MAX: u64 = 3 << 20;
+/// A pipe holds so many seconds of its rate: more than most round trips, or the window itself would be the limit.
+const WINDOW_S: f64 = 0.6;
+/// What a source is supposed to deliver before its rate is known.
+const RATE_BYTES_PER_S_FIRST: f64 = 1e6;
+/// A source that owes something and is silent for longer is thought to be slower than it was.
+const SILENCE: Duration = Duration::from_millis(250);
+/// A source from which nothing came for so long, though it was asked, is asked for no more until something comes.
+const STALLED_AFTER: Duration = Duration::from_secs(4);
+
+/// What is under way from one source, over all contents.
+#[derive(Clone, Debug)]
+pub struct Pipe {
+    window_bytes: u64,
+    last: Time,
+    /// Nothing was owed at some time since the last arrival: then the pause tells nothing about the channel.
+    paused: bool,
+    stalled: bool,
+}
+
+impl Pipe {
+    /// A channel that has just opened.
+    pub fn new(now: Time) -> Self {
+        Pipe { window_bytes: WINDOW_BYTES_FIRST, last: now, paused: true, stalled: false }
+    }
+
+    /// Something that was asked for arrived. Gives whether the source owed something all the time since the arrival before.
+    pub fn arrived(&mut self, now: Time, bytes: u64) -> bool {
+        self.window_bytes = self.window_bytes.saturating_add(bytes);
+        self.last = now;
+        self.stalled = false;
+        !core::mem::take(&mut self.paused)
+    }
+
+    /// Nothing is owed at this moment.
+    pub fn is_idle(&mut self, now: Time) {
+        self.last = now;
+        self.paused = true;
+    }
+
+    /// Bytes that may be under way now. `unit` is the least that can be asked for.
+    pub fn window_bytes(&mut self, rate: Option<Rate>, unit: u64) -> u64 {
+        if self.stalled {
+            return unit;
+        }
+        let known = rate.map_or(0, |rate| (rate.bytes_per_s * WINDOW_S) as u64);
+        self.window_bytes = self.window_bytes.min(known.clamp(WINDOW_BYTES_FIRST, WINDOW_BYTES_MAX));
+        self.window_bytes
+    }
+
+    /// The rate to count on, in bytes a second. It is learned from what arrives: of a source that owes something and falls silent it
+    /// must not be believed for ever.
+    pub fn believed_bytes_per_s(&self, now: Time, rate: Option<Rate>, owes: bool) -> f64 {
+        let silence = if owes { now.since(self.last) } else { Duration::ZERO };
+        let supposed = rate.map_or(RATE_BYTES_PER_S_FIRST, |rate| rate.bytes_per_s);
+        supposed / (silence.as_secs_f64() / SILENCE.as_secs_f64()).max(1.0)
+    }
+
+    /// Whether the source let what it owed run out, and nothing has come since.
+    pub fn is_stalled(&self) -> bool {
+        self.stalled
+    }
+
+    /// Whether the source owes something and has been silent for too long: what it owes is to be asked elsewhere. Says so
+    /// once for each such time.
+    pub fn stalls(&mut self, now: Time) -> bool {
+        let stalls = now.since(self.last) > STALLED_AFTER;
+        if stalls {
+            self.stalled = true;
+            self.last = now;
+        }
+        stalls
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const UNIT: u64 = 16 << 10;
+
+    fn rate(bytes_per_s: f64) -> Option<Rate> {
+        Some(Rate { bytes_per_s, low: bytes_per_s / 2.0, high: bytes_per_s * 2.0 })
+    }
+
+    #[test]
+    fn a_pipe_doubles_until_it_holds_what_its_rate_fills() {
+        let mut pipe = Pipe::new(Time::ZERO);
+        assert_eq!(pipe.window_bytes(None, UNIT), WINDOW_BYTES_FIRST);
+        pipe.arrived(Time::from_millis(10), WINDOW_BYTES_FIRST);
+        assert_eq!(pipe.window_bytes(rate(1e6), UNIT), 2 * WINDOW_BYTES_FIRST);
+        pipe.arrived(Time::from_millis(20), 10 << 20);
+        assert_eq!(pipe.window_bytes(rate(1e6), UNIT), 600_000);
+        assert_eq!(
+            pipe.window_bytes(rate(1e9), UNIT),
+            600_000,
+            "a higher rate opens it by what arrives, not at once"
+        );
+        assert_eq!(pipe.window_bytes(rate(1e3), UNIT), WINDOW_BYTES_FIRST);
+    }
+
+    #[test]
+    fn an_idle_pipe_says_nothing_of_its_channel_and_a_silent_one_is_believed_less_and_less() {
+        let mut pipe = Pipe::new(Time::ZERO);
+        assert!(!pipe.arrived(Time::from_millis(100), UNIT), "when the first was sent is unknown");
+        assert!(pipe.arrived(Time::from_millis(200), UNIT));
+        pipe.is_idle(Time::from_millis(5_000));
+        assert!(!pipe.arrived(Time::from_millis(5_100), UNIT));
+        let believed =
+            |pipe: &Pipe, ms, owes| pipe.believed_bytes_per_s(Time::from_millis(ms), rate(1e6), owes);
+        assert_eq!(believed(&pipe, 5_350, true), 1e6);
+        assert_eq!(believed(&pipe, 6_100, true), 250_000.0);
+        assert_eq!(believed(&pipe, 60_000, false), 1e6, "it owes nothing");
+    }
+
+    #[test]
+    fn a_source_that_lets_its_debts_run_out_is_asked_for_one_unit_until_something_comes() {
+        let mut pipe = Pipe::new(Time::ZERO);
+        pipe.arrived(Time::from_millis(100), UNIT);
+        assert!(!pipe.stalls(Time::from_millis(4_100)));
+        assert!(pipe.stalls(Time::from_millis(4_101)));
+        assert!(!pipe.stalls(Time::from_millis(4_200)), "said once");
+        assert_eq!((pipe.is_stalled(), pipe.window_bytes(rate(1e6), UNIT)), (true, UNIT));
+        pipe.arrived(Time::from_millis(9_000), UNIT);
+        assert!(!pipe.is_stalled() && pipe.window_bytes(rate(1e6), UNIT) > UNIT);
+    }
+}
