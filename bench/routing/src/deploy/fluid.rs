@@ -53,10 +53,10 @@ pub fn play(
 }
 
 /// The smallest knob with 99 % served, between `low` and `high`; its outcome.
-pub fn at_service(low: f64, high: f64, run: impl Fn(f64) -> Outcome) -> (f64, Outcome) {
+pub fn at_service(low: f64, high: f64, halvings: u32, run: impl Fn(f64) -> Outcome) -> (f64, Outcome) {
     let (mut low, mut high) = (low, high);
     let mut best = (high, run(high));
-    for _ in 0..14 {
+    for _ in 0..halvings {
         let middle = (low * high).sqrt();
         let outcome = run(middle);
         if outcome.service() < 0.99 {
@@ -186,12 +186,12 @@ impl Row {
 /// a tenth of what is served.
 pub fn row(demand: &Demand, lead: usize, fill: f64) -> Row {
     let most = demand.slots.iter().copied().fold(0.0, f64::max);
-    let (_, fixed) = at_service(most / 1000.0, most, |level| self::fixed(demand, level));
+    let (_, fixed) = at_service(most / 1000.0, most, 14, |level| self::fixed(demand, level));
     let mut reactive: Option<(usize, f64, Outcome)> = None;
     let mut cheapest = f64::INFINITY;
     for hold in holds(demand, lead) {
         let (headroom, outcome) =
-            at_service(0.5, 30.0, |headroom| self::reactive(demand, lead, fill, hold, headroom));
+            at_service(0.5, 30.0, 14, |headroom| self::reactive(demand, lead, fill, hold, headroom));
         let allowed = outcome.service() >= 0.99 && outcome.filled <= 0.1 * outcome.served;
         if allowed && reactive.is_none_or(|(_, _, best)| outcome.u() > best.u()) {
             reactive = Some((hold, headroom, outcome));
@@ -205,7 +205,7 @@ pub fn row(demand: &Demand, lead: usize, fill: f64) -> Row {
         cheapest = cheapest.min(self::fixed(demand, most * 0.9f64.powi(step)).cost(PRICE));
     }
     let (hold, headroom, reactive) = reactive.unwrap_or_default();
-    let (_, ours) = at_service(1.05, 200.0, |missed| self::ours(demand, lead, fill, missed));
+    let (_, ours) = at_service(1.05, 200.0, 14, |missed| self::ours(demand, lead, fill, missed));
     let regret = self::ours(demand, lead, fill, PRICE).cost(PRICE) / cheapest - 1.0;
     Row { fixed, reactive, reacts_by: (hold, headroom), ours, oracle: oracle(demand, fill), regret }
 }

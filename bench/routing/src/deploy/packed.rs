@@ -40,7 +40,9 @@ impl World {
         let mean = demand.slots.iter().sum::<f64>() / demand.slots.len() as f64;
         let median = f64::from(uploads[uploads.len() / 2]);
         let middle = uploads.iter().map(|up| f64::from(*up)).sum::<f64>() / uploads.len() as f64;
-        let count = demand.slots.len() - CONTENTS * demand.day_slots / 8;
+        // Twelve weeks are enough, and of those the second half counts.
+        let from = demand.from.min(6 * demand.week_slots);
+        let count = (demand.slots.len() - CONTENTS * demand.day_slots / 8).min(2 * from);
         let demands = (0..CONTENTS)
             .map(|rank| {
                 let scale = BUSY * middle / mean / weights / (rank + 1) as f64;
@@ -51,7 +53,7 @@ impl World {
         World {
             demands,
             uploads: uploads.iter().map(|up| u64::from(*up).max(1)).collect(),
-            from: demand.from,
+            from,
             day: demand.day_slots,
             week: demand.week_slots,
             bytes: (median * FILL) as u64,
@@ -250,7 +252,7 @@ fn spread(seed: u64, number: u64) -> u64 {
 /// The best of each way at 99 % served, as a table; gives our U over the best other's, less 1.
 pub fn table(world: &World) -> (f64, f64, f64) {
     let best = |low: f64, high: f64, run: &dyn Fn(f64) -> Packed| {
-        let (knob, _) = fluid::at_service(low, high, |knob| run(knob).outcome);
+        let (knob, _) = fluid::at_service(low, high, 8, |knob| run(knob).outcome);
         (knob, run(knob))
     };
     let mut rows: Vec<(String, f64, Packed)> = Vec::new();
