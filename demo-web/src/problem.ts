@@ -17,6 +17,13 @@ const WORDS: Record<ErrorCode, [title: string, advice: string]> = {
   manifest_invalid: ["What was offered does not match the link", "Every holder's description of this file contradicts it, so nothing was accepted. Check the link."],
   unreadable: ["The file cannot be read", "It may have been moved, changed or removed meanwhile. Choose it once more."],
   storage: ["This browser's storage cannot be used", "Private windows and full disks are the usual reasons."],
+  task_refused: ["This is no task", "The module asks for something that a task must not have."],
+  task_failed: ["The task ended in an error", "It trapped, or met one of its limits, on every device in the same way."],
+  task_trouble: ["Nobody could run the task", "Those who took it lacked the memory or the bytes."],
+  task_disputed: ["The answers contradict each other", "Somebody lies, and nobody could decide."],
+  tasks_off: ["This relay runs no tasks", "Its operator has turned them off."],
+  too_many_tasks: ["Too many tasks wait already", "Try again when some are done."],
+  no_worker: ["Nobody computes right now", "Open another tab and agree to compute there, then try again."],
   internal: ["The engine stopped", "This is a defect. Everything was closed; reload the page to start anew."],
 };
 

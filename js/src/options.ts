@@ -1,6 +1,6 @@
 import { PeerEdgeError } from "./errors.js";
 import type { EngineCaps, EngineSettings } from "./peeredge.js";
-import type { Caps, Consent, PeerOptions, StoreOptions, Tuning } from "./types.js";
+import type { Caps, Compute, Consent, PeerOptions, StoreOptions, Tuning } from "./types.js";
 
 const CAPS: Caps = {
   upload: true,
@@ -10,6 +10,14 @@ const CAPS: Caps = {
   prefetchBytes: 0,
   uploadOnMetered: false,
   uploadOnLowBattery: false,
+};
+
+const COMPUTE: Omit<Compute, "slots"> = {
+  allowed: false,
+  dutyPermille: 500,
+  memoryBytes: 64 << 20,
+  whileHidden: false,
+  onLowBattery: false,
 };
 
 const TUNING: Tuning = {
@@ -27,6 +35,7 @@ export interface Settled {
   relay: string;
   consent: Consent;
   caps: Caps;
+  compute: Compute;
   storeKind: NonNullable<StoreOptions["kind"]>;
   /** `null`: the store's own default. */
   storeBytes: number | null;
@@ -44,6 +53,7 @@ export function settle(options: PeerOptions): Settled {
     relay: relayOf(options.relay),
     consent: checkConsent(options.consent),
     caps: mergeCaps(CAPS, options.caps ?? {}),
+    compute: mergeCompute({ ...COMPUTE, slots: slotsOf() }, options.compute ?? {}),
     storeKind: kind,
     storeBytes: store.bytes === undefined ? null : number("store.bytes", store.bytes, 0, Number.MAX_SAFE_INTEGER),
     worker: options.worker ?? true,
@@ -66,6 +76,21 @@ export function mergeCaps(base: Caps, caps: Partial<Caps>): Caps {
   whole("caps.connections", merged.connections, 0, 64);
   for (const key of ["upload", "uploadOnMetered", "uploadOnLowBattery"] as const) flag(`caps.${key}`, merged[key]);
   return merged;
+}
+
+/** `compute` over `base`; what is `undefined` stays. */
+export function mergeCompute(base: Compute, compute: Partial<Compute>): Compute {
+  const merged = merge(base, compute, "compute");
+  whole("compute.slots", merged.slots, 1, 64);
+  whole("compute.dutyPermille", merged.dutyPermille, 1, 1000);
+  number("compute.memoryBytes", merged.memoryBytes, 65_536, 2 ** 32);
+  for (const key of ["allowed", "whileHidden", "onLowBattery"] as const) flag(`compute.${key}`, merged[key]);
+  return merged;
+}
+
+/** Half of the cores: the page and everything else have the other half. */
+function slotsOf(): number {
+  return Math.max(1, Math.min(8, Math.floor((globalThis.navigator?.hardwareConcurrency ?? 2) / 2)));
 }
 
 /** Conditions under which a visitor may not want to give bytes. */

@@ -1,9 +1,10 @@
 import { PeerEdgeError } from "./errors.js";
 import { contentOf, contentOfIdOrLink, linkTo } from "./link.js";
-import { checkConsent, mergeCaps, type Settled } from "./options.js";
+import { checkConsent, mergeCaps, mergeCompute, type Settled } from "./options.js";
 import { rangeOf } from "./range.js";
 import { Session } from "./session.js";
-import type { Caps, Consent, FetchOptions, Peer, Published, PublishOptions, Stats } from "./types.js";
+import type { Desk, DeskHost } from "./tasks/desk.js";
+import type { Caps, Compute, Computed, Consent, FetchOptions, Peer, Published, PublishOptions, RunOptions, Stats, TaskResult } from "./types.js";
 
 const NAME_BYTES_MAX = 255;
 const TYPE_BYTES_MAX = 127;
@@ -38,11 +39,14 @@ export class PagePeer extends EventTarget implements Untyped<Peer> {
   #ending: Promise<void> = Promise.resolve();
   #closed: PeerEdgeError | null = null;
   #wantsProgress = false;
+  #compute: Compute;
+  #desk: Promise<Desk> | null = null;
 
   constructor(settled: Settled) {
     super();
     this.#settled = settled;
     this.#caps = settled.caps;
+    this.#compute = settled.compute;
   }
 
   get id(): string | null {
@@ -87,6 +91,33 @@ export class PagePeer extends EventTarget implements Untyped<Peer> {
   async remove(content: string | URL): Promise<void> {
     const id = contentOfIdOrLink(content);
     return (await this.#running()).remove(id);
+  }
+
+  async run(task: string | URL | Uint8Array | Blob, input: Uint8Array | string, options: RunOptions = {}): Promise<TaskResult> {
+    const module = task instanceof Uint8Array || task instanceof Blob ? task : contentOf(task);
+    const bytes = typeof input === "string" ? new TextEncoder().encode(input) : input;
+    if (!(bytes instanceof Uint8Array)) throw new PeerEdgeError("invalid_option", "input must be bytes or a text");
+    options.signal?.throwIfAborted();
+    const desk = await this.#deskOf(await this.#running());
+    options.signal?.throwIfAborted();
+    return desk.run(module, bytes, options);
+  }
+
+  get compute(): Readonly<Compute> {
+    return { ...this.#compute };
+  }
+
+  async setCompute(compute: Partial<Compute>): Promise<void> {
+    if (this.#closed) throw this.#closed;
+    this.#compute = mergeCompute(this.#compute, compute);
+    // Where nothing was ever computed nothing of it is even loaded.
+    if (this.#session && (this.#compute.allowed || this.#desk)) {
+      (await this.#deskOf(this.#session)).setCompute(this.#compute);
+    }
+  }
+
+  async computed(): Promise<Computed> {
+    return (await this.#desk)?.computed ?? { tasks: 0, gas: 0, running: 0, gasPerSecond: 0, backingOff: false };
   }
 
   async stats(): Promise<Stats> {
@@ -145,6 +176,7 @@ export class PagePeer extends EventTarget implements Untyped<Peer> {
       },
       failed: (error) => {
         this.#session = null;
+        this.#closeDesk(error);
         this.#closed ??= error;
         this.dispatchEvent(new CustomEvent("error", { detail: error }));
       },
@@ -153,6 +185,7 @@ export class PagePeer extends EventTarget implements Untyped<Peer> {
     this.#id = id;
     session.setCaps(this.#caps);
     if (this.#wantsProgress) session.setProgress(true);
+    if (this.#compute.allowed) void this.#deskOf(session);
   }
 
   #end(reason: PeerEdgeError): Promise<void> {
@@ -160,8 +193,25 @@ export class PagePeer extends EventTarget implements Untyped<Peer> {
     this.#starting = null;
     const session = this.#session;
     this.#session = null;
+    this.#closeDesk(reason);
     if (session) this.#ending = session.close(reason);
     return this.#ending;
+  }
+
+  #deskOf(session: Session): Promise<Desk> {
+    this.#desk ??= import("./tasks/desk.js").then(({ Desk }) => {
+      const desk = new Desk(deskHost(session), this.#compute, session.conditions.lowBattery);
+      session.onTask = (word) => desk.receive(word);
+      session.onConditions = ({ lowBattery }) => desk.setLowBattery(lowBattery);
+      return desk;
+    });
+    return this.#desk;
+  }
+
+  #closeDesk(reason: PeerEdgeError): void {
+    const close = (desk: Desk) => desk.close(reason);
+    this.#desk?.then(close, () => undefined);
+    this.#desk = null;
   }
 
   /** The session, once it runs. */
@@ -179,4 +229,24 @@ export class PagePeer extends EventTarget implements Untyped<Peer> {
 function checkLength(name: string, text: unknown, max: number): void {
   if (typeof text === "string" && new TextEncoder().encode(text).byteLength <= max) return;
   throw new PeerEdgeError("invalid_option", `${name} must be a text of at most ${max} bytes`);
+}
+
+function deskHost(session: Session): DeskHost {
+  return {
+    send: (call) => session.task(call),
+    fetch: async (content, bytesMax, signal) => {
+      const response = await session.fetch(content, null, signal);
+      const length = Number(response.headers.get("content-length") ?? 0);
+      if (length > bytesMax) {
+        await response.body?.cancel();
+        throw new RangeError(`a content of ${length} bytes where at most ${bytesMax} are allowed`);
+      }
+      return new Uint8Array(await response.arrayBuffer());
+    },
+    publish: async (bytes, name) => {
+      const blob = new Blob([bytes as BlobPart], { type: "application/octet-stream" });
+      return (await session.publish(blob, name, blob.type, null, () => {})).content;
+    },
+    remove: (content) => void session.remove(content).catch(() => undefined),
+  };
 }

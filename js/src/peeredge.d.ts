@@ -22,6 +22,33 @@ export type Output =
   | [kind: "data", request: number, bytes: Uint8Array<ArrayBuffer>]
   | [kind: "done", request: number]
   | [kind: "failed", request: number, code: string, message: string, length: number]
+  | [
+      kind: "lease",
+      lease: number,
+      beatMs: number,
+      module: string,
+      input: Uint8Array | string,
+      gas: number,
+      memoryPages: number,
+      outputBytes: number,
+      checkpointSteps: number,
+      checkpoint: string | undefined,
+      checkpointGas: number,
+    ]
+  | [kind: "revoke", lease: number]
+  | [
+      kind: "result",
+      request: number,
+      end: number,
+      gas: number,
+      runs: number,
+      refereed: boolean,
+      workers: string[],
+      output: Uint8Array | string,
+    ]
+  | [kind: "taskProgress", request: number, runs: number, worker: string]
+  | [kind: "marked", request: number, checkpoint: string]
+  | [kind: "refused", request: number, why: string]
   | [kind: "relayReady", relay: string]
   | [kind: "relayLost"]
   | [kind: "relayRefused", code: string, detail: string]
@@ -77,6 +104,32 @@ export class Engine {
   abort(nowUs: number, request: number): void;
   remove(nowUs: number, content: string): void;
   caps(nowUs: number, caps: EngineCaps): void;
+  offerTasks(nowUs: number, slots: number, memoryPages: number): void;
+  submitTask(
+    nowUs: number,
+    request: number,
+    module: string,
+    input: Uint8Array,
+    inputContent: string | undefined,
+    gas: number,
+    memoryPages: number,
+    outputBytes: number,
+    checkpointSteps: number,
+    assurance: number,
+    value: number,
+  ): void;
+  cancelTask(nowUs: number, request: number): void;
+  taskBeat(nowUs: number, lease: number, checkpoint: string | undefined, gas: number): void;
+  taskAnswer(
+    nowUs: number,
+    lease: number,
+    end: number,
+    gas: number,
+    output: Uint8Array,
+    outputContent: string | undefined,
+    outputHash: Uint8Array,
+  ): void;
+  taskTrouble(nowUs: number, lease: number, detail: string): void;
   wake(nowUs: number): void;
   close(nowUs: number): void;
   free(): void;

@@ -2,7 +2,7 @@ import { watchConditions } from "./conditions.js";
 import { Connections } from "./connections.js";
 import { PeerEdgeError, messageOf } from "./errors.js";
 import { openLocal } from "./engine/local.js";
-import type { EngineEvent, EnginePort, EngineStats, FromEngine, ToEngine } from "./engine/messages.js";
+import type { EngineEvent, EnginePort, EngineStats, FromEngine, TaskCall, TaskWord, ToEngine } from "./engine/messages.js";
 import { effectiveCaps, engineSettings, type Conditions, type Settled } from "./options.js";
 import { openRemote } from "./remote.js";
 import { PageRequest } from "./request.js";
@@ -38,6 +38,10 @@ export class Session {
   readonly #stats = new Map<number, Waiting<EngineStats>>();
   readonly #removes = new Map<number, Waiting<void>>();
   readonly #unwatch: () => void;
+  /** Takes what the engine says about tasks. */
+  onTask: (task: TaskWord) => void = () => {};
+  /** Told what the browser tells of the connection and the battery. */
+  onConditions: (conditions: Conditions) => void = () => {};
   #port: EnginePort | null = null;
   #started: Waiting<string> | null = null;
   #closed: (() => void) | null = null;
@@ -57,6 +61,7 @@ export class Session {
     this.#unwatch = watchConditions((conditions) => {
       this.#conditions = conditions;
       this.#sendCaps();
+      this.onConditions(conditions);
     });
   }
 
@@ -119,6 +124,14 @@ export class Session {
   remove(content: string): Promise<void> {
     const remove = this.#nextNumber++;
     return this.#ask(this.#removes, remove, { type: "remove", remove, content });
+  }
+
+  get conditions(): Conditions {
+    return this.#conditions;
+  }
+
+  task(task: TaskCall): void {
+    this.#send({ type: "task", task });
   }
 
   async stats(): Promise<Stats> {
@@ -229,6 +242,8 @@ export class Session {
         return this.#publishes.get(message.publish)?.reject(new PeerEdgeError(message.code, message.message));
       case "removed":
         return settle(this.#removes, message.remove, undefined);
+      case "task":
+        return this.onTask(message.task);
       case "stats":
         return settle(this.#stats, message.stats, message.value);
       case "event":

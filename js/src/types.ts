@@ -14,6 +14,8 @@ export interface PeerOptions {
   consent: Consent;
   /** What the visitor allows. Default: no limit but 16 connections; see {@link Caps}. */
   caps?: Partial<Caps>;
+  /** Whether this tab runs tasks of others, and how much. A consent of its own: by default it runs none. */
+  compute?: Partial<Compute>;
   /** Where content is kept. Default: the origin's private file system where there is one, with at most 1 GiB. */
   store?: StoreOptions;
   /**
@@ -51,6 +53,83 @@ export interface Caps {
    * Whether to give bytes when the battery is below a fifth and not charging, as far as the browser tells. Default `false`.
    */
   uploadOnLowBattery: boolean;
+}
+
+/** What the visitor allows of computing. */
+export interface Compute {
+  /** Whether tasks of others run in this tab at all. Default `false`. */
+  allowed: boolean;
+  /** Tasks at a time, each in a worker of its own, 1 to 64. Default: half of the cores, at most 8. */
+  slots: number;
+  /** Thousandths of the time in which each computes. Default 500; halved while the device gets slower, so that it can cool. */
+  dutyPermille: number;
+  /** Memory that each may have, in bytes. Default 64 MiB. */
+  memoryBytes: number;
+  /** Whether tasks are taken while the page is hidden. Default `false`. */
+  whileHidden: boolean;
+  /** Whether tasks are taken when the battery is below a fifth and not charging. Default `false`. */
+  onLowBattery: boolean;
+}
+
+/** What this tab did for others. */
+export interface Computed {
+  /** Runs answered. */
+  tasks: number;
+  /** Gas of them. */
+  gas: number;
+  /** Runs going on. */
+  running: number;
+  /** Of late, while computing; 0 before the first run. */
+  gasPerSecond: number;
+  /** Whether the device got clearly slower, as by heat. */
+  backingOff: boolean;
+}
+
+/** How sure a result is: about one wrong in 1,000 for little more than one run each, or about one in 100,000 for two. */
+export type TaskAssurance = "cheap" | "strict";
+
+/** Options of {@link Peer.run}. */
+export interface RunOptions {
+  /** Gives the task up. */
+  signal?: AbortSignal | null;
+  /** Told each time when a run is given to somebody. */
+  onProgress?: (progress: TaskProgress) => void;
+  /** Equal answers of distinct owners that are needed, 1 to 32. Default 2. */
+  replicas?: number;
+  /** Instead of a number of replicas: votes by the workers' records. Results may be kept back for minutes until they are sure. */
+  assurance?: TaskAssurance;
+  /** Gas that a run may use. Default 100 billion, about a minute of one core. */
+  gas?: number;
+  /** Memory that it may grow to, in bytes. Default 64 MiB. */
+  memoryBytes?: number;
+  /** Bytes that the output may have. Default 16 MiB. */
+  outputBytes?: number;
+  /** Steps between two checkpoints, from which the task goes on elsewhere when its tab is closed. Default 0: never. */
+  checkpointSteps?: number;
+  /** Goes first among this peer's own tasks: the higher, the earlier. Default 0. */
+  value?: number;
+}
+
+/** A run was given to somebody. */
+export interface TaskProgress {
+  /** Runs given so far. */
+  runs: number;
+  /** To whom. */
+  worker: string;
+}
+
+/** What {@link Peer.run} gives. */
+export interface TaskResult {
+  /** What the task put out. */
+  output: Uint8Array;
+  /** Gas of one run: the same on every device. */
+  gas: number;
+  /** Runs that were given for it. */
+  runs: number;
+  /** Whether the relay ran it itself to decide. */
+  refereed: boolean;
+  /** Whose answers agree. */
+  workers: string[];
 }
 
 /** Where content is kept. */
@@ -173,6 +252,32 @@ export interface Peer {
    * @throws {PeerEdgeError} `invalid_link`, `consent_required`, `closed`, `internal`.
    */
   remove(content: string | URL): Promise<void>;
+
+  /**
+   * Has a task run by others: browsers whose visitors agreed, and native nodes. The result is one on which several agreed, with
+   * the same output and the same gas.
+   *
+   * @param task The module: its bytes, which this tab then shares, or the link of a published one. See `docs/task-abi.md`.
+   * @param input Its input; a text becomes UTF-8.
+   * @throws {PeerEdgeError} `task_refused` (the module is no task), `task_failed` (it ended in a trap, or met a limit; `cause` has
+   * `end` and `gas`), `no_worker`, `task_trouble`, `task_disputed`, `tasks_off`, `too_many_tasks`, `invalid_option`,
+   * `consent_required`, `unavailable`, `closed`, `internal`.
+   * @throws The signal's reason after an abort.
+   */
+  run(task: string | URL | Uint8Array | Blob, input: Uint8Array | string, options?: RunOptions): Promise<TaskResult>;
+
+  /** What the visitor allows of computing, as given or set last, complete. */
+  readonly compute: Readonly<Compute>;
+
+  /**
+   * Changes what the visitor allows of computing, from now on. `{ allowed: false }` ends every run in this tab at once.
+   *
+   * @throws {PeerEdgeError} `invalid_option`, `closed`.
+   */
+  setCompute(compute: Partial<Compute>): Promise<void>;
+
+  /** What this tab did for others since it was opened. */
+  computed(): Promise<Computed>;
 
   /**
    * A picture of this moment. All zero before the first consent.
@@ -334,6 +439,13 @@ export type ErrorCode =
   | "manifest_invalid"
   | "unreadable"
   | "storage"
+  | "task_refused"
+  | "task_failed"
+  | "task_trouble"
+  | "task_disputed"
+  | "tasks_off"
+  | "too_many_tasks"
+  | "no_worker"
   | "internal";
 
 /** The shape of {@link PeerEdgeError}. */

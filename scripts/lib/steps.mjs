@@ -17,7 +17,7 @@ const APART = {
   "peeredge/sw": ["sw/worker.js"],
   "peeredge/sw/register": ["sw/register.js", "routes.js"],
   "peeredge/hls": ["hls/index.js", "routes.js"],
-  "tasks, when they are used": ["checkpoint", "job", "rewriter", "run", "runner", "task-worker"].map((name) => `tasks/${name}.js`),
+  "tasks, when they are used": ["checkpoint", "desk", "job", "rewriter", "run", "runner", "speed", "task-worker"].map((name) => `tasks/${name}.js`),
 };
 
 export const RELAY = resolve(ROOT, TARGET, "release", process.platform === "win32" ? "peeredge.exe" : "peeredge");

@@ -5,7 +5,7 @@ import { OpfsStore } from "../store/opfs.js";
 import type { Store } from "../store/store.js";
 import { Channels } from "./channels.js";
 import { Http } from "./http.js";
-import type { EngineStats, FromEngine, ToEngine } from "./messages.js";
+import type { EngineStats, FromEngine, TaskCall, ToEngine } from "./messages.js";
 import { Publishing } from "./publishing.js";
 import { RelaySocket } from "./relay-socket.js";
 
@@ -88,6 +88,8 @@ export class Host {
         return this.#remove(running, message.remove, message.content);
       case "caps":
         return this.#input((engine, now) => engine.caps(now, message.caps));
+      case "task":
+        return this.#input((engine, now) => callTask(engine, now, message.task));
       case "stats":
         this.#post({ type: "stats", stats: message.stats, value: this.#stats(running) });
         return;
@@ -263,6 +265,13 @@ export class Host {
       case "storeState":
       case "storeRemove":
         return this.#carryToStore(running.store, output);
+      case "lease":
+      case "revoke":
+      case "result":
+      case "taskProgress":
+      case "marked":
+      case "refused":
+        return this.#post({ type: "task", task: output });
       case "relayReady":
         return this.#post({ type: "event", name: "relay", detail: { state: "ready", relay: output[1] } });
       case "relayLost":
@@ -371,5 +380,26 @@ export class Host {
     clearTimeout(timer);
     this.terminate();
     this.#post({ type: "closed" });
+  }
+}
+
+function callTask(engine: Engine, now: number, task: TaskCall): void {
+  switch (task.call) {
+    case "offer":
+      return engine.offerTasks(now, task.slots, task.memoryPages);
+    case "submit": {
+      const { request, module, input, inputContent, gas, memoryPages, outputBytes, checkpointSteps, assurance, value } = task;
+      return engine.submitTask(now, request, module, input, inputContent, gas, memoryPages, outputBytes, checkpointSteps, assurance, value);
+    }
+    case "cancel":
+      return engine.cancelTask(now, task.request);
+    case "beat":
+      return engine.taskBeat(now, task.lease, task.checkpoint, task.gas ?? 0);
+    case "answer": {
+      const { lease, end, gas, output, outputContent, outputHash } = task;
+      return engine.taskAnswer(now, lease, end, gas, output, outputContent, outputHash);
+    }
+    case "trouble":
+      return engine.taskTrouble(now, task.lease, task.detail);
   }
 }

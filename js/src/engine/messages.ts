@@ -1,4 +1,4 @@
-import type { EngineSettings, EngineCaps } from "../peeredge.js";
+import type { EngineSettings, EngineCaps, Output } from "../peeredge.js";
 import type { PeerEvents, Stats, StoreOptions } from "../types.js";
 
 /** What the page tells the engine, wherever that runs. */
@@ -16,6 +16,7 @@ export type ToEngine =
   | { type: "channel"; connection: number; channel: RTCDataChannel }
   | { type: "signal"; connection: number; signal: string }
   | { type: "closed"; connection: number }
+  | { type: "task"; task: TaskCall }
   | { type: "close" };
 
 /** What the engine tells the page. */
@@ -36,9 +37,37 @@ export type FromEngine =
   | { type: "publishFailed"; publish: number; code: PublishFailure; message: string }
   | { type: "removed"; remove: number }
   | { type: "stats"; stats: number; value: EngineStats }
+  | { type: "task"; task: TaskWord }
   | EngineEvent
   | { type: "fatal"; message: string }
   | { type: "closed" };
+
+/** What the page says about tasks; numbers of leases and gas stay below 2^53. */
+export type TaskCall =
+  | { call: "offer"; slots: number; memoryPages: number }
+  | {
+      call: "submit";
+      request: number;
+      module: string;
+      input: Uint8Array;
+      inputContent?: string;
+      gas: number;
+      memoryPages: number;
+      outputBytes: number;
+      checkpointSteps: number;
+      assurance: number;
+      value: number;
+    }
+  | { call: "cancel"; request: number }
+  | { call: "beat"; lease: number; checkpoint?: string; gas?: number }
+  | { call: "answer"; lease: number; end: number; gas: number; output: Uint8Array; outputContent?: string; outputHash: Uint8Array }
+  | { call: "trouble"; lease: number; detail: string };
+
+/** What the engine says about tasks. */
+export type TaskWord = Extract<
+  Output,
+  [kind: "lease" | "revoke" | "result" | "taskProgress" | "marked" | "refused", ...fields: unknown[]]
+>;
 
 export type EngineEvent = {
   [K in Exclude<keyof PeerEvents, "error" | "progress">]: { type: "event"; name: K; detail: PeerEvents[K] };

@@ -1,0 +1,112 @@
+// A desk between a page and an engine that are made up: what is handed in, what is run, what is said when.
+import { beforeEach, expect, test, vi } from "vitest";
+import type { TaskCall } from "../../../js/src/engine/messages.js";
+import { Speed } from "../../../js/src/tasks/speed.js";
+import type { Compute } from "../../../js/src/types.js";
+
+vi.mock("../../../js/src/tasks/rewriter.js", () => {
+  class Refused extends Error {}
+  return {
+    Refused,
+    instrument: async (bytes: Uint8Array) => {
+      if (bytes[0] !== 1) throw new Refused("no header");
+      return { bytes, isMovable: true };
+    },
+    hash: async () => new Uint8Array(32).fill(7),
+  };
+});
+vi.mock("../../../js/src/tasks/runner.js", () => ({
+  runTask: async (job: { input: Uint8Array }) => ({ end: job.input[0], output: Uint8Array.of(9), gas: 5n }),
+}));
+const { Desk } = await import("../../../js/src/tasks/desk.js");
+
+const COMPUTE: Compute = { allowed: true, slots: 2, dutyPermille: 500, memoryBytes: 1 << 20, whileHidden: false, onLowBattery: false };
+
+let calls: TaskCall[] = [];
+const removed: string[] = [];
+const host = {
+  send: (call: TaskCall) => void calls.push(call),
+  fetch: async (content: string) => (content === "module" ? Uint8Array.of(1) : Uint8Array.of(4, 2)),
+  publish: async (_: Uint8Array, name: string) => `shared ${name}`,
+  remove: (content: string) => void removed.push(content),
+};
+beforeEach(() => {
+  calls = [];
+});
+
+const lease = (input: Uint8Array, module = "module") => ["lease", 3, 5000, module, input, 100, 16, 100, 0, undefined, 0] as const;
+const said = async (call: TaskCall["call"]) => {
+  await vi.waitFor(() => expect(calls.some((made) => made.call === call)).toBe(true));
+  return calls.find((made) => made.call === call);
+};
+
+test("a task is checked, shared, handed in, and resolves with its result", async () => {
+  const desk = new Desk(host, { ...COMPUTE, allowed: false }, false);
+  const seen: unknown[] = [];
+  const result = desk.run(Uint8Array.of(1), Uint8Array.of(5), { replicas: 3, onProgress: (progress) => seen.push(progress) });
+  expect(await said("submit")).toMatchObject({ request: 1, module: "shared task.wasm", assurance: 3, memoryPages: 1024 });
+  desk.receive(["taskProgress", 1, 1, "somebody"]);
+  desk.receive(["result", 1, 0, 77, 3, false, ["a", "b", "c"], Uint8Array.of(8)]);
+  expect(await result).toEqual({ output: Uint8Array.of(8), gas: 77, runs: 3, refereed: false, workers: ["a", "b", "c"] });
+  expect(seen).toEqual([{ runs: 1, worker: "somebody" }]);
+  // A visitor who did not agree to compute was never offered.
+  expect(calls.map(({ call }) => call)).toEqual(["submit"]);
+});
+
+test("every way to have no result is an error with a code", async () => {
+  const desk = new Desk(host, { ...COMPUTE, allowed: false }, false);
+  const run = () => desk.run("module", new Uint8Array(), {}).then(() => "no error", (error) => error.code);
+  expect(await desk.run(Uint8Array.of(2), new Uint8Array(), {}).catch((error) => error.code)).toBe("task_refused");
+  expect(await desk.run(new Uint8Array(50_000_000), new Uint8Array(), {}).catch((error) => error.code)).toBe("task_refused");
+  expect(await desk.run("module", new Uint8Array(), { replicas: 0 }).catch((error) => error.code)).toBe("invalid_option");
+  const refused = run();
+  await said("submit");
+  desk.receive(["refused", 1, "no_worker"]);
+  expect(await refused).toBe("no_worker");
+  const trapped = run();
+  await vi.waitFor(() => expect(calls).toHaveLength(2));
+  desk.receive(["result", 2, 2, 9, 2, false, ["a"], new Uint8Array()]);
+  expect(await trapped).toBe("task_failed");
+});
+
+test("an abort cancels at the relay, and rejects with the signal's reason", async () => {
+  const desk = new Desk(host, { ...COMPUTE, allowed: false }, false);
+  const end = new AbortController();
+  const result = desk.run("module", new Uint8Array(), { signal: end.signal });
+  await said("submit");
+  end.abort(new Error("enough"));
+  await expect(result).rejects.toThrow("enough");
+  expect(await said("cancel")).toEqual({ call: "cancel", request: 1 });
+});
+
+test("a lease is run and answered; a host's own trouble and a module that is no task are said as such", async () => {
+  const desk = new Desk(host, COMPUTE, false);
+  expect(calls).toEqual([{ call: "offer", slots: 2, memoryPages: 16 }]);
+  desk.receive([...lease(Uint8Array.of(0))]);
+  expect(await said("answer")).toMatchObject({ lease: 3, end: 0, gas: 5, output: Uint8Array.of(9) });
+  await vi.waitFor(() => expect(desk.computed).toMatchObject({ tasks: 1, gas: 5, running: 0 }));
+  desk.receive([...lease(Uint8Array.of(5))]);
+  expect(await said("trouble")).toMatchObject({ lease: 3 });
+  calls = [];
+  desk.receive([...lease(Uint8Array.of(0), "no task")]);
+  expect(await said("trouble")).toMatchObject({ detail: "no header" });
+});
+
+test("a low battery and a withdrawn consent pause, and neither says more than it must", () => {
+  const desk = new Desk(host, COMPUTE, false);
+  desk.setLowBattery(true);
+  desk.setLowBattery(true);
+  desk.setLowBattery(false);
+  desk.setCompute({ ...COMPUTE, allowed: false });
+  expect(calls.map((call) => (call.call === "offer" ? call.slots : call))).toEqual([2, 0, 2, 0]);
+});
+
+test("falling speed is seen, and recovers", () => {
+  const speed = new Speed();
+  for (let i = 0; i < 10; i++) speed.observe(1e9, 1000);
+  expect([speed.gasPerSecond, speed.backingOff]).toEqual([1e9, false]);
+  for (let i = 0; i < 6; i++) speed.observe(1e9, 2000);
+  expect(speed.backingOff).toBe(true);
+  for (let i = 0; i < 8; i++) speed.observe(1e9, 1000);
+  expect(speed.backingOff).toBe(false);
+});
