@@ -5,10 +5,13 @@ pub mod channels;
 pub mod data;
 pub mod deploy;
 pub mod heap;
+pub mod links;
 pub mod matching;
+pub mod online;
 pub mod perception;
 pub mod report;
 pub mod sim;
+pub mod tracker;
 
 use report::Report;
 
@@ -32,4 +35,7 @@ pub const PARTS: &[Part] = &[
     ("matching", "prices for demands and nodes, beside simple rules", matching::run),
     ("deploy", "replicas placed ahead of demand", deploy::run),
     ("sim", "a hundred thousand peers and more", sim::run),
+    ("online", "budgets that must last, demands one by one", online::run),
+    ("tracker", "announces that one tracker takes", tracker::run),
+    ("links", "which sender to choose, on real WebRTC links", links::run),
 ];

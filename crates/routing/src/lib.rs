@@ -3,6 +3,7 @@
 //! - [`perception`] learns how wide a channel is from what flows through it; a [`Pipe`] bounds what is under way on one.
 //! - [`deploy`] places replicas before they are asked for.
 //! - [`forecast`] foresees how much of a content will be asked for.
+//! - [`links`] learns how fast a sender will be for a receiver, from links that have ended.
 //! - [`registry`] knows who announced what.
 //! - [`matching`] chooses whom to introduce to whom.
 //!
@@ -12,6 +13,7 @@
 pub mod deploy;
 mod errors;
 pub mod forecast;
+pub mod links;
 mod load;
 pub mod matching;
 pub mod perception;

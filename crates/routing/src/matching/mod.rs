@@ -1,8 +1,10 @@
 //! Who serves whom.
 //!
 //! - [`introductions`] chooses whom a tracker introduces to whom.
+//! - [`horizon`] makes budgets last when decisions cannot be taken back.
 //! - [`market`] gives demands to nodes by prices, one change at a time, and says how far from the optimum it may be.
 
+pub mod horizon;
 pub mod introductions;
 pub mod market;
 

@@ -2,9 +2,6 @@ use super::units::NOWHERE;
 use super::{Market, MarketCounts};
 use crate::matching::next;
 
-/// Whole solutions end after so many steps a unit, settled or not.
-const STEPS_PER_UNIT: u64 = 1000;
-
 /// The best and second-best choice of a unit.
 #[derive(Clone, Copy)]
 pub(super) struct Choice {
@@ -19,8 +16,10 @@ pub(super) struct Choice {
 impl Market {
     /// Lets all who wait bid until nobody does, then checks everyone until hardly anyone wants to change, at most `rounds` times.
     pub fn solve(&mut self, rounds: u32) {
-        let steps = STEPS_PER_UNIT * self.units.all.len() as u64;
+        let steps = u64::from(self.settings.steps_per_demand) * self.units.all.len() as u64;
+        let fine = core::mem::replace(&mut self.settings.tolerance, self.settings.coarse);
         self.settle(steps);
+        self.settings.tolerance = fine;
         for _ in 0..rounds {
             let before = self.counts;
             self.turn = 0;
@@ -34,6 +33,57 @@ impl Market {
                 break;
             }
         }
+    }
+
+    /// Finds prices before anyone bids: all say where they would go, and prices follow what was asked of each node, in ever smaller
+    /// steps. The auction then starts a little below them. For a market in which nobody is served yet.
+    pub fn level(&mut self, sweeps: u32) {
+        let nodes = self.nodes.states.len();
+        let mut step = 0.0;
+        for sweep in 0..sweeps {
+            let mut asked = vec![[0u64; 2]; nodes];
+            let (mut left, mut sized) = (0.0f64, 0.0f64);
+            for id in 0..self.units.all.len() as u32 {
+                let unit = &self.units.all[id as usize];
+                if let Some(choice) = self.choose(id) {
+                    let sum = &mut asked[choice.node as usize];
+                    let size = unit.size;
+                    *sum = [sum[0] + u64::from(size[0]), sum[1] + u64::from(size[1])];
+                    left += f64::from(choice.net);
+                    sized += f64::from(self.nodes.effective(choice.node, size));
+                }
+            }
+            if sweep == 0 {
+                // Half of what the mean demand could pay for a unit of size.
+                step = (left / sized.max(1.0)) as f32 * 0.5;
+            }
+            for (id, asked) in asked.iter().enumerate() {
+                let state = &mut self.nodes.states[id];
+                let over = [0, 1].map(|r| match state.node.capacity[r] {
+                    0 => -1.0,
+                    capacity => (asked[r] as f32 / capacity as f32 - 1.0).min(1.0),
+                });
+                state.price = (state.price + step * over[0].max(over[1])).max(0.0);
+                if state.node.capacity[1] > 0 {
+                    state.mix = (state.mix + 0.2 * (over[0] - over[1])).clamp(0.0, 1.0);
+                }
+                self.nodes.quote(id as u32);
+            }
+            step *= 0.75;
+        }
+        for id in 0..nodes as u32 {
+            let state = &mut self.nodes.states[id as usize];
+            state.price = (state.price - step).max(0.0);
+            self.nodes.quote(id);
+        }
+    }
+
+    /// Lowers the prices of nodes with room until nobody comes for them.
+    pub fn relax(&mut self) {
+        for node in 0..self.nodes.states.len() as u32 {
+            self.loosen(node);
+        }
+        self.settle(u64::from(self.settings.steps_per_demand) * self.units.all.len() as u64);
     }
 
     /// Works off what waits, with at most so many steps.
@@ -242,6 +292,8 @@ impl Market {
             let worth = self.units.edge_worth[place as usize];
             let gain =
                 (worth - unit.size[0] as f32 * cost - self.keeps(id)) / self.nodes.effective(node, unit.size);
+            // Whoever has a node would only take the room elsewhere.
+            let gain = if unit.node == NOWHERE { gain } else { gain - 2.0 * self.settings.tolerance };
             if gain > second && !self.clashes(id, node) {
                 if gain > best.0 {
                     second = if best.1 == NOWHERE { 0.0 } else { best.0 };

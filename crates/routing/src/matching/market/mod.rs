@@ -32,8 +32,12 @@ pub struct MarketSettings {
     pub candidates_max: usize,
     /// How much worth, for each unit of size, a demand may miss against its best choice; smaller is nearer to the optimum and slower.
     pub tolerance: f32,
+    /// The same while [`Market::solve`] lets all bid who wait; the checks that follow go by the finer one.
+    pub coarse: f32,
     /// The smallest size that demands have: a node with less room than this is full. Default 1.
     pub smallest: u32,
+    /// Whole solutions end after so many steps for each demand, settled or not; sizes that do not fit together may never settle. Default 400.
+    pub steps_per_demand: u32,
     /// Bids that one change may cause at most; what they leave undone waits for the next changes. Default 64.
     pub bids_per_change: u32,
     /// Demands checked with every change, in turn. Default 16.
@@ -49,7 +53,9 @@ impl Default for MarketSettings {
         MarketSettings {
             candidates_max: 16,
             tolerance: 0.002,
+            coarse: 0.002,
             smallest: 1,
+            steps_per_demand: 400,
             bids_per_change: 64,
             checks_per_change: 16,
             samples: 24,
