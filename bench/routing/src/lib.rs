@@ -4,6 +4,7 @@
 pub mod channels;
 pub mod data;
 pub mod deploy;
+pub mod handshake;
 pub mod heap;
 pub mod links;
 pub mod matching;
@@ -32,6 +33,7 @@ pub type Part = (&'static str, &'static str, fn(&Setting) -> Report);
 pub const PARTS: &[Part] = &[
     ("perception", "a channel's next rate, from what it has carried", perception::run),
     ("channels", "four mobile links at once, against the fluid bound", channels::run),
+    ("handshake", "introductions in the order that was learned", handshake::run),
     ("matching", "prices for demands and nodes, beside simple rules", matching::run),
     ("deploy", "replicas placed ahead of demand", deploy::run),
     ("sim", "a hundred thousand peers and more", sim::run),

@@ -221,15 +221,15 @@ impl Transfer {
         for at in 0..self.order.len() {
             let block = self.order[at];
             let late = self.late(now, id, block, is_tail);
-            if late.is_empty() || left == 0 {
+            let late_coded = self.late_coded(now, id, block, is_tail);
+            if (late.is_empty() && late_coded == 0) || left == 0 {
                 continue;
             }
-            let count = (late.len() as u32).min(left);
+            let mut count = (late.len() as u32).min(left);
             let picks = if self.can_code(id, block) {
-                {
-                    let coded = self.coded_short_of(block, count);
-                    self.commit(now, id, block, &[], coded)
-                }
+                let coded = self.coded_short_of(block, late.len() as u32, late_coded).min(left);
+                count = coded;
+                self.commit(now, id, block, &[], coded)
             } else {
                 self.commit(now, id, block, &late[..count as usize], 0)
             };
@@ -238,14 +238,15 @@ impl Transfer {
         }
     }
 
-    /// Coded symbols to ask so that `late` symbols need not come, beyond those that have come or are under way.
-    fn coded_short_of(&self, block: u32, late: u32) -> u32 {
+    /// Coded symbols to ask so that `late` source symbols and `late_coded` coded ones need not come, beyond those that have come
+    /// or are under way.
+    fn coded_short_of(&self, block: u32, late: u32, late_coded: u32) -> u32 {
         let Some(active) = self.active.get(&block) else { return 0 };
-        let under_way = active.coded_flights.len() as u32;
+        let under_way = (active.coded_flights.len() as u32).saturating_sub(late_coded);
         let wanted = active.assembly.as_ref().map_or(0, |a| a.symbols_wanted());
         // The decoder counts every missing symbol, and those that are not late are still expected to come.
         let expected = active.expected().saturating_sub(late);
-        wanted.saturating_sub(expected).saturating_sub(under_way).min(late + 2)
+        wanted.saturating_sub(expected).saturating_sub(under_way).min(late + late_coded + 2)
     }
 
     /// Whether nothing is left that nobody was asked for.
@@ -266,7 +267,6 @@ impl Transfer {
         let (Some(active), Some(me)) = (self.active.get(&block), self.sources.get(&id)) else {
             return Vec::new();
         };
-        let own_s = self.seconds_to_drain(id) + 0.02;
         let mut late: Vec<u32> = Vec::new();
         for (&index, flights) in &active.flights {
             if active.holds(index) {
@@ -276,21 +276,33 @@ impl Transfer {
             if asked_me || flights.len() >= FLIGHTS_MAX || !me.holdings.has_symbol(block, index) {
                 continue;
             }
-            let soonest_s = flights
-                .iter()
-                .map(|f| {
-                    let waited_s = now.since(f.asked).as_secs_f64();
-                    // Twice as long as its rate promised: do not believe the promise.
-                    let promised_s = self.seconds_to_drain(f.source);
-                    if waited_s > 2.0 * promised_s + 0.2 { f64::INFINITY } else { promised_s }
-                })
-                .fold(f64::INFINITY, f64::min);
-            let much_sooner = if is_tail { 3.0 * own_s + 0.5 } else { f64::MAX };
-            if soonest_s > much_sooner {
+            if self.are_late(now, id, flights, is_tail) {
                 late.push(index);
             }
         }
         late
+    }
+
+    /// Coded symbols of `block` of which the same is true. Another one does as well, so they are only counted.
+    fn late_coded(&self, now: Time, id: SourceId, block: u32, is_tail: bool) -> u32 {
+        let Some(active) = self.active.get(&block) else { return 0 };
+        let others = active.coded_flights.values().filter(|f| f.source != id);
+        others.filter(|&&f| self.are_late(now, id, &[f], is_tail)).count() as u32
+    }
+
+    /// Whether the soonest of these flights comes too late, compared with what `id` could do.
+    fn are_late(&self, now: Time, id: SourceId, flights: &[Flight], is_tail: bool) -> bool {
+        let own_s = self.seconds_to_drain(id) + 0.02;
+        let soonest_s = flights
+            .iter()
+            .map(|f| {
+                let waited_s = now.since(f.asked).as_secs_f64();
+                // Twice as long as its rate promised: do not believe the promise.
+                let promised_s = self.seconds_to_drain(f.source);
+                if waited_s > 2.0 * promised_s + 0.2 { f64::INFINITY } else { promised_s }
+            })
+            .fold(f64::INFINITY, f64::min);
+        soonest_s > if is_tail { 2.0 * own_s + 0.25 } else { f64::MAX }
     }
 
     fn seconds_to_drain(&self, id: SourceId) -> f64 {

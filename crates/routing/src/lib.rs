@@ -1,6 +1,7 @@
 //! PeerRouting: who should serve whom.
 //!
 //! - [`perception`] learns how wide a channel is from what flows through it; a [`Pipe`] bounds what is under way on one.
+//! - [`handshake`] learns whose connections open.
 //! - [`deploy`] places replicas before they are asked for.
 //! - [`forecast`] foresees how much of a content will be asked for.
 //! - [`links`] learns how fast a sender will be for a receiver, from links that have ended.
@@ -13,6 +14,7 @@
 pub mod deploy;
 mod errors;
 pub mod forecast;
+pub mod handshake;
 pub mod links;
 mod load;
 pub mod matching;

@@ -1,6 +1,6 @@
 //! Channel scheduling: a download over four real mobile links at once, against the fluid bound.
 
-mod dice;
+pub(crate) mod dice;
 mod ours;
 mod rules;
 mod world;
