@@ -27,6 +27,7 @@ interface Entry {
 /** The page's peer connections: only a page has them. What flows in them is the engine's. */
 export class Connections {
   readonly #iceServers: RTCIceServer[];
+  #relay: RTCIceServer[] = [];
   readonly #events: ConnectionEvents;
   readonly #entries = new Map<number, Entry>();
 
@@ -40,10 +41,15 @@ export class Connections {
     return this.#entries.size;
   }
 
+  /** The relay answers STUN at this address: connections made from now on ask there. */
+  setStun(urls: string): void {
+    this.#relay = [{ urls }];
+  }
+
   open(connection: number, offerer: boolean): void {
     let rtc: RTCPeerConnection;
     try {
-      rtc = new RTCPeerConnection({ iceServers: this.#iceServers });
+      rtc = new RTCPeerConnection({ iceServers: [...this.#relay, ...this.#iceServers] });
       this.#events.channel(connection, rtc.createDataChannel("peeredge", { negotiated: true, id: 0, ordered: true }));
     } catch {
       // The browser has had enough of them.

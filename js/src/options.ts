@@ -26,6 +26,7 @@ const TUNING: Tuning = {
   httpAfterMs: 400,
   giveUpAfterMs: 30_000,
   codedPermille: 0,
+  throughRelayAfterMs: 5000,
   progressEveryMs: 250,
 };
 
@@ -40,6 +41,7 @@ export interface Settled {
   /** `null`: the store's own default. */
   storeBytes: number | null;
   worker: boolean;
+  direct: boolean;
   iceServers: RTCIceServer[];
   tuning: Tuning;
 }
@@ -57,9 +59,15 @@ export function settle(options: PeerOptions): Settled {
     storeKind: kind,
     storeBytes: store.bytes === undefined ? null : number("store.bytes", store.bytes, 0, Number.MAX_SAFE_INTEGER),
     worker: options.worker ?? true,
+    direct: isDirect(options.privacy ?? "direct"),
     iceServers: options.iceServers ?? [],
     tuning: settleTuning(options.tuning ?? {}),
   };
+}
+
+function isDirect(privacy: unknown): boolean {
+  if (privacy === "direct" || privacy === "relay") return privacy === "direct";
+  throw wrong("privacy", '"direct" or "relay"');
 }
 
 export function checkConsent(consent: unknown): Consent {
@@ -108,9 +116,10 @@ export function effectiveCaps(caps: Caps, conditions: Conditions): EngineCaps {
 }
 
 export function engineSettings(settled: Settled, caps: EngineCaps): EngineSettings {
-  const { cacheBytes, http, httpAfterMs, giveUpAfterMs, codedPermille } = settled.tuning;
+  const { cacheBytes, http, httpAfterMs, giveUpAfterMs, codedPermille, throughRelayAfterMs } = settled.tuning;
   const storeBytes = settled.storeBytes ?? Infinity;
-  return { caps, cacheBytes, storeBytes, http, httpAfterMs, giveUpAfterMs, codedPermille };
+  const { direct } = settled;
+  return { caps, cacheBytes, storeBytes, http, httpAfterMs, giveUpAfterMs, codedPermille, direct, throughRelayAfterMs };
 }
 
 function settleTuning(tuning: Partial<Tuning>): Tuning {
@@ -120,6 +129,7 @@ function settleTuning(tuning: Partial<Tuning>): Tuning {
   whole("tuning.httpAfterMs", merged.httpAfterMs, 0, 600_000);
   whole("tuning.giveUpAfterMs", merged.giveUpAfterMs, 100, 3_600_000);
   whole("tuning.codedPermille", merged.codedPermille, 0, 1000);
+  whole("tuning.throughRelayAfterMs", merged.throughRelayAfterMs, 0, 600_000);
   whole("tuning.progressEveryMs", merged.progressEveryMs, 16, 60_000);
   return merged;
 }

@@ -19,6 +19,7 @@ const NO_STATS: Stats = {
   sentBytes: 0,
   duplicateBytes: 0,
   rejectedBytes: 0,
+  throughRelayBytes: 0,
   connectionsMade: 0,
   peers: [],
   contents: [],

@@ -8,6 +8,7 @@ export type Output =
   | [kind: "relayConnect"]
   | [kind: "relaySend", frame: Uint8Array<ArrayBuffer>]
   | [kind: "relayClose"]
+  | [kind: "stun", port: number]
   | [kind: "open", connection: number, peer: string, offerer: boolean]
   | [kind: "signal", connection: number, signal: Uint8Array<ArrayBuffer>]
   | [kind: "send", connection: number, message: Uint8Array<ArrayBuffer>]
@@ -77,6 +78,8 @@ export interface EngineSettings {
   httpAfterMs: number;
   giveUpAfterMs: number;
   codedPermille: number;
+  direct: boolean;
+  throughRelayAfterMs: number;
 }
 
 export class Engine {

@@ -42,6 +42,8 @@ export class Session {
   onTask: (task: TaskWord) => void = () => {};
   /** Told what the browser tells of the connection and the battery. */
   onConditions: (conditions: Conditions) => void = () => {};
+  /** An IPv6 address in brackets, as STUN's addresses have it, too. */
+  readonly #relayHost: string;
   #port: EnginePort | null = null;
   #started: Waiting<string> | null = null;
   #closed: (() => void) | null = null;
@@ -53,16 +55,23 @@ export class Session {
   private constructor(settled: Settled, caps: Caps, events: SessionEvents) {
     this.#events = events;
     this.#caps = caps;
+    this.#relayHost = new URL(settled.relay).hostname;
     this.#connections = new Connections(settled.iceServers, {
       channel: (connection, channel) => this.#send({ type: "channel", connection, channel }, [channel]),
       signal: (connection, signal) => this.#send({ type: "signal", connection, signal }),
       closed: (connection) => this.#send({ type: "closed", connection }),
     });
-    this.#unwatch = watchConditions((conditions) => {
+    const unwatch = watchConditions((conditions) => {
       this.#conditions = conditions;
       this.#sendCaps();
       this.onConditions(conditions);
     });
+    const online = () => this.#send({ type: "online" });
+    globalThis.addEventListener?.("online", online);
+    this.#unwatch = () => {
+      unwatch();
+      globalThis.removeEventListener?.("online", online);
+    };
   }
 
   /** Starts an engine. `ended` ends the start, too. */
@@ -221,6 +230,8 @@ export class Session {
         return this.#started?.resolve(message.peer);
       case "startFailed":
         return this.#started?.reject(new PeerEdgeError(message.code, message.message));
+      case "stun":
+        return this.#connections.setStun(`stun:${this.#relayHost}:${message.port}`);
       case "open":
         return this.#connections.open(message.connection, message.offerer);
       case "signal":

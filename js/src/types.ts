@@ -23,7 +23,16 @@ export interface PeerOptions {
    * channels to one, and in the page elsewhere.
    */
   worker?: boolean;
-  /** Servers for WebRTC to find paths with (`RTCConfiguration.iceServers`). Default: none, so no third party learns of visitors. */
+  /**
+   * `"direct"` (default): peers exchange bytes with each other where they find a path, for which they learn each other's
+   * addresses. `"relay"`: no peer learns an address of this visitor; no peer connection is made, bytes pass through the relay
+   * where it carries any, and come by HTTP.
+   */
+  privacy?: "direct" | "relay";
+  /**
+   * Servers for WebRTC to find paths with (`RTCConfiguration.iceServers`), beside the relay itself, which answers STUN. Default:
+   * none, so no third party learns of visitors.
+   */
   iceServers?: RTCIceServer[];
   /** Settings that few sites need. */
   tuning?: Partial<Tuning>;
@@ -158,6 +167,10 @@ export interface Tuning {
   giveUpAfterMs: number;
   /** Thousandths of a block asked as coded symbols from holders of the whole block, 0 to 1000. Default 0. */
   codedPermille: number;
+  /**
+   * Without a direct path to a peer for so long, bytes may pass through the relay as well, if it carries any. Default 5000 ms.
+   */
+  throughRelayAfterMs: number;
   /** Between two `progress` events. Default 250 ms. */
   progressEveryMs: number;
 }
@@ -355,6 +368,8 @@ export interface Stats {
   duplicateBytes: number;
   /** Bytes that failed verification. */
   rejectedBytes: number;
+  /** Bytes from peers, with their overhead, that passed through the relay for want of a direct path. */
+  throughRelayBytes: number;
   /** Peer connections made; a browser stops a tab at about 500. */
   connectionsMade: number;
   /** Peers with a connection, open or opening. */
@@ -369,8 +384,10 @@ export interface PeerStats {
   peer: string;
   /** Whether this is the relay's own seeding peer. */
   isRelay: boolean;
-  /** Whether its data channel is open. */
+  /** Whether bytes can pass. */
   open: boolean;
+  /** Whether they pass through the relay for want of a direct path. */
+  throughRelay: boolean;
   /** Verified bytes received from it. */
   receivedBytes: number;
   /** Bytes sent to it. */

@@ -36,6 +36,7 @@ pub(crate) fn to_array(output: Output) -> Array {
         Output::RelayConnect => array!["relayConnect"],
         Output::RelaySend(frame) => array!["relaySend", bytes(frame)],
         Output::RelayClose => array!["relayClose"],
+        Output::Stun { port } => array!["stun", port.get()],
         Output::Open { connection: ConnectionId(connection), peer, role } => {
             array!["open", connection, peer.to_string(), role == Role::Offerer]
         }

@@ -14,6 +14,8 @@ pub(crate) struct Settings {
     http_after_ms: u32,
     give_up_after_ms: u32,
     coded_permille: u16,
+    direct: bool,
+    through_relay_after_ms: u32,
 }
 
 /// Caps as they hold now: conditions such as a metered connection are already taken into account. `Infinity` is no cap.
@@ -51,6 +53,8 @@ pub(crate) fn config(secret_key: &[u8], seed: u64, settings: JsValue) -> Result<
         http_after_ms: settings.http_after_ms,
         give_up_after_ms: settings.give_up_after_ms,
         coded_permille: settings.coded_permille,
+        direct: settings.direct,
+        carried_after_ms: settings.through_relay_after_ms,
         ..Config::new(secret_key, seed)
     })
 }

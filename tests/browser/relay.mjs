@@ -11,23 +11,24 @@ const READY_WITHIN_MS = 15_000;
 export class Relay {
   /**
    * Starts a relay on a free port. `publish`: files to publish. `settings`: settings by their names
-   * (`upload_bytes_per_s_max: 1_000_000`). `dataDir`: a folder that outlives the relay; by default one that goes with it.
+   * (`upload_bytes_per_s_max: 1_000_000`). `host` and `namespace`: where it listens. `dataDir`: a folder that outlives the relay; by default one that goes with it.
    */
-  static async start({ publish = [], settings = {}, dataDir = null, port = null } = {}) {
+  static async start({ publish = [], settings = {}, dataDir = null, port = null, host = "127.0.0.1", namespace = null } = {}) {
     const relay = new Relay();
     relay.port = port ?? (await freePort());
-    relay.url = `http://127.0.0.1:${relay.port}`;
+    relay.url = `http://${host}:${relay.port}`;
     relay.ownsDataDir = dataDir === null;
     relay.dataDir = dataDir ?? mkdtempSync(join(tmpdir(), "peeredge-relay-"));
     relay.log = "";
     const flags = Object.entries({
-      bind: `127.0.0.1:${relay.port}`,
+      bind: `${host}:${relay.port}`,
       data_dir: relay.dataDir,
       log_level: "warn",
       ...settings,
     }).map(([name, value]) => `--${name.replaceAll("_", "-")}=${value}`);
     const files = publish.map((file) => `--publish=${file}`);
-    relay.process = spawn(RELAY, ["serve", ...flags, ...files], { stdio: ["ignore", "pipe", "pipe"] });
+    const [program, ...words] = [...(namespace ? ["ip", "netns", "exec", namespace] : []), RELAY, "serve", ...flags, ...files];
+    relay.process = spawn(program, words, { stdio: ["ignore", "pipe", "pipe"] });
     for (const stream of [relay.process.stdout, relay.process.stderr]) {
       stream.on("data", (bytes) => {
         relay.log += bytes;

@@ -1,6 +1,7 @@
 //! Connections to other peers: who is offered, whose offer is taken, and what is queued until the channel takes it.
 
 use crate::Node;
+use crate::carry::Carried;
 use crate::output::{Event, Output, Role};
 use core::time::Duration;
 use peeredge_dts::{ServeQueue, SourceId};
@@ -41,9 +42,15 @@ pub(crate) struct Connections {
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) peer: PeerId,
-    session: u64,
-    role: Role,
-    since: Time,
+    pub(crate) session: u64,
+    pub(crate) role: Role,
+    pub(crate) since: Time,
+    /// Whether the shell makes or has a direct path for it.
+    pub(crate) in_shell: bool,
+    /// The path through the relay, asked for or taken.
+    pub(crate) carried: Option<Carried>,
+    /// The relay would not carry it: it is not asked again.
+    pub(crate) carry_refused: bool,
     pub(crate) open: bool,
     pub(crate) greeted: bool,
     pub(crate) credit: u64,
@@ -109,6 +116,10 @@ impl Connections {
         self.all.get(&id).map(|c| (c.peer, c.session))
     }
 
+    pub(crate) fn of_session(&self, peer: PeerId, session: u64) -> Option<ConnectionId> {
+        self.by_session.get(&(peer, session)).copied()
+    }
+
     fn with_peer(&self, peer: &PeerId) -> Option<ConnectionId> {
         self.all.iter().find(|(_, c)| c.peer == *peer).map(|(&id, _)| id)
     }
@@ -126,9 +137,15 @@ impl Node {
         if let Some(existing) = self.connections.with_peer(&peer) {
             return self.subscribe(existing, content);
         }
+        if !self.config.direct && !self.can_be_carried(peer) {
+            return;
+        }
         if self.may_connect() {
             let session = self.rng.next();
-            self.open_connection(peer, session, Role::Offerer);
+            let id = self.open_connection(peer, session, Role::Offerer);
+            if !self.config.direct {
+                self.ask_to_be_carried(id);
+            }
         } else if !self.connections.passed_over.contains(&(content, peer)) {
             if self.connections.passed_over.len() == PASSED_OVER_MAX {
                 self.connections.passed_over.pop_front();
@@ -184,6 +201,9 @@ impl Node {
                 session,
                 role,
                 since: self.now,
+                in_shell: false,
+                carried: None,
+                carry_refused: false,
                 open: false,
                 greeted: false,
                 credit: 0,
@@ -204,35 +224,57 @@ impl Node {
                 up_bytes_per_s: 0,
             },
         );
-        self.out.push_back(Output::Open { connection: id, peer, role });
         self.check_soon();
+        if self.config.direct {
+            self.open_in_shell(id);
+        }
         id
+    }
+
+    fn open_in_shell(&mut self, id: ConnectionId) {
+        let Some(connection) = self.connections.all.get_mut(&id) else { return };
+        connection.in_shell = true;
+        let (peer, role) = (connection.peer, connection.role);
+        self.out.push_back(Output::Open { connection: id, peer, role });
     }
 
     /// An offer, answer or candidate arrived for this peer.
     pub(crate) fn remote_signal(&mut self, from: PeerId, session: u64, signal: Vec<u8>) {
         if let Some(&connection) = self.connections.by_session.get(&(from, session)) {
-            return self.out.push_back(Output::Signal { connection, signal });
+            // A path through the relay needs no signals any more.
+            if self.connections.all[&connection].in_shell {
+                self.out.push_back(Output::Signal { connection, signal });
+            }
+            return;
         }
-        if from == self.id()
-            || self.connections.blamed.contains(&from)
-            || self.connections.ended.contains(&(from, session))
+        if self.connections.ended.contains(&(from, session))
+            || (!self.config.direct && !self.can_be_carried(from))
         {
             return;
+        }
+        let Some(connection) = self.take_stranger(from, session) else { return };
+        if self.config.direct {
+            self.out.push_back(Output::Signal { connection, signal });
+        } else {
+            self.ask_to_be_carried(connection);
+        }
+    }
+
+    /// A connection for a session that another peer began; none when it is not wanted.
+    pub(crate) fn take_stranger(&mut self, from: PeerId, session: u64) -> Option<ConnectionId> {
+        if from == self.id() || self.connections.blamed.contains(&from) {
+            return None;
         }
         if let Some(existing) = self.connections.with_peer(&from) {
             let c = &self.connections.all[&existing];
             // Both offered at once: the offer of the lower key stands, on both sides.
             if !c.open && c.role == Role::Offerer && self.id() < from {
-                return;
+                return None;
             }
             // Otherwise the other side began anew, after a reload or a loss that this side has not seen.
             self.hang_up(existing);
         }
-        if self.may_connect() {
-            let connection = self.open_connection(from, session, Role::Answerer);
-            self.out.push_back(Output::Signal { connection, signal });
-        }
+        self.may_connect().then(|| self.open_connection(from, session, Role::Answerer))
     }
 
     pub(crate) fn unreachable(&mut self, peer: PeerId, session: u64) {
@@ -312,7 +354,10 @@ impl Node {
             connection.credit -= frame.len() as u64;
             connection.outbox_bytes -= frame.len();
             if let Some(message) = connection.outbox.pop_front() {
-                self.out.push_back(Output::Send { connection: id, message });
+                match &mut connection.carried {
+                    Some(carried) if carried.is_taken() => carried.queue(message),
+                    _ => self.out.push_back(Output::Send { connection: id, message }),
+                }
             }
         }
     }
@@ -326,10 +371,15 @@ impl Node {
 
     /// This side ends a connection.
     pub(crate) fn hang_up(&mut self, id: ConnectionId) {
-        if self.connections.all.contains_key(&id) {
-            self.out.push_back(Output::Close { connection: id });
-            self.closed(id);
+        let Some(connection) = self.connections.all.get(&id) else { return };
+        let (to, session) = (connection.peer, connection.session);
+        if connection.carried.is_some() {
+            self.relay_send(ToRelay::CarryClose { to, session });
         }
+        if self.connections.all[&id].in_shell {
+            self.out.push_back(Output::Close { connection: id });
+        }
+        self.closed(id);
     }
 
     /// A connection is gone.
@@ -397,6 +447,7 @@ impl Node {
             }
         }
         ended.extend(self.useless());
+        self.carry_late();
         ended.into_iter().for_each(|id| self.hang_up(id));
         self.take_up_passed_over();
     }

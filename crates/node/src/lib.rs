@@ -6,6 +6,7 @@
 mod ahead;
 mod blocks;
 mod caps;
+mod carry;
 mod connections;
 mod contents;
 mod error;
@@ -33,6 +34,7 @@ pub use peeredge_dts::{PublishError, Published, Publisher};
 
 use ahead::Ahead;
 use blocks::Blocks;
+use carry::Paths;
 use connections::Connections;
 use contents::Content;
 use core::time::Duration;
@@ -75,6 +77,12 @@ pub struct Config {
     /// Thousandths of a whole block that are asked as coded symbols from holders of the whole block, on top of what the
     /// tail of a block always does. Default 0: source symbols can be served on at once, coded ones after decoding.
     pub coded_permille: u16,
+    /// Whether peers may learn addresses of this node. Without, no direct path to anyone is made: messages pass through the relay
+    /// where it carries any, and the relay's own content comes by HTTP. Default true.
+    pub direct: bool,
+    /// Milliseconds without a direct path after which a connection that this node offered is tried through the relay as well.
+    /// Default 5,000.
+    pub carried_after_ms: u32,
 }
 
 impl Config {
@@ -90,6 +98,8 @@ impl Config {
             http_after_ms: 400,
             give_up_after_ms: 30_000,
             coded_permille: 0,
+            direct: true,
+            carried_after_ms: 5000,
         }
     }
 }
@@ -105,6 +115,7 @@ pub struct Node {
     rng: Rng,
     timers: Timers,
     relay: RelayLink,
+    paths: Paths,
     connections: Connections,
     contents: BTreeMap<ContentId, Content>,
     requests: BTreeMap<RequestId, Request>,
@@ -134,6 +145,7 @@ impl Node {
             config,
             timers: Timers::new(),
             relay: RelayLink::new(),
+            paths: Paths::default(),
             connections: Connections::default(),
             contents: BTreeMap::new(),
             requests: BTreeMap::new(),
@@ -163,6 +175,7 @@ impl Node {
         self.handle_inner(input);
         self.run_timers();
         self.settle();
+        self.carry_on();
     }
 
     /// The next output.
@@ -176,6 +189,9 @@ impl Node {
     }
 
     fn handle_inner(&mut self, input: Input) {
+        if self.is_stale(&input) {
+            return;
+        }
         match input {
             Input::RelayOpened => self.relay_opened(),
             Input::RelayMessage(frame) => self.relay_message(&frame),
@@ -184,7 +200,11 @@ impl Node {
             Input::Opened { connection, credit_bytes } => self.opened(connection, credit_bytes),
             Input::Message { connection, message } => self.peer_message(connection, &message),
             Input::Credit { connection, bytes } => self.credit(connection, bytes),
-            Input::Closed { connection } => self.closed(connection),
+            Input::Closed { connection } => {
+                if !self.carry_instead(connection) {
+                    self.closed(connection);
+                }
+            }
             Input::Stored { content, state } => self.stored(content, &state),
             Input::Read { token, bytes } => self.read_done(token, bytes),
             Input::StoreFailed { content } => self.store_failed(content),
@@ -228,6 +248,8 @@ impl Node {
             self.decode_due();
             self.parities_due();
         }
+        // The piece itself leaves with all others, at the end of the turn.
+        self.timers.take(Timer::Carry, now);
         if self.timers.take(Timer::Check, now) {
             self.check_connections();
             self.check_requests();

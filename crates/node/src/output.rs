@@ -1,4 +1,5 @@
 use crate::error::FetchError;
+use core::num::NonZeroU16;
 use peeredge_wire::relay::TaskFromRelay;
 use peeredge_wire::{ConnectionId, ContentId, PeerId, RequestId, Token};
 
@@ -12,6 +13,12 @@ pub enum Output {
     /// Close the socket to the relay.
     RelayClose,
 
+    /// The relay answers STUN (RFC 8489) at this UDP port of the host where it is reached: connections made from now on may ask
+    /// there for their own address.
+    Stun {
+        /// The port.
+        port: NonZeroU16,
+    },
     /// Make a peer connection with one data channel (label `peeredge`, negotiated, id 0, ordered, reliable).
     Open {
         /// The node's number for it.

@@ -3,6 +3,7 @@
 use crate::output::{Event, Output};
 use crate::timers::Timer;
 use crate::{Node, input};
+use core::num::NonZeroU16;
 use core::time::Duration;
 use ed25519_dalek::Signer;
 use peeredge_wire::relay::{FromRelay, Report, ToRelay, hello_payload};
@@ -76,6 +77,7 @@ impl Node {
             self.leases_lost();
         }
         self.relay.state = State::Down;
+        self.carries_lost();
         if !self.closing {
             // Spread the returns, so that a relay that restarts is not met by all its peers in one instant.
             let jitter_micros = self.rng.below(self.relay.retry.as_micros() as u64 / 2 + 1);
@@ -117,6 +119,18 @@ impl Node {
             FromRelay::Release { content } if self.relay.is_ready() => self.release(content),
             FromRelay::Task(message) if self.relay.is_ready() => self.task_message(message),
             FromRelay::Unreachable { peer, session } => self.unreachable(peer, session),
+            FromRelay::Paths { stun_port, carried_bytes_per_s } if self.relay.is_ready() => {
+                self.paths.carried_bytes_per_s = carried_bytes_per_s;
+                if let Some(port) = NonZeroU16::new(stun_port).filter(|_| self.config.direct) {
+                    self.out.push_back(Output::Stun { port });
+                }
+            }
+            FromRelay::CarryOpen { from, session, credit_bytes } if self.relay.is_ready() => {
+                self.carry_opened(from, session, credit_bytes);
+            }
+            FromRelay::Carried { from, session, last, piece } => self.carried(from, session, last, &piece),
+            FromRelay::CarryCredit { from, session, bytes } => self.carry_credit(from, session, bytes),
+            FromRelay::CarryClosed { peer, session, end } => self.carry_closed(peer, session, end),
             FromRelay::Error { code, detail } => {
                 self.out.push_back(Output::Event(Event::RelayRefused { code: code.name(), detail }));
             }
@@ -227,6 +241,7 @@ impl Node {
         contents.iter().for_each(|&c| self.persist(c));
         let connections: Vec<_> = self.connections.ids();
         connections.into_iter().for_each(|c| self.hang_up(c));
+        self.carry_on();
         if self.relay.state != State::Down {
             self.out.push_back(Output::RelayClose);
             self.relay.state = State::Down;

@@ -211,7 +211,10 @@ impl Node {
         connection.sent_bytes += bytes;
         self.totals.sent_bytes += bytes;
         self.upload.sent(&self.config.caps, bytes);
-        self.out.push_back(Output::Send { connection: id, message });
+        match &mut connection.carried {
+            Some(carried) if carried.is_taken() => carried.queue(message),
+            _ => self.out.push_back(Output::Send { connection: id, message }),
+        }
     }
 
     fn refuse_front(&mut self, id: ConnectionId, reason: RefuseReason) {

@@ -17,6 +17,8 @@ pub struct Stats {
     pub duplicate_bytes: u64,
     /// Bytes that failed verification.
     pub rejected_bytes: u64,
+    /// Bytes of messages from peers that passed through the relay; the symbols among them count in `from_peers_bytes`, too.
+    pub through_relay_bytes: u64,
     /// Peer connections made since the node began.
     pub connections_made: u32,
     /// Peers with a connection, open or opening.
@@ -32,8 +34,10 @@ pub struct PeerStats {
     pub peer: PeerId,
     /// Whether this is the relay's own seeding peer.
     pub is_relay: bool,
-    /// Whether its data channel is open.
+    /// Whether messages pass: its data channel is open, or the relay carries them.
     pub open: bool,
+    /// Whether its messages pass through the relay.
+    pub through_relay: bool,
     /// Verified bytes received from it.
     pub received_bytes: u64,
     /// Bytes sent to it.

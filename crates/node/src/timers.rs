@@ -28,9 +28,11 @@ pub(crate) enum Timer {
     Check,
     /// A block's decoding, or the making of its parity, goes on.
     Decode,
+    /// The pace of the path through the relay lets another piece pass.
+    Carry,
 }
 
-const TIMERS: usize = 8;
+const TIMERS: usize = 9;
 
 /// The table of wake times.
 #[derive(Debug)]

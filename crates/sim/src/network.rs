@@ -36,6 +36,8 @@ impl World {
                     self.after(self.to_relay(life.peer), Event::SocketLeft { conn });
                 }
             }
+            // The simulator's network has no translators.
+            Output::Stun { .. } => {}
             Output::Open { connection, role, .. } => {
                 self.peers[life.peer].channels.insert(connection, Channel::default());
                 if role == Role::Offerer {

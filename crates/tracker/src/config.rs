@@ -48,6 +48,43 @@ pub struct TrackerConfig {
     pub tasks: Option<DispatchSettings>,
     /// Tasks without a result that one peer may have handed in, each up to 17 KiB. Default 1024.
     pub tasks_per_peer_max: usize,
+    /// UDP port at which the relay answers STUN, told to every peer; 0 for none. Default 0.
+    pub stun_port: u16,
+    /// What is carried between peers that find no path. Default: nothing.
+    pub carry: CarrySettings,
+}
+
+/// What a relay carries between peers that find no path. All counts are bytes of messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CarrySettings {
+    /// From one connection to all others together, a second. 0 carries nothing. Default 0.
+    pub bytes_per_s_max: u32,
+    /// From one connection to all others together, while it lasts. Default 1 GiB.
+    pub bytes_max: u64,
+    /// Sessions of one connection at a time; each may have 64 KiB waiting in its queue here. Default 4.
+    pub sessions_max: u8,
+    /// All connections together, a second: further sessions are refused while those there are could fill it. Default 8 MiB.
+    pub bytes_per_s_all_max: u64,
+}
+
+impl CarrySettings {
+    /// Sessions at a time in all.
+    pub(crate) fn sessions_all_max(&self) -> usize {
+        // Either side of a session may send at the full rate.
+        let session = u64::from(self.bytes_per_s_max) * 2;
+        self.bytes_per_s_all_max.checked_div(session).map_or(0, |sessions| sessions.max(1) as usize)
+    }
+}
+
+impl Default for CarrySettings {
+    fn default() -> Self {
+        CarrySettings {
+            bytes_per_s_max: 0,
+            bytes_max: 1 << 30,
+            sessions_max: 4,
+            bytes_per_s_all_max: 8 << 20,
+        }
+    }
 }
 
 impl TrackerConfig {
@@ -80,6 +117,8 @@ impl TrackerConfig {
                 ..DispatchSettings::new(0)
             }),
             tasks_per_peer_max: 1024,
+            stun_port: 0,
+            carry: CarrySettings::default(),
         }
     }
 }
@@ -105,6 +144,8 @@ impl fmt::Debug for TrackerConfig {
             .field("ahead", &self.ahead)
             .field("tasks", &self.tasks.is_some())
             .field("tasks_per_peer_max", &self.tasks_per_peer_max)
+            .field("stun_port", &self.stun_port)
+            .field("carry", &self.carry)
             .finish_non_exhaustive()
     }
 }

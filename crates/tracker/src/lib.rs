@@ -9,6 +9,7 @@
 mod ahead;
 mod blame;
 mod bucket;
+mod carry;
 mod config;
 mod io;
 mod stats;
@@ -16,7 +17,7 @@ mod tasks;
 mod tracker;
 
 pub use ahead::{AheadSettings, AheadStats};
-pub use config::TrackerConfig;
+pub use config::{CarrySettings, TrackerConfig};
 pub use io::{ConnId, TrackerInput, TrackerOutput};
 pub use peeredge_hvm::{DispatchSettings, DispatchStats};
 pub use peeredge_routing::matching::MatchSettings;

@@ -23,6 +23,10 @@ pub struct TrackerStats {
     pub signals: u64,
     /// Signals whose addressee was not there.
     pub unreachable: u64,
+    /// Bytes of messages that passed between peers without another path.
+    pub carried_bytes: u64,
+    /// Sessions in which messages may pass now.
+    pub carry_sessions: usize,
     /// Blames taken.
     pub blames: u64,
     /// Peers that are not introduced now, being blamed by enough others; connected or not.

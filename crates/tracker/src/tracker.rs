@@ -1,6 +1,7 @@
 use crate::ahead::Ahead;
 use crate::blame::Blames;
 use crate::bucket::Bucket;
+use crate::carry::Carries;
 use crate::config::TrackerConfig;
 use crate::io::{ConnId, TrackerInput, TrackerOutput};
 use crate::stats::TrackerStats;
@@ -12,7 +13,7 @@ use peeredge_routing::deploy::Order;
 use peeredge_routing::matching::{Introduction, Matcher};
 use peeredge_routing::registry::{AnnounceError, Announcement, Member, Registry, RegistryLimits};
 use peeredge_wire::relay::{
-    ErrorCode, FromRelay, Report, TaskFromRelay, TaskRefusal, TaskToRelay, ToRelay, hello_payload,
+    CarryEnd, ErrorCode, FromRelay, Report, TaskFromRelay, TaskRefusal, TaskToRelay, ToRelay, hello_payload,
 };
 use peeredge_wire::{ContentId, DecodeError, PROTOCOL_VERSION, PeerId, Time};
 use std::collections::{BTreeMap, VecDeque};
@@ -35,6 +36,7 @@ pub struct Tracker {
     blames: Blames,
     ahead: Ahead,
     tasks: Option<Tasks>,
+    carries: Carries,
     counts: TrackerStats,
     out: VecDeque<TrackerOutput>,
     stopping: bool,
@@ -98,6 +100,7 @@ impl Tracker {
                 .tasks
                 .clone()
                 .map(|settings| Tasks::new(config.relay, settings, config.tasks_per_peer_max)),
+            carries: Carries::new(config.carry),
             challenges: 0,
             conns: BTreeMap::new(),
             peers: BTreeMap::new(),
@@ -178,6 +181,7 @@ impl Tracker {
             announces: self.registry.entries(),
             ahead: self.ahead.stats(),
             barred: self.blames.barred_count(self.now),
+            carry_sessions: self.carries.count(),
             ..self.counts.clone()
         }
     }
@@ -209,7 +213,8 @@ impl Tracker {
     fn frame(&mut self, now: Time, conn: ConnId, frame: &[u8]) {
         let Some(state) = self.conns.get_mut(&conn) else { return };
         let own = matches!(&state.stage, Stage::Ready(peer) if peer.id == self.config.relay);
-        if !own && !state.bucket.take(now, 1 + (frame.len() / 1024) as u32) {
+        let metered = ToRelay::is_carried(frame) && self.carries.has_any(conn);
+        if !own && !metered && !state.bucket.take(now, 1 + (frame.len() / 1024) as u32) {
             if state.reminded.is_none_or(|at| now.since(at) >= REMIND_AFTER) {
                 state.reminded = Some(now);
                 self.tell(conn, ErrorCode::TooFast, "frames are dropped until you slow down");
@@ -276,6 +281,24 @@ impl Tracker {
                 self.blame(now, peer, accused);
                 Ok(())
             }
+            ToRelay::CarryOpen { to, session, credit_bytes } => {
+                self.carry_open(now, conn, peer, to, session, credit_bytes);
+                Ok(())
+            }
+            ToRelay::Carry { to, session, last, piece } => {
+                self.carry(now, conn, peer, to, session, last, piece);
+                Ok(())
+            }
+            ToRelay::CarryCredit { to, session, bytes } => {
+                self.carry_credit(conn, peer, to, session, bytes);
+                Ok(())
+            }
+            ToRelay::CarryClose { to, session } => {
+                if let Some(other) = self.peers.get(&to).copied() {
+                    self.carry_end(conn, other, session, CarryEnd::Gone, false);
+                }
+                Ok(())
+            }
             ToRelay::Task(message) => {
                 self.task(now, conn, peer, message);
                 Ok(())
@@ -334,6 +357,10 @@ impl Tracker {
         self.peers.insert(peer, conn);
         let report_every_s = self.config.report_every_s;
         self.send(conn, &FromRelay::Welcome { version: PROTOCOL_VERSION, report_every_s });
+        let (stun_port, carried_bytes_per_s) = (self.config.stun_port, self.config.carry.bytes_per_s_max);
+        if stun_port != 0 || carried_bytes_per_s != 0 {
+            self.send(conn, &FromRelay::Paths { stun_port, carried_bytes_per_s });
+        }
         Ok(())
     }
 
@@ -387,6 +414,85 @@ impl Tracker {
                 self.counts.unreachable += 1;
                 self.send(conn, &FromRelay::Unreachable { peer: to, session });
             }
+        }
+    }
+
+    fn carry_open(
+        &mut self,
+        now: Time,
+        conn: ConnId,
+        from: PeerId,
+        to: PeerId,
+        session: u64,
+        credit_bytes: u32,
+    ) {
+        let other = self.peers.get(&to).copied().filter(|_| to != from);
+        // The relay's own peer is reached without a detour.
+        let opened = match other {
+            None => Err(CarryEnd::Gone),
+            Some(_) if [from, to].contains(&self.config.relay) || self.blames.apart(now, &from, &to) => {
+                Err(CarryEnd::Refused)
+            }
+            Some(other) => self
+                .carries
+                .open(now, conn, other, session, credit_bytes)
+                .map(|credit_bytes| (other, credit_bytes)),
+        };
+        match opened {
+            Ok((other, credit_bytes)) => {
+                self.send(other, &FromRelay::CarryOpen { from, session, credit_bytes });
+            }
+            Err(end) => self.send(conn, &FromRelay::CarryClosed { peer: to, session, end }),
+        }
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "one field of the message each")]
+    fn carry(
+        &mut self,
+        now: Time,
+        conn: ConnId,
+        from: PeerId,
+        to: PeerId,
+        session: u64,
+        last: bool,
+        piece: Vec<u8>,
+    ) {
+        let Some(other) = self.peers.get(&to).copied() else {
+            return self.send(conn, &FromRelay::CarryClosed { peer: to, session, end: CarryEnd::Gone });
+        };
+        match self.carries.pass(now, conn, other, session, piece.len()) {
+            Ok(()) => {
+                self.counts.carried_bytes += piece.len() as u64;
+                self.send(other, &FromRelay::Carried { from, session, last, piece });
+            }
+            Err(end) => self.carry_end(conn, other, session, end, true),
+        }
+    }
+
+    fn carry_credit(&mut self, conn: ConnId, from: PeerId, to: PeerId, session: u64, bytes: u32) {
+        let Some(other) = self.peers.get(&to).copied() else { return };
+        match self.carries.credit(conn, other, session, bytes) {
+            Ok(bytes) => self.send(other, &FromRelay::CarryCredit { from, session, bytes }),
+            Err(end) => self.carry_end(conn, other, session, end, true),
+        }
+    }
+
+    /// Ends a session and tells the other side; with `both`, the one that caused it as well.
+    fn carry_end(&mut self, conn: ConnId, other: ConnId, session: u64, end: CarryEnd, both: bool) {
+        let existed = self.carries.close(conn, other, session);
+        let mut tell = |to: ConnId, of: ConnId, end| {
+            if let Some(peer) = peer_of(&self.conns, member(of)) {
+                self.out.push_back(TrackerOutput::Send {
+                    conn: to,
+                    frame: FromRelay::CarryClosed { peer, session, end }.encode(),
+                });
+            }
+        };
+        if existed {
+            tell(other, conn, CarryEnd::Gone);
+        }
+        if both {
+            tell(conn, other, end);
         }
     }
 
@@ -462,6 +568,10 @@ impl Tracker {
         if let Some(Conn { stage: Stage::Ready(peer), .. }) = self.conns.remove(&conn) {
             self.registry.remove(member(conn));
             self.ahead.gone(member(conn));
+            for (other, session) in self.carries.forget(conn) {
+                let end = CarryEnd::Gone;
+                self.send(other, &FromRelay::CarryClosed { peer: peer.id, session, end });
+            }
             if self.peers.get(&peer.id) == Some(&conn) {
                 self.peers.remove(&peer.id);
                 if let Some(tasks) = &mut self.tasks {

@@ -26,3 +26,7 @@ pub const ANNOUNCED_CONTENTS_MAX: usize = 1024;
 pub const TASK_INLINE_BYTES_MAX: usize = 16 * 1024;
 /// Voters named with a result.
 pub const TASK_VOTERS_MAX: usize = 32;
+/// Bytes of one piece of a message that passes through the relay: a symbol of the usual size fits with its header.
+pub const CARRIED_PIECE_BYTES_MAX: usize = 20 * 1024;
+/// Bytes under way between two peers through the relay: more credit than this is never given.
+pub const CARRIED_WINDOW_BYTES_MAX: u32 = 64 * 1024;

@@ -93,6 +93,10 @@ export class Host {
       case "stats":
         this.#post({ type: "stats", stats: message.stats, value: this.#stats(running) });
         return;
+      case "online":
+        // A socket of the network before would be waited for until its packets are given up, for many minutes.
+        running.socket.close();
+        return this.#input((engine, now) => engine.relayClosed(now));
       case "progress":
         this.#progress = message.on;
         return this.#activity();
@@ -231,6 +235,8 @@ export class Host {
         return running.socket.send(output[1]);
       case "relayClose":
         return running.socket.close();
+      case "stun":
+        return this.#post({ type: "stun", port: output[1] });
       case "open":
         return this.#post({ type: "open", connection: output[1], peer: output[2], offerer: output[3] });
       case "signal":

@@ -12,6 +12,8 @@ export type ToEngine =
   | { type: "remove"; remove: number; content: string }
   | { type: "caps"; caps: EngineCaps }
   | { type: "stats"; stats: number }
+  /** The browser has a network again, maybe another one. */
+  | { type: "online" }
   | { type: "progress"; on: boolean }
   | { type: "channel"; connection: number; channel: RTCDataChannel }
   | { type: "signal"; connection: number; signal: string }
@@ -25,6 +27,7 @@ export type FromEngine =
   | { type: "hello"; channels: boolean }
   | { type: "started"; peer: string; store: "opfs" | "memory"; slot: number | null }
   | { type: "startFailed"; code: "storage" | "internal"; message: string }
+  | { type: "stun"; port: number }
   | { type: "open"; connection: number; peer: string; offerer: boolean }
   | { type: "signal"; connection: number; signal: string }
   | { type: "closeConnection"; connection: number }

@@ -103,6 +103,10 @@ settings! {
     rtc_bind: String = String::new();
     /// Address that peers are told for WebRTC when it differs from `rtc_bind` (behind NAT). Empty: `rtc_bind`'s own.
     rtc_public: String = String::new();
+    /// Whether pages are told under which address they are seen (STUN), so that no third party has to.
+    stun: bool = true;
+    /// Address and UDP port of STUN. Empty: `rtc_bind`'s address and the port behind it, or any free one.
+    stun_bind: String = String::new();
     /// WebRTC connections of the relay's own peer at a time.
     rtc_connections_max: u32 = 512;
     /// Payload bytes a second that the relay sends over WebRTC to all peers together. 0: no cap.
@@ -118,7 +122,13 @@ settings! {
     /// Whether the last address in X-Forwarded-For is the client's: only behind a proxy of yours that sets it.
     trust_forwarded: bool = false;
     /// Bytes waiting to be sent to one WebSocket peer; one that does not read loses its connection beyond.
-    peer_queue_bytes_max: Bytes = Bytes(256 << 10);
+    peer_queue_bytes_max: Bytes = Bytes(512 << 10);
+    /// Bytes a second that one peer may send to others through the relay where they find no direct path. 0: none.
+    carry_bytes_per_s_max: Bytes = Bytes(512 << 10);
+    /// Bytes that one peer may send so while it is connected.
+    carry_bytes_max: Bytes = Bytes(1 << 30);
+    /// Bytes a second that pass so in all: no further pair of peers is taken while those there are could fill it.
+    carry_bytes_per_s_all_max: Bytes = Bytes(16 << 20);
     /// Milliseconds between two pings to a WebSocket peer.
     ping_interval_ms: Millis = Millis(20_000);
     /// Milliseconds of silence after which a WebSocket peer is gone.

@@ -41,6 +41,17 @@ impl Config {
         self.rtc_bind.parse().unwrap_or(self.bind)
     }
 
+    /// Where STUN is answered, and whether any other free port does as well.
+    pub fn stun_bind(&self) -> (SocketAddr, bool) {
+        match self.stun_bind.parse() {
+            Ok(address) => (address, false),
+            Err(_) => {
+                let rtc = self.rtc_bind();
+                (SocketAddr::new(rtc.ip(), rtc.port().checked_add(1).unwrap_or(0)), true)
+            }
+        }
+    }
+
     /// Contradictions between settings, each with the key to change.
     fn check(&self) -> Result<(), (&'static str, String)> {
         if self.bind.ip().is_unspecified() && self.public_url.is_empty() {
@@ -57,7 +68,9 @@ impl Config {
         if !url.is_empty() && authority.is_none_or(|a| a.is_empty() || a.contains(['/', '?', '#', ' '])) {
             return Err(("public_url", format!("{} is not http://HOST or https://HOST", value::quote(url))));
         }
-        for (name, text) in [("rtc_bind", &self.rtc_bind), ("rtc_public", &self.rtc_public)] {
+        let addresses =
+            [("rtc_bind", &self.rtc_bind), ("rtc_public", &self.rtc_public), ("stun_bind", &self.stun_bind)];
+        for (name, text) in addresses {
             if !text.is_empty() && text.parse::<SocketAddr>().is_err() {
                 return Err((
                     name,

@@ -122,6 +122,11 @@ async fn write_tracker(app: &App, page: &mut Page) {
     for (name, help, value) in [
         ("peeredge_introductions_total", "Introductions made.", stats.introductions),
         ("peeredge_signals_total", "Offers, answers and candidates carried.", stats.signals),
+        (
+            "peeredge_carried_bytes_total",
+            "Bytes of messages that passed between peers without another path.",
+            stats.carried_bytes,
+        ),
         ("peeredge_unreachable_total", "Signals whose addressee was not there.", stats.unreachable),
         ("peeredge_blames_total", "Blames taken.", stats.blames),
         ("peeredge_task_leases_total", "Runs of tasks given to workers.", stats.dispatched.leases),

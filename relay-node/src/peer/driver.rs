@@ -9,6 +9,7 @@ use peeredge_node::{HttpFailure, Input, Node, Output, Role, Stats};
 use peeredge_wire::{ConnectionId, Token};
 use std::collections::BTreeMap;
 use std::io;
+use std::num::NonZeroU16;
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -190,6 +191,7 @@ impl Driver {
                     line.hang_up();
                 }
             }
+            Output::Stun { port } => self.stun_at(port).await,
             Output::Open { connection, role, .. } => {
                 let role = match role {
                     Role::Offerer => rtc::Role::Offerer,
@@ -254,6 +256,15 @@ impl Driver {
             | Output::Failed { .. }
             | Output::Task(_)
             | Output::Event(_)) => _ = self.told.send(told),
+        }
+    }
+
+    /// Lets the sockets ask the relay how they are seen. A node in the relay's own process needs no one for that.
+    async fn stun_at(&self, port: NonZeroU16) {
+        let RelayLink::Remote(endpoint) = &self.relay else { return };
+        let found = tokio::net::lookup_host((endpoint.host.as_str(), port.get())).await;
+        if let Some(server) = found.ok().and_then(|mut found| found.next()) {
+            self.command(RtcCommand::Stun { server }).await;
         }
     }
 

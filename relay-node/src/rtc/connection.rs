@@ -65,14 +65,22 @@ struct Limits {
     credit_portion_bytes: u64,
 }
 
+/// How remote ends reach the sockets.
+pub(super) struct Reached<'a> {
+    /// The sockets' own addresses.
+    pub addresses: &'a [SocketAddr],
+    /// A socket's address, and the one under which a translator shows it.
+    pub seen: &'a [(SocketAddr, SocketAddr)],
+}
+
 impl Connection {
-    /// Starts a connection reachable at `addresses`; an offerer's offer goes to the outbox.
+    /// Starts a connection; an offerer's offer goes to the outbox.
     pub fn open(
         id: ConnectionId,
         role: Role,
         config: &RtcConfig,
         certificate: &DtlsCert,
-        addresses: &[SocketAddr],
+        reached: Reached<'_>,
         now: Instant,
         outbox: &mut Outbox,
     ) -> Result<Connection, CloseReason> {
@@ -85,10 +93,16 @@ impl Connection {
             // The queue here decides what goes into str0m; its own limit only must not refuse that.
             .set_sctp_max_buffered_amount(config.in_flight_bytes_max + config.message_bytes_max)
             .build(now);
-        for address in addresses {
+        for address in reached.addresses {
             let candidate =
                 Candidate::host(*address, "udp").map_err(|error| CloseReason::Stack(error.to_string()))?;
             rtc.add_local_candidate(candidate);
+        }
+        for (address, seen) in reached.seen {
+            // One that the stack does not want is no loss: the others stay.
+            if let Ok(candidate) = Candidate::server_reflexive(*seen, *address, "udp") {
+                rtc.add_local_candidate(candidate);
+            }
         }
         let channel_config = ChannelConfig {
             label: CHANNEL_LABEL.into(),
@@ -140,6 +154,22 @@ impl Connection {
         };
         connection.drain(outbox)?;
         Ok(connection)
+    }
+
+    /// Offers one more address under which a socket is seen.
+    pub fn add_seen(
+        &mut self,
+        address: SocketAddr,
+        seen: SocketAddr,
+        outbox: &mut Outbox,
+    ) -> Result<(), CloseReason> {
+        let Ok(candidate) = Candidate::server_reflexive(seen, address, "udp") else { return Ok(()) };
+        if let Some(added) = self.rtc.add_local_candidate(candidate) {
+            let candidate = added.to_sdp_string();
+            let signal = Signal::Candidate { candidate, mid: Some("0".into()) }.to_blob();
+            outbox.events.push(RtcEvent::Signal { connection: self.id, signal });
+        }
+        self.drain(outbox)
     }
 
     /// The name that connectivity checks to this connection carry.

@@ -13,12 +13,13 @@ use std::time::Instant;
 
 use str0m::Input;
 use str0m::config::DtlsCert;
-use str0m::net::{Protocol, Receive};
+use str0m::net::{Protocol, Receive, Transmit};
 use tokio::sync::{Semaphore, mpsc};
 
-use super::connection::{Connection, Outbox};
+use super::connection::{Connection, Outbox, Reached};
 use super::handle::{RtcSpawnError, event_bytes};
 use super::socket::Socket;
+use super::stun::StunClient;
 use super::{CloseReason, ConnectionId, Role, RtcCommand, RtcConfig, RtcEvent};
 
 /// Commands handled before the sockets get their turn.
@@ -49,6 +50,7 @@ struct Core {
     by_ice_name: HashMap<String, ConnectionId>,
     timers: BTreeSet<(Instant, ConnectionId)>,
     outbox: Outbox,
+    own_addresses: StunClient,
 }
 
 struct Entry {
@@ -81,6 +83,7 @@ impl Driver {
         let backlog_max = config.events_max;
         let core = Core {
             addresses: sockets.iter().map(|socket| socket.address).collect(),
+            own_addresses: StunClient::default(),
             config,
             certificate,
             connections: HashMap::new(),
@@ -221,6 +224,28 @@ impl Core {
                 self.with(connection, |it, outbox| it.send(now, message, outbox));
             }
             RtcCommand::Close { connection } => self.end(connection, CloseReason::Local),
+            RtcCommand::Stun { server } => {
+                self.own_addresses.set_server(server, crate::serve::key::random());
+                self.ask_own_addresses();
+            }
+        }
+    }
+
+    /// Connections that are being made hear of an address that became known since they began.
+    fn tell_seen(&mut self, address: SocketAddr, seen: SocketAddr) {
+        let young = self.connections.iter().filter(|(_, entry)| !entry.connection.is_open());
+        let young: Vec<ConnectionId> = young.map(|(id, _)| *id).collect();
+        for id in young {
+            self.with(id, |it, outbox| it.add_seen(address, seen, outbox));
+        }
+    }
+
+    fn ask_own_addresses(&mut self) {
+        for &source in &self.addresses {
+            if let Some((destination, request)) = self.own_addresses.ask(source) {
+                let contents = request.into();
+                self.outbox.packets.push(Transmit { proto: Protocol::Udp, source, destination, contents });
+            }
         }
     }
 
@@ -233,8 +258,11 @@ impl Core {
             let reason = CloseReason::TooManyConnections { connections_max };
             return self.outbox.events.push(RtcEvent::Closed { connection: id, reason });
         }
-        let Core { config, certificate, addresses, outbox, .. } = self;
-        let opened = contained(|| Connection::open(id, role, config, certificate, addresses, now, outbox));
+        // A translator forgets; the answer is for the next connection.
+        self.ask_own_addresses();
+        let Core { config, certificate, addresses, own_addresses, outbox, .. } = self;
+        let reached = Reached { addresses, seen: &own_addresses.seen().collect::<Vec<_>>() };
+        let opened = contained(|| Connection::open(id, role, config, certificate, reached, now, outbox));
         let mut connection = match opened {
             Ok(connection) => connection,
             Err(reason) => return self.outbox.events.push(RtcEvent::Closed { connection: id, reason }),
@@ -253,6 +281,13 @@ impl Core {
             Some(20..=63) => false,
             _ => return,
         };
+        // First, since it is nothing that the stack takes for a message: it belongs to no connection.
+        if stun && let Some(seen) = self.own_addresses.take(address, source, datagram) {
+            if let Some(seen) = seen {
+                self.tell_seen(address, seen);
+            }
+            return;
+        }
         let Ok(packet) = Receive::new(Protocol::Udp, source, address, datagram) else {
             return;
         };

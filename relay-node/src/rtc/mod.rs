@@ -19,12 +19,15 @@ mod flow;
 mod handle;
 pub mod signal;
 mod socket;
+pub mod stun;
 
 use std::fmt;
+use std::net::SocketAddr;
 
 pub use config::{RtcConfig, RtcConfigError, RtcSocket, outbound_address};
 pub use handle::{RtcCommandError, RtcEvents, RtcHandle, RtcSpawnError, spawn};
 pub use signal::SignalError;
+pub use stun::{StunLimits, StunServer};
 
 /// Label of the one data channel of a connection.
 pub const CHANNEL_LABEL: &str = "peeredge";
@@ -75,6 +78,11 @@ pub enum RtcCommand {
     Close {
         /// The connection to end.
         connection: ConnectionId,
+    },
+    /// From now on asks this STUN server under which addresses the sockets are seen, and offers those to remote ends, too.
+    Stun {
+        /// The server.
+        server: SocketAddr,
     },
 }
 

@@ -101,6 +101,10 @@ pub async fn serve(mut config: Config, stop: impl Future<Output = ()>) -> Result
     let mut tracker = TrackerConfig::new(node.id(), key::random());
     // The relay's own peer is one more.
     tracker.peers_max = config.peers_max as usize + 1;
+    tracker.stun_port = start_stun(&config)?;
+    tracker.carry.bytes_per_s_max = u32::try_from(config.carry_bytes_per_s_max.0).unwrap_or(u32::MAX);
+    tracker.carry.bytes_max = config.carry_bytes_max.0;
+    tracker.carry.bytes_per_s_all_max = config.carry_bytes_per_s_all_max.0;
     let hub = Hub::start(tracker);
     let (stopping_in, stopping) = watch::channel(false);
     let app = Arc::new(App {
@@ -166,6 +170,19 @@ fn start_rtc(config: &Config) -> Result<Option<(RtcHandle, RtcEvents)>, RtcSpawn
     rtc.ice_lite = true;
     rtc.connections_max = config.rtc_connections_max as usize;
     rtc::spawn(rtc).map(Some)
+}
+
+/// Starts to answer STUN; gives the port, or 0 when nobody is to be answered.
+fn start_stun(config: &Config) -> Result<u16, ServeError> {
+    if !config.stun || !config.rtc {
+        return Ok(0);
+    }
+    let (bind, or_any) = config.stun_bind();
+    let failed = |error| ServeError::Bind { bind, error };
+    let socket = rtc::stun::bind(bind, or_any).map_err(failed)?;
+    let port = socket.local_addr().map_err(failed)?.port();
+    tokio::spawn(rtc::stun::answer_all(socket, rtc::StunLimits::default()));
+    Ok(port)
 }
 
 /// Starts the relay's own peer, which seeds what the store holds.

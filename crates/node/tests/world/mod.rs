@@ -5,7 +5,7 @@
 use core::time::Duration;
 use peeredge_dts::Layout;
 use peeredge_node::{Area, Config, Event, Input, Node, Output, Publisher, Resource, Role};
-use peeredge_wire::relay::{FromRelay, ToRelay};
+use peeredge_wire::relay::{CarryEnd, FromRelay, ToRelay};
 use peeredge_wire::{ConnectionId, ContentId, PeerId, RequestId, Time};
 use std::collections::BTreeMap;
 
@@ -31,6 +31,8 @@ pub struct Peer {
     /// What leaves instead of each message: a liar in the test is one function.
     pub tamper: Option<Tamper>,
     pub sent_bytes: u64,
+    /// Offers, answers and candidates that left.
+    pub signals: u32,
     pub uplink_bytes_per_s: u64,
     uplink_free: Time,
     connections: BTreeMap<ConnectionId, PeerId>,
@@ -49,6 +51,12 @@ pub struct World {
     pub now: Time,
     pub peers: Vec<Peer>,
     pub relay_alive: bool,
+    /// Whether two peers find a direct path.
+    pub direct_paths: bool,
+    /// What the relay says that it carries for each peer.
+    pub carried_bytes_per_s: u32,
+    /// Bytes of pieces that passed through the relay.
+    pub carried_bytes: u64,
     announced: BTreeMap<(usize, ContentId), (u16, u8)>,
     queue: BTreeMap<(Time, u64), (usize, Input)>,
     sequence: u64,
@@ -92,6 +100,9 @@ impl World {
             now: Time::from_millis(1),
             peers: Vec::new(),
             relay_alive: true,
+            direct_paths: true,
+            carried_bytes_per_s: 0,
+            carried_bytes: 0,
             announced: BTreeMap::new(),
             queue: BTreeMap::new(),
             sequence: 0,
@@ -120,6 +131,7 @@ impl World {
             http_gets: Vec::new(),
             tamper: None,
             sent_bytes: 0,
+            signals: 0,
             uplink_bytes_per_s: 10_000_000,
             uplink_free: Time::ZERO,
             connections: BTreeMap::new(),
@@ -226,7 +238,7 @@ impl World {
             }
             Output::RelayConnect => self.later(from, Input::RelayClosed),
             Output::RelaySend(frame) => self.relay(from, ToRelay::decode(&frame).unwrap()),
-            Output::RelayClose => {}
+            Output::RelayClose | Output::Stun { .. } => {}
             Output::Open { connection, peer, role } => {
                 self.peers[from].connections.insert(connection, peer);
                 self.peers[from].offers.insert(connection, role);
@@ -336,6 +348,11 @@ impl World {
                     from,
                     Input::RelayMessage(FromRelay::Welcome { version: 1, report_every_s: 10 }.encode()),
                 );
+                if self.carried_bytes_per_s > 0 {
+                    let carried_bytes_per_s = self.carried_bytes_per_s;
+                    let paths = FromRelay::Paths { stun_port: 7, carried_bytes_per_s };
+                    self.later(from, Input::RelayMessage(paths.encode()));
+                }
             }
             ToRelay::Announce { content, have_permille, wants } => {
                 self.announced.insert((from, content), (have_permille, wants));
@@ -357,12 +374,38 @@ impl World {
             ToRelay::Signal { to, session, signal } => {
                 let me = self.peers[from].node.id();
                 self.sessions.insert((me, to, session), ());
+                self.peers[from].signals += 1;
+                // Without a path there are signals all the same; they lead to nothing.
+                if !self.direct_paths && signal == b"answer" {
+                    return;
+                }
                 if let Some(other) = self.peers.iter().position(|p| p.node.id() == to) {
                     let signal = FromRelay::Signal { from: me, session, signal };
                     self.later(other, Input::RelayMessage(signal.encode()));
                 }
             }
+            ToRelay::CarryOpen { to, session, credit_bytes } => {
+                self.carry(from, to, |from| FromRelay::CarryOpen { from, session, credit_bytes });
+            }
+            ToRelay::Carry { to, session, last, piece } => {
+                self.carried_bytes += piece.len() as u64;
+                self.carry(from, to, |from| FromRelay::Carried { from, session, last, piece });
+            }
+            ToRelay::CarryCredit { to, session, bytes } => {
+                self.carry(from, to, |from| FromRelay::CarryCredit { from, session, bytes });
+            }
+            ToRelay::CarryClose { to, session } => {
+                let end = CarryEnd::Gone;
+                self.carry(from, to, |peer| FromRelay::CarryClosed { peer, session, end });
+            }
             _ => {}
+        }
+    }
+
+    fn carry(&mut self, from: usize, to: PeerId, message: impl FnOnce(PeerId) -> FromRelay) {
+        let me = self.peers[from].node.id();
+        if let Some(other) = self.peers.iter().position(|p| p.node.id() == to && p.alive) {
+            self.later(other, Input::RelayMessage(message(me).encode()));
         }
     }
 }

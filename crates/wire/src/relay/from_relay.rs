@@ -1,5 +1,6 @@
+use super::carry::{self, CarryEnd};
 use super::tasks::TaskFromRelay;
-use crate::limits::{RELAY_FRAME_BYTES_MAX, SIGNAL_BYTES_MAX};
+use crate::limits::{CARRIED_PIECE_BYTES_MAX, RELAY_FRAME_BYTES_MAX, SIGNAL_BYTES_MAX};
 use crate::{ContentId, DecodeError, PeerId, Reader, Writer};
 use core::fmt;
 
@@ -134,6 +135,51 @@ pub enum FromRelay {
     },
     /// About tasks.
     Task(TaskFromRelay),
+    /// What else the relay does for paths; follows the welcome when there is something.
+    Paths {
+        /// UDP port at which the relay answers STUN, at the host where the peer reaches it; 0 for none.
+        stun_port: u16,
+        /// Bytes a second that the relay carries for this peer to others; 0 for none.
+        carried_bytes_per_s: u32,
+    },
+    /// "Let our messages pass through the relay." Answered by credit, or a close.
+    CarryOpen {
+        /// Who asks: the relay vouches that it proved this key.
+        from: PeerId,
+        /// The random number of the connection.
+        session: u64,
+        /// Bytes of pieces that this side may send at once.
+        credit_bytes: u32,
+    },
+    /// A piece of a message from a peer that was given credit.
+    Carried {
+        /// From whom.
+        from: PeerId,
+        /// The connection's number.
+        session: u64,
+        /// Whether the message ends with this piece.
+        last: bool,
+        /// At most [`CARRIED_PIECE_BYTES_MAX`] bytes.
+        piece: Vec<u8>,
+    },
+    /// This side may send so many more bytes.
+    CarryCredit {
+        /// From whom.
+        from: PeerId,
+        /// The connection's number.
+        session: u64,
+        /// How many more.
+        bytes: u32,
+    },
+    /// No more pieces in either direction.
+    CarryClosed {
+        /// Between this side and whom.
+        peer: PeerId,
+        /// The connection's number.
+        session: u64,
+        /// Why.
+        end: CarryEnd,
+    },
 }
 
 const CHALLENGE: u8 = 0x81;
@@ -144,6 +190,11 @@ const UNREACHABLE: u8 = 0x85;
 const ERROR: u8 = 0x86;
 const PREFETCH: u8 = 0x8c;
 const RELEASE: u8 = 0x8d;
+const PATHS: u8 = 0xb0;
+const CARRY_OPEN: u8 = 0xb1;
+const CARRIED: u8 = 0xb2;
+const CARRY_CREDIT: u8 = 0xb3;
+const CARRY_CLOSED: u8 = 0xb4;
 const DETAIL_BYTES_MAX: usize = 200;
 
 impl FromRelay {
@@ -171,6 +222,23 @@ impl FromRelay {
             FromRelay::Prefetch { content } => Writer::new(PREFETCH, 33).raw(&content.0),
             FromRelay::Release { content } => Writer::new(RELEASE, 33).raw(&content.0),
             FromRelay::Task(message) => message.write(),
+            FromRelay::Paths { stun_port, carried_bytes_per_s } => {
+                Writer::new(PATHS, 7).u16(*stun_port).u32(*carried_bytes_per_s)
+            }
+            FromRelay::CarryOpen { from, session, credit_bytes } => {
+                Writer::new(CARRY_OPEN, 45).raw(&from.0).u64(*session).u32(*credit_bytes)
+            }
+            FromRelay::Carried { from, session, last, piece } => Writer::new(CARRIED, 42 + piece.len())
+                .raw(&from.0)
+                .u64(*session)
+                .u8(u8::from(*last))
+                .raw(piece),
+            FromRelay::CarryCredit { from, session, bytes } => {
+                Writer::new(CARRY_CREDIT, 45).raw(&from.0).u64(*session).u32(*bytes)
+            }
+            FromRelay::CarryClosed { peer, session, end } => {
+                Writer::new(CARRY_CLOSED, 42).raw(&peer.0).u64(*session).u8(*end as u8)
+            }
         }
         .finish()
     }
@@ -205,6 +273,25 @@ impl FromRelay {
             }
             PREFETCH => FromRelay::Prefetch { content: ContentId(r.array()?) },
             RELEASE => FromRelay::Release { content: ContentId(r.array()?) },
+            PATHS => FromRelay::Paths { stun_port: r.u16()?, carried_bytes_per_s: r.u32()? },
+            CARRY_OPEN => {
+                FromRelay::CarryOpen { from: PeerId(r.array()?), session: r.u64()?, credit_bytes: r.u32()? }
+            }
+            CARRIED => {
+                let (from, session, last) = (PeerId(r.array()?), r.u64()?, carry::last(r.u8()?)?);
+                if r.left() > CARRIED_PIECE_BYTES_MAX {
+                    return Err(DecodeError::TooLong { field: "piece", max: CARRIED_PIECE_BYTES_MAX });
+                }
+                FromRelay::Carried { from, session, last, piece: r.rest().to_vec() }
+            }
+            CARRY_CREDIT => {
+                FromRelay::CarryCredit { from: PeerId(r.array()?), session: r.u64()?, bytes: r.u32()? }
+            }
+            CARRY_CLOSED => FromRelay::CarryClosed {
+                peer: PeerId(r.array()?),
+                session: r.u64()?,
+                end: CarryEnd::from_number(r.u8()?)?,
+            },
             tag => FromRelay::Task(TaskFromRelay::read(tag, &mut r)?),
         };
         r.end()?;

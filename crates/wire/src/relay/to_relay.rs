@@ -1,5 +1,6 @@
+use super::carry;
 use super::tasks::TaskToRelay;
-use crate::limits::{RELAY_FRAME_BYTES_MAX, SIGNAL_BYTES_MAX};
+use crate::limits::{CARRIED_PIECE_BYTES_MAX, RELAY_FRAME_BYTES_MAX, SIGNAL_BYTES_MAX};
 use crate::{ContentId, DecodeError, PeerId, Reader, Writer};
 
 /// What happened since the last report, as the peer itself sees it: a claim, until receivers' receipts bear it out.
@@ -82,6 +83,42 @@ pub enum ToRelay {
     },
     /// About tasks.
     Task(TaskToRelay),
+    /// "Let our messages pass through the relay": asks the other peer, who answers with credit or closes.
+    CarryOpen {
+        /// Whom.
+        to: PeerId,
+        /// The random number of this connection, as in its signals.
+        session: u64,
+        /// Bytes of pieces that the other side may send at once.
+        credit_bytes: u32,
+    },
+    /// A piece of a message to a peer that gave credit.
+    Carry {
+        /// To whom.
+        to: PeerId,
+        /// The connection's number.
+        session: u64,
+        /// Whether the message ends with this piece.
+        last: bool,
+        /// At most [`CARRIED_PIECE_BYTES_MAX`] bytes.
+        piece: Vec<u8>,
+    },
+    /// The other side may send so many more bytes. The first one takes the session.
+    CarryCredit {
+        /// Who may.
+        to: PeerId,
+        /// The connection's number.
+        session: u64,
+        /// How many more.
+        bytes: u32,
+    },
+    /// No more pieces in either direction.
+    CarryClose {
+        /// With whom.
+        to: PeerId,
+        /// The connection's number.
+        session: u64,
+    },
 }
 
 const HELLO: u8 = 0x01;
@@ -92,8 +129,17 @@ const REPORT: u8 = 0x05;
 const BLAME: u8 = 0x06;
 const SPARE: u8 = 0x18;
 const LENGTH: u8 = 0x19;
+const CARRY_OPEN: u8 = 0x30;
+const CARRY: u8 = 0x31;
+const CARRY_CREDIT: u8 = 0x32;
+const CARRY_CLOSE: u8 = 0x33;
 
 impl ToRelay {
+    /// Whether a frame is a piece that passes through: it is metered by bytes, not by frames.
+    pub fn is_carried(frame: &[u8]) -> bool {
+        frame.first() == Some(&CARRY)
+    }
+
     /// The message as one frame.
     pub fn encode(&self) -> Vec<u8> {
         match self {
@@ -122,6 +168,16 @@ impl ToRelay {
             }
             ToRelay::Length { content, bytes } => Writer::new(LENGTH, 41).raw(&content.0).u64(*bytes),
             ToRelay::Task(message) => message.write(),
+            ToRelay::CarryOpen { to, session, credit_bytes } => {
+                Writer::new(CARRY_OPEN, 45).raw(&to.0).u64(*session).u32(*credit_bytes)
+            }
+            ToRelay::Carry { to, session, last, piece } => {
+                Writer::new(CARRY, 42 + piece.len()).raw(&to.0).u64(*session).u8(u8::from(*last)).raw(piece)
+            }
+            ToRelay::CarryCredit { to, session, bytes } => {
+                Writer::new(CARRY_CREDIT, 45).raw(&to.0).u64(*session).u32(*bytes)
+            }
+            ToRelay::CarryClose { to, session } => Writer::new(CARRY_CLOSE, 41).raw(&to.0).u64(*session),
         }
         .finish()
     }
@@ -165,6 +221,20 @@ impl ToRelay {
             },
             SPARE => ToRelay::Spare { storage_bytes: r.u64()?, up_bytes_per_s: r.u64()? },
             LENGTH => ToRelay::Length { content: ContentId(r.array()?), bytes: r.u64()? },
+            CARRY_OPEN => {
+                ToRelay::CarryOpen { to: PeerId(r.array()?), session: r.u64()?, credit_bytes: r.u32()? }
+            }
+            CARRY => {
+                let (to, session, last) = (PeerId(r.array()?), r.u64()?, carry::last(r.u8()?)?);
+                if r.left() > CARRIED_PIECE_BYTES_MAX {
+                    return Err(DecodeError::TooLong { field: "piece", max: CARRIED_PIECE_BYTES_MAX });
+                }
+                ToRelay::Carry { to, session, last, piece: r.rest().to_vec() }
+            }
+            CARRY_CREDIT => {
+                ToRelay::CarryCredit { to: PeerId(r.array()?), session: r.u64()?, bytes: r.u32()? }
+            }
+            CARRY_CLOSE => ToRelay::CarryClose { to: PeerId(r.array()?), session: r.u64()? },
             tag => ToRelay::Task(TaskToRelay::read(tag, &mut r)?),
         };
         r.end()?;
