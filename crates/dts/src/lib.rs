@@ -6,6 +6,7 @@
 mod assembly;
 mod bitmap;
 mod layout;
+mod live;
 mod manifest;
 mod plan;
 mod publisher;
@@ -18,6 +19,7 @@ mod want;
 pub use assembly::{Added, Assembly, Decoded, Polluter};
 pub use bitmap::Bitmap;
 pub use layout::{HASH_BYTES, Layout, LayoutError};
+pub use live::{LiveEntry, LiveError, LiveNews, LiveReader, LiveWriter};
 pub use manifest::{Hash, Manifest, ManifestError, Record};
 pub use peeredge_code::{CodedId, Encoder, Encoding};
 pub use plan::{Need, Reader, plan};

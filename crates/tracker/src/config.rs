@@ -48,6 +48,8 @@ pub struct TrackerConfig {
     pub tasks: Option<DispatchSettings>,
     /// Tasks without a result that one peer may have handed in, each up to 17 KiB. Default 1024.
     pub tasks_per_peer_max: usize,
+    /// Live contents that one connection may publish or follow. Each keeps one head of at most 4 KiB here. Default 64.
+    pub live_contents_max: usize,
     /// UDP port at which the relay answers STUN, told to every peer; 0 for none. Default 0.
     pub stun_port: u16,
     /// What is carried between peers that find no path. Default: nothing.
@@ -117,6 +119,7 @@ impl TrackerConfig {
                 ..DispatchSettings::new(0)
             }),
             tasks_per_peer_max: 1024,
+            live_contents_max: 64,
             stun_port: 0,
             carry: CarrySettings::default(),
         }
@@ -144,6 +147,7 @@ impl fmt::Debug for TrackerConfig {
             .field("ahead", &self.ahead)
             .field("tasks", &self.tasks.is_some())
             .field("tasks_per_peer_max", &self.tasks_per_peer_max)
+            .field("live_contents_max", &self.live_contents_max)
             .field("stun_port", &self.stun_port)
             .field("carry", &self.carry)
             .finish_non_exhaustive()

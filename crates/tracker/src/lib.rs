@@ -12,6 +12,7 @@ mod bucket;
 mod carry;
 mod config;
 mod io;
+mod live;
 mod stats;
 mod tasks;
 mod tracker;

@@ -27,6 +27,8 @@ pub struct TrackerStats {
     pub carried_bytes: u64,
     /// Sessions in which messages may pass now.
     pub carry_sessions: usize,
+    /// Live contents that somebody publishes or follows.
+    pub live_contents: usize,
     /// Blames taken.
     pub blames: u64,
     /// Peers that are not introduced now, being blamed by enough others; connected or not.

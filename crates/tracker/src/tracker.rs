@@ -4,6 +4,7 @@ use crate::bucket::Bucket;
 use crate::carry::Carries;
 use crate::config::TrackerConfig;
 use crate::io::{ConnId, TrackerInput, TrackerOutput};
+use crate::live::Lives;
 use crate::stats::TrackerStats;
 use crate::tasks::Tasks;
 use core::time::Duration;
@@ -37,6 +38,7 @@ pub struct Tracker {
     ahead: Ahead,
     tasks: Option<Tasks>,
     carries: Carries,
+    lives: Lives,
     counts: TrackerStats,
     out: VecDeque<TrackerOutput>,
     stopping: bool,
@@ -101,6 +103,7 @@ impl Tracker {
                 .clone()
                 .map(|settings| Tasks::new(config.relay, settings, config.tasks_per_peer_max)),
             carries: Carries::new(config.carry),
+            lives: Lives::default(),
             challenges: 0,
             conns: BTreeMap::new(),
             peers: BTreeMap::new(),
@@ -182,6 +185,7 @@ impl Tracker {
             ahead: self.ahead.stats(),
             barred: self.blames.barred_count(self.now),
             carry_sessions: self.carries.count(),
+            live_contents: self.lives.count(),
             ..self.counts.clone()
         }
     }
@@ -279,6 +283,12 @@ impl Tracker {
             }
             ToRelay::Blame { accused, .. } => {
                 self.blame(now, peer, accused);
+                Ok(())
+            }
+            ToRelay::Head { name, head } => self.head(conn, peer, name, head),
+            ToRelay::Follow { publisher, name } => self.follow(conn, publisher, name),
+            ToRelay::Unfollow { publisher, name } => {
+                self.lives.unfollow(conn, &(publisher, name));
                 Ok(())
             }
             ToRelay::CarryOpen { to, session, credit_bytes } => {
@@ -414,6 +424,32 @@ impl Tracker {
                 self.counts.unreachable += 1;
                 self.send(conn, &FromRelay::Unreachable { peer: to, session });
             }
+        }
+    }
+
+    /// The publisher is who proved the key: a head in another's name reaches nobody.
+    fn head(&mut self, conn: ConnId, publisher: PeerId, name: String, head: Vec<u8>) -> Result<(), Refusal> {
+        let topic = (publisher, name.clone());
+        match self.lives.head(conn, topic, &head, self.config.live_contents_max) {
+            Some(followers) => {
+                let message = FromRelay::Head { publisher, name, head };
+                followers.into_iter().for_each(|follower| self.send(follower, &message));
+                Ok(())
+            }
+            None => refuse(ErrorCode::TooMany, "too many live contents"),
+        }
+    }
+
+    fn follow(&mut self, conn: ConnId, publisher: PeerId, name: String) -> Result<(), Refusal> {
+        let topic = (publisher, name.clone());
+        match self.lives.follow(conn, topic, self.config.live_contents_max) {
+            Some(Some(head)) => {
+                let message = FromRelay::Head { publisher, name, head: head.to_vec() };
+                self.send(conn, &message);
+                Ok(())
+            }
+            Some(None) => Ok(()),
+            None => refuse(ErrorCode::TooMany, "too many live contents"),
         }
     }
 
@@ -568,6 +604,7 @@ impl Tracker {
         if let Some(Conn { stage: Stage::Ready(peer), .. }) = self.conns.remove(&conn) {
             self.registry.remove(member(conn));
             self.ahead.gone(member(conn));
+            self.lives.forget(conn);
             for (other, session) in self.carries.forget(conn) {
                 let end = CarryEnd::Gone;
                 self.send(other, &FromRelay::CarryClosed { peer: peer.id, session, end });

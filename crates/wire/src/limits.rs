@@ -30,3 +30,7 @@ pub const TASK_VOTERS_MAX: usize = 32;
 pub const CARRIED_PIECE_BYTES_MAX: usize = 20 * 1024;
 /// Bytes under way between two peers through the relay: more credit than this is never given.
 pub const CARRIED_WINDOW_BYTES_MAX: u32 = 64 * 1024;
+/// Entries in one head of a live content; whoever missed more gets the last ones.
+pub const LIVE_ENTRIES_MAX: usize = 64;
+/// Bytes of one head of a live content: name, entries and signature fit.
+pub const LIVE_HEAD_BYTES_MAX: usize = 4096;

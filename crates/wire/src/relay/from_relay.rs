@@ -1,6 +1,8 @@
 use super::carry::{self, CarryEnd};
 use super::tasks::TaskFromRelay;
-use crate::limits::{CARRIED_PIECE_BYTES_MAX, RELAY_FRAME_BYTES_MAX, SIGNAL_BYTES_MAX};
+use crate::limits::{
+    CARRIED_PIECE_BYTES_MAX, LIVE_HEAD_BYTES_MAX, NAME_BYTES_MAX, RELAY_FRAME_BYTES_MAX, SIGNAL_BYTES_MAX,
+};
 use crate::{ContentId, DecodeError, PeerId, Reader, Writer};
 use core::fmt;
 
@@ -180,6 +182,15 @@ pub enum FromRelay {
         /// Why.
         end: CarryEnd,
     },
+    /// A live content that this peer follows has grown.
+    Head {
+        /// Who publishes it.
+        publisher: PeerId,
+        /// Its name.
+        name: String,
+        /// The signed head, as the publisher made it: whoever reads it checks the signature.
+        head: Vec<u8>,
+    },
 }
 
 const CHALLENGE: u8 = 0x81;
@@ -195,6 +206,7 @@ const CARRY_OPEN: u8 = 0xb1;
 const CARRIED: u8 = 0xb2;
 const CARRY_CREDIT: u8 = 0xb3;
 const CARRY_CLOSED: u8 = 0xb4;
+const HEAD: u8 = 0xb5;
 const DETAIL_BYTES_MAX: usize = 200;
 
 impl FromRelay {
@@ -238,6 +250,9 @@ impl FromRelay {
             }
             FromRelay::CarryClosed { peer, session, end } => {
                 Writer::new(CARRY_CLOSED, 42).raw(&peer.0).u64(*session).u8(*end as u8)
+            }
+            FromRelay::Head { publisher, name, head } => {
+                Writer::new(HEAD, 35 + name.len() + head.len()).raw(&publisher.0).text(name).raw(head)
             }
         }
         .finish()
@@ -292,6 +307,13 @@ impl FromRelay {
                 session: r.u64()?,
                 end: CarryEnd::from_number(r.u8()?)?,
             },
+            HEAD => {
+                let (publisher, name) = (PeerId(r.array()?), r.text("name", NAME_BYTES_MAX)?.to_owned());
+                if r.left() > LIVE_HEAD_BYTES_MAX {
+                    return Err(DecodeError::TooLong { field: "head", max: LIVE_HEAD_BYTES_MAX });
+                }
+                FromRelay::Head { publisher, name, head: r.rest().to_vec() }
+            }
             tag => FromRelay::Task(TaskFromRelay::read(tag, &mut r)?),
         };
         r.end()?;

@@ -1,6 +1,8 @@
 use super::carry;
 use super::tasks::TaskToRelay;
-use crate::limits::{CARRIED_PIECE_BYTES_MAX, RELAY_FRAME_BYTES_MAX, SIGNAL_BYTES_MAX};
+use crate::limits::{
+    CARRIED_PIECE_BYTES_MAX, LIVE_HEAD_BYTES_MAX, NAME_BYTES_MAX, RELAY_FRAME_BYTES_MAX, SIGNAL_BYTES_MAX,
+};
 use crate::{ContentId, DecodeError, PeerId, Reader, Writer};
 
 /// What happened since the last report, as the peer itself sees it: a claim, until receivers' receipts bear it out.
@@ -119,6 +121,27 @@ pub enum ToRelay {
         /// The connection's number.
         session: u64,
     },
+    /// "My live content of this name has grown": tell those who follow it. Only the publisher's own connection may.
+    Head {
+        /// The live content's name.
+        name: String,
+        /// The signed head, which the relay carries unread.
+        head: Vec<u8>,
+    },
+    /// "Tell me how this live content grows."
+    Follow {
+        /// Who publishes it.
+        publisher: PeerId,
+        /// Its name.
+        name: String,
+    },
+    /// "No more of this live content."
+    Unfollow {
+        /// Who publishes it.
+        publisher: PeerId,
+        /// Its name.
+        name: String,
+    },
 }
 
 const HELLO: u8 = 0x01;
@@ -133,6 +156,9 @@ const CARRY_OPEN: u8 = 0x30;
 const CARRY: u8 = 0x31;
 const CARRY_CREDIT: u8 = 0x32;
 const CARRY_CLOSE: u8 = 0x33;
+const HEAD: u8 = 0x34;
+const FOLLOW: u8 = 0x35;
+const UNFOLLOW: u8 = 0x36;
 
 impl ToRelay {
     /// Whether a frame is a piece that passes through: it is metered by bytes, not by frames.
@@ -178,6 +204,15 @@ impl ToRelay {
                 Writer::new(CARRY_CREDIT, 45).raw(&to.0).u64(*session).u32(*bytes)
             }
             ToRelay::CarryClose { to, session } => Writer::new(CARRY_CLOSE, 41).raw(&to.0).u64(*session),
+            ToRelay::Head { name, head } => {
+                Writer::new(HEAD, 3 + name.len() + head.len()).text(name).raw(head)
+            }
+            ToRelay::Follow { publisher, name } => {
+                Writer::new(FOLLOW, 35 + name.len()).raw(&publisher.0).text(name)
+            }
+            ToRelay::Unfollow { publisher, name } => {
+                Writer::new(UNFOLLOW, 35 + name.len()).raw(&publisher.0).text(name)
+            }
         }
         .finish()
     }
@@ -235,6 +270,21 @@ impl ToRelay {
                 ToRelay::CarryCredit { to: PeerId(r.array()?), session: r.u64()?, bytes: r.u32()? }
             }
             CARRY_CLOSE => ToRelay::CarryClose { to: PeerId(r.array()?), session: r.u64()? },
+            HEAD => {
+                let name = r.text("name", NAME_BYTES_MAX)?.to_owned();
+                if r.left() > LIVE_HEAD_BYTES_MAX {
+                    return Err(DecodeError::TooLong { field: "head", max: LIVE_HEAD_BYTES_MAX });
+                }
+                ToRelay::Head { name, head: r.rest().to_vec() }
+            }
+            FOLLOW => ToRelay::Follow {
+                publisher: PeerId(r.array()?),
+                name: r.text("name", NAME_BYTES_MAX)?.to_owned(),
+            },
+            UNFOLLOW => ToRelay::Unfollow {
+                publisher: PeerId(r.array()?),
+                name: r.text("name", NAME_BYTES_MAX)?.to_owned(),
+            },
             tag => ToRelay::Task(TaskToRelay::read(tag, &mut r)?),
         };
         r.end()?;
