@@ -5,6 +5,8 @@ export interface ConnectionEvents {
   signal(connection: number, signal: string): void;
   /** The connection failed, or could not be made in time. */
   closed(connection: number): void;
+  /** How long a packet took there and back, without waiting behind data. */
+  roundTrip(connection: number, ms: number): void;
 }
 
 /** What two ends tell each other, as JSON. The native peer speaks the same. */
@@ -14,10 +16,17 @@ type Signal =
 
 const CONNECT_WITHIN_MS = 15_000;
 const EARLY_CANDIDATES_MAX = 64;
+/** Round trips are looked up so often while a connection is young, and later: the browser measures them only every few seconds then. */
+const LOOK_EARLY_MS = 400;
+const LOOK_LATER_MS = 1_500;
+const EARLY_LOOKS = 20;
 
 interface Entry {
   readonly rtc: RTCPeerConnection;
-  readonly timer: ReturnType<typeof setTimeout>;
+  /** Ends the connection if it does not open; afterwards, the next look at its round trip. */
+  timer: ReturnType<typeof setTimeout>;
+  /** Answers to connectivity checks when the round trip was last told. */
+  answers: number;
   /** Candidates that came before the description they belong to. */
   readonly early: RTCIceCandidateInit[];
   /** Signals are taken one after the other. */
@@ -57,14 +66,14 @@ export class Connections {
       return;
     }
     const timer = setTimeout(() => this.#fail(connection), CONNECT_WITHIN_MS);
-    const entry: Entry = { rtc, timer, early: [], tail: Promise.resolve() };
+    const entry: Entry = { rtc, timer, answers: 0, early: [], tail: Promise.resolve() };
     this.#entries.set(connection, entry);
     rtc.onicecandidate = ({ candidate }) => {
       if (!candidate?.candidate) return;
       this.#send(connection, { type: "candidate", candidate: candidate.candidate, mid: candidate.sdpMid });
     };
     rtc.onconnectionstatechange = () => {
-      if (rtc.connectionState === "connected") clearTimeout(timer);
+      if (rtc.connectionState === "connected") this.#look(connection, entry, 0);
       if (rtc.connectionState === "failed" || rtc.connectionState === "closed") this.#fail(connection);
     };
     if (offerer) this.#queue(connection, entry, () => this.#describe(connection, entry));
@@ -87,6 +96,18 @@ export class Connections {
 
   closeAll(): void {
     for (const connection of [...this.#entries.keys()]) this.close(connection);
+  }
+
+  #look(connection: number, entry: Entry, looks: number): void {
+    clearTimeout(entry.timer);
+    if (this.#entries.get(connection) !== entry) return;
+    entry.timer = setTimeout(() => this.#look(connection, entry, looks + 1), looks < EARLY_LOOKS ? LOOK_EARLY_MS : LOOK_LATER_MS);
+    void roundTrip(entry.rtc).then((found) => {
+      // One that was told already says nothing of now.
+      if (!found || found.answers === entry.answers || !this.#entries.has(connection)) return;
+      entry.answers = found.answers;
+      this.#events.roundTrip(connection, found.ms);
+    });
   }
 
   async #take(connection: number, entry: Entry, signal: Signal): Promise<void> {
@@ -123,6 +144,17 @@ export class Connections {
     this.close(connection);
     this.#events.closed(connection);
   }
+}
+
+/** The last round trip of the connectivity checks on the path in use. */
+async function roundTrip(rtc: RTCPeerConnection): Promise<{ ms: number; answers: number } | null> {
+  const report = await rtc.getStats().catch(() => null);
+  let found: { ms: number; answers: number } | null = null;
+  report?.forEach((entry: RTCIceCandidatePairStats) => {
+    const { type, nominated, currentRoundTripTime: seconds, responsesReceived } = entry;
+    if (type === "candidate-pair" && nominated && seconds) found = { ms: seconds * 1000, answers: responsesReceived ?? 0 };
+  });
+  return found;
 }
 
 /** One candidate that this browser does not understand (another's mDNS name, a new transport) must not end the connection. */

@@ -23,3 +23,15 @@ export function contentOfIdOrLink(text: string | URL): string {
 export function linkTo(relay: string, content: string, name: string): string {
   return `${relay}/c/${content}/${encodeURIComponent(name)}`;
 }
+
+/** The address of an ordinary server's copy, complete. */
+export function originOf(origin: string | URL): string {
+  let url: URL | null = null;
+  try {
+    url = new URL(String(origin), typeof location === "object" ? location.href : undefined);
+  } catch {
+    // Said below.
+  }
+  if (url?.protocol === "https:" || url?.protocol === "http:") return url.href;
+  throw new PeerEdgeError("invalid_option", "origin must be an http or https address");
+}

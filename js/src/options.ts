@@ -6,7 +6,7 @@ const CAPS: Caps = {
   upload: true,
   uploadBytesPerSecond: Infinity,
   uploadBytes: Infinity,
-  connections: 16,
+  connections: 40,
   prefetchBytes: 0,
   uploadOnMetered: false,
   uploadOnLowBattery: false,

@@ -1,5 +1,5 @@
 import { PeerEdgeError } from "./errors.js";
-import { contentOf, contentOfIdOrLink, linkTo } from "./link.js";
+import { contentOf, contentOfIdOrLink, linkTo, originOf } from "./link.js";
 import { checkConsent, mergeCaps, mergeCompute, type Settled } from "./options.js";
 import { rangeOf } from "./range.js";
 import { Session } from "./session.js";
@@ -16,6 +16,7 @@ const NO_STATS: Stats = {
   fromPeersBytes: 0,
   fromRelayBytes: 0,
   fromHttpBytes: 0,
+  fromOriginBytes: 0,
   sentBytes: 0,
   duplicateBytes: 0,
   rejectedBytes: 0,
@@ -69,10 +70,11 @@ export class PagePeer extends EventTarget implements Untyped<Peer> {
   async fetch(link: string | URL, options: FetchOptions = {}): Promise<Response> {
     const content = contentOf(link);
     const range = rangeOf(options);
+    const ways = { origin: options.origin === undefined ? null : originOf(options.origin), pace: paceOf(options) };
     options.signal?.throwIfAborted();
     const session = await this.#running();
     options.signal?.throwIfAborted();
-    return session.fetch(content, range, options.signal ?? null);
+    return session.fetch(content, range, options.signal ?? null, ways);
   }
 
   async publish(file: Blob, options: PublishOptions = {}): Promise<Published> {
@@ -227,6 +229,12 @@ export class PagePeer extends EventTarget implements Untyped<Peer> {
   }
 }
 
+function paceOf({ bytesPerSecond }: FetchOptions): number | null {
+  if (bytesPerSecond === undefined) return null;
+  if (typeof bytesPerSecond === "number" && bytesPerSecond > 0 && bytesPerSecond < Infinity) return bytesPerSecond;
+  throw new PeerEdgeError("invalid_option", "bytesPerSecond must be a positive number");
+}
+
 function checkLength(name: string, text: unknown, max: number): void {
   if (typeof text === "string" && new TextEncoder().encode(text).byteLength <= max) return;
   throw new PeerEdgeError("invalid_option", `${name} must be a text of at most ${max} bytes`);
@@ -236,7 +244,7 @@ function deskHost(session: Session): DeskHost {
   return {
     send: (call) => session.task(call),
     fetch: async (content, bytesMax, signal) => {
-      const response = await session.fetch(content, null, signal);
+      const response = await session.fetch(content, null, signal, { origin: null, pace: null });
       const length = Number(response.headers.get("content-length") ?? 0);
       if (length > bytesMax) {
         await response.body?.cancel();

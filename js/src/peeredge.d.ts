@@ -17,7 +17,7 @@ export type Output =
   | [kind: "storeWrite", content: string, area: Area, offset: number, bytes: Uint8Array<ArrayBuffer>]
   | [kind: "storeState", content: string, state: Uint8Array<ArrayBuffer>]
   | [kind: "storeRemove", content: string]
-  | [kind: "httpGet", token: number, content: string, path: "m" | "r" | "c", start: number, end: number, timeoutMs: number]
+  | [kind: "httpGet", token: number, content: string, path: "m" | "r" | "c" | "o", start: number, end: number, timeoutMs: number]
   | [kind: "httpCancel", token: number]
   | [kind: "head", request: number, start: number, end: number, length: number, name: string, mediaType: string]
   | [kind: "data", request: number, bytes: Uint8Array<ArrayBuffer>]
@@ -97,12 +97,15 @@ export class Engine {
   message(nowUs: number, connection: number, message: Uint8Array): void;
   credit(nowUs: number, connection: number, bytes: number): void;
   closed(nowUs: number, connection: number): void;
+  roundTrip(nowUs: number, connection: number, micros: number): void;
   stored(nowUs: number, content: string, state: Uint8Array): void;
   read(nowUs: number, token: number, bytes?: Uint8Array): void;
   storeFailed(nowUs: number, content: string): void;
   httpBody(nowUs: number, token: number, body: Uint8Array): void;
   httpFailed(nowUs: number, token: number, status: number): void;
   fetch(nowUs: number, request: number, content: string, start?: number, end?: number, last?: number): void;
+  pace(nowUs: number, request: number, bytesPerSecond: number): void;
+  origin(nowUs: number, content: string): void;
   pull(nowUs: number, request: number, bytes: number): void;
   abort(nowUs: number, request: number): void;
   remove(nowUs: number, content: string): void;

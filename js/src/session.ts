@@ -60,6 +60,7 @@ export class Session {
       channel: (connection, channel) => this.#send({ type: "channel", connection, channel }, [channel]),
       signal: (connection, signal) => this.#send({ type: "signal", connection, signal }),
       closed: (connection) => this.#send({ type: "closed", connection }),
+      roundTrip: (connection, ms) => this.#send({ type: "roundTrip", connection, ms }),
     });
     const unwatch = watchConditions((conditions) => {
       this.#conditions = conditions;
@@ -94,7 +95,7 @@ export class Session {
     return this.#port?.kind ?? "none";
   }
 
-  fetch(content: string, range: Range | null, signal: AbortSignal | null): Promise<Response> {
+  fetch(content: string, range: Range | null, signal: AbortSignal | null, ways: { origin: string | null; pace: number | null }): Promise<Response> {
     const request = this.#nextNumber++;
     const page = new PageRequest(content, range !== null, signal, {
       pull: (bytes) => this.#send({ type: "pull", request, bytes }),
@@ -102,7 +103,7 @@ export class Session {
       ended: () => this.#requests.delete(request),
     });
     this.#requests.set(request, page);
-    this.#send({ type: "fetch", request, content, ...range });
+    this.#send({ type: "fetch", request, content, ...ways, ...range });
     return page.response;
   }
 

@@ -12,7 +12,7 @@ export interface PeerOptions {
   relay: string | URL;
   /** What the visitor answered. */
   consent: Consent;
-  /** What the visitor allows. Default: no limit but 16 connections; see {@link Caps}. */
+  /** What the visitor allows. Default: no limit but 40 connections; see {@link Caps}. */
   caps?: Partial<Caps>;
   /** Whether this tab runs tasks of others, and how much. A consent of its own: by default it runs none. */
   compute?: Partial<Compute>;
@@ -46,7 +46,7 @@ export interface Caps {
   uploadBytesPerSecond: number;
   /** To all peers together until {@link Peer.close}. Default `Infinity`. */
   uploadBytes: number;
-  /** Peer connections at a time, 0 to 64. Default 16. */
+  /** Peer connections at a time, several to one peer included, 0 to 64. Default 40. */
   connections: number;
   /**
    * Bytes of the store that the relay may fill ahead of demand with what its operator published, while this page wants nothing
@@ -186,6 +186,17 @@ export interface FetchOptions {
   headers?: HeadersInit;
   /** The same as a `Range` header, and goes before it. */
   range?: Range;
+  /**
+   * Where an ordinary server, such as the site's own, has the same bytes: `http:` or `https:`, with support of ranges, and with CORS
+   * if it is elsewhere. Asked instead of the relay where plain HTTP is needed. If it sends other bytes it is not asked again, and
+   * what it sent is thrown away.
+   */
+  origin?: string | URL;
+  /**
+   * How fast the bytes are played, for media: then each has a deadline, and only what will be played within seconds is worth plain
+   * HTTP when peers are slow. Default: all of it is wanted as soon as possible, never later than by plain HTTP.
+   */
+  bytesPerSecond?: number;
 }
 
 /** Options of {@link Peer.publish}. */
@@ -362,6 +373,8 @@ export interface Stats {
   fromRelayBytes: number;
   /** Verified bytes by HTTP. */
   fromHttpBytes: number;
+  /** Of these, from the site's own server: see {@link FetchOptions.origin}. */
+  fromOriginBytes: number;
   /** Bytes sent to peers. */
   sentBytes: number;
   /** Bytes that arrived for nothing: duplicates. */
@@ -388,6 +401,8 @@ export interface PeerStats {
   open: boolean;
   /** Whether they pass through the relay for want of a direct path. */
   throughRelay: boolean;
+  /** Connections to it, open or opening: more than one where that gains something, 8 at most. */
+  connections: number;
   /** Verified bytes received from it. */
   receivedBytes: number;
   /** Bytes sent to it. */

@@ -102,6 +102,12 @@ impl Engine {
         self.input(now_us, Input::Closed { connection: ConnectionId(connection) });
     }
 
+    /// A connection's round trip was measured, in microseconds.
+    #[wasm_bindgen(js_name = roundTrip)]
+    pub fn round_trip(&mut self, now_us: f64, connection: u32, micros: f64) {
+        self.input(now_us, Input::RoundTrip { connection: ConnectionId(connection), micros: whole(micros) });
+    }
+
     /// The store holds a content.
     pub fn stored(&mut self, now_us: f64, content: &str, state: Vec<u8>) -> Result<(), JsError> {
         self.input(now_us, Input::Stored { content: content_id(content)?, state });
@@ -151,6 +157,17 @@ impl Engine {
         let input = Input::Fetch { request: RequestId(request), content: content_id(content)?, range };
         self.input(now_us, input);
         Ok(())
+    }
+
+    /// The site's own server has a content's bytes at an address that the shell knows.
+    pub fn origin(&mut self, now_us: f64, content: &str) -> Result<(), JsError> {
+        self.input(now_us, Input::Origin { content: content_id(content)? });
+        Ok(())
+    }
+
+    /// The page plays a request's bytes at such a rate.
+    pub fn pace(&mut self, now_us: f64, request: u32, bytes_per_s: f64) {
+        self.input(now_us, Input::Pace { request: RequestId(request), bytes_per_s: whole(bytes_per_s) });
     }
 
     /// The page can take so many more bytes of a request.

@@ -1,5 +1,5 @@
 use js_sys::{Array, Uint8Array};
-use peeredge_node::{Area, Event, FetchError, Output, Resource, Role};
+use peeredge_node::{Area, Event, FetchError, Output, Resource, Role, Server};
 use peeredge_wire::relay::{Blob, TaskFromRelay, TaskLimits};
 use peeredge_wire::{ConnectionId, RequestId, Token};
 use wasm_bindgen::JsValue;
@@ -55,8 +55,9 @@ pub(crate) fn to_array(output: Output) -> Array {
         }
         Output::StoreState { content, state } => array!["storeState", content.to_string(), bytes(state)],
         Output::StoreRemove { content } => array!["storeRemove", content.to_string()],
-        Output::HttpGet { token: Token(token), content, resource: of, timeout_ms } => {
+        Output::HttpGet { token: Token(token), content, resource: of, server, timeout_ms } => {
             let (path, start, end) = resource(of);
+            let path = if server == Server::Origin { "o" } else { path };
             array!["httpGet", token, content.to_string(), path, start, end, timeout_ms]
         }
         Output::HttpCancel { token: Token(token) } => array!["httpCancel", token],

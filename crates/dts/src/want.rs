@@ -250,7 +250,7 @@ impl Transfer {
     }
 
     /// Whether nothing is left that nobody was asked for.
-    fn all_under_way(&self) -> bool {
+    pub fn all_under_way(&self) -> bool {
         self.order.iter().all(|block| {
             let Some(active) = self.active.get(block) else { return true };
             let Some(assembly) = &active.assembly else { return false };
@@ -313,16 +313,23 @@ impl Transfer {
         }
     }
 
-    /// Source symbols that plain HTTP should fetch: the first needed run that is neither held nor, unless `even_under_way`,
-    /// expected from a peer.
-    pub fn http_run(&self, symbols_max: u32, even_under_way: bool) -> Option<(u32, u32, u32)> {
+    /// Source symbols that plain HTTP should fetch: the first needed run that is neither held, nor expected from `own` sources, nor,
+    /// unless `even_under_way`, from a peer.
+    pub fn http_run(
+        &self,
+        own: &[SourceId],
+        symbols_max: u32,
+        even_under_way: bool,
+    ) -> Option<(u32, u32, u32)> {
         for &block in &self.order {
             let Some(active) = self.active.get(&block) else { continue };
             let Some(assembly) = &active.assembly else { continue };
             let free = |i: u32| {
                 active.need.contains(i)
                     && !assembly.have().contains(i)
-                    && (even_under_way || !active.flights.contains_key(&i))
+                    && active.flights.get(&i).is_none_or(|flights| {
+                        even_under_way && flights.iter().all(|flight| !own.contains(&flight.source))
+                    })
             };
             let from = active.urgent_from.unwrap_or(0);
             let symbols = self.layout.symbols_of(block);

@@ -7,7 +7,7 @@ pub struct Caps {
     pub upload_bytes_per_s_max: u64,
     /// Payload bytes to all peers together while this node lives. Default: no cap.
     pub upload_bytes_max: u64,
-    /// Peer connections at a time. Default 16.
+    /// Peer connections at a time, several to one peer included. Default 40.
     pub connections_max: u16,
     /// Peer connections that may be made while this node lives; Chromium stops a tab at about 500. Default 400; a native node has
     /// no such limit and says `u32::MAX`.
@@ -22,7 +22,7 @@ impl Default for Caps {
             upload_allowed: true,
             upload_bytes_per_s_max: u64::MAX,
             upload_bytes_max: u64::MAX,
-            connections_max: 16,
+            connections_max: 40,
             connections_made_max: 400,
             prefetch_bytes_max: 0,
         }

@@ -96,7 +96,9 @@ impl Node {
             .connections
             .all
             .iter()
-            .filter(|(_, c)| !c.open && c.role == Role::Offerer && c.carried.is_none() && !c.carry_refused)
+            // A further lane is worth nothing there.
+            .filter(|(_, c)| c.is_first() && !c.open && c.role == Role::Offerer)
+            .filter(|(_, c)| c.carried.is_none() && !c.carry_refused)
             .filter(|(_, c)| self.now.since(c.since) >= after && self.can_be_carried(c.peer))
             .map(|(&id, _)| id)
             .collect();
@@ -114,7 +116,11 @@ impl Node {
     pub(crate) fn carry_instead(&mut self, id: ConnectionId) -> bool {
         let Some(connection) = self.connections.all.get_mut(&id) else { return false };
         let (peer, fresh) = (connection.peer, connection.carried.is_none() && !connection.carry_refused);
-        if connection.open || connection.role != Role::Offerer || (fresh && !self.can_be_carried(peer)) {
+        if connection.open
+            || !connection.is_first()
+            || connection.role != Role::Offerer
+            || (fresh && !self.can_be_carried(peer))
+        {
             return false;
         }
         let connection = self.connections.all.get_mut(&id).expect("looked up just now");
@@ -133,7 +139,8 @@ impl Node {
             Some(id) => Some(id),
             None => self.take_stranger(from, session),
         };
-        let Some(id) = id else {
+        // Further lanes are not carried.
+        let Some(id) = id.filter(|id| self.connections.all[id].is_first()) else {
             return self.relay_send(ToRelay::CarryClose { to: from, session });
         };
         let connection = self.connections.all.get_mut(&id).expect("found or made just now");

@@ -2,6 +2,7 @@
 
 use crate::Node;
 use crate::carry::Carried;
+use crate::lanes::{self, LANE_OPEN_WITHIN, Lanes};
 use crate::output::{Event, Output, Role};
 use core::time::Duration;
 use peeredge_dts::{ServeQueue, SourceId};
@@ -15,6 +16,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 const OPEN_WITHIN: Duration = Duration::from_secs(20);
 /// A connection over which nobody wants anything is kept so long for the next content.
 const IDLE_CLOSE: Duration = Duration::from_secs(120);
+/// A further lane to the same peer is kept so long.
+const LANE_IDLE_CLOSE: Duration = Duration::from_secs(30);
+/// Peers at a time, unless the cap on connections is lower, or more than twice as high: the rest is for further lanes.
+const PEERS_MAX: usize = 16;
 /// A connection that gave nothing for so long makes room for another while a reader starves.
 const USELESS_AFTER: Duration = Duration::from_secs(5);
 /// For so long an unused connection does not make room for another.
@@ -51,6 +56,10 @@ pub(crate) struct Connection {
     pub(crate) carried: Option<Carried>,
     /// The relay would not carry it: it is not asked again.
     pub(crate) carry_refused: bool,
+    /// What is known of further lanes; only the first connection to a peer has it.
+    pub(crate) lanes: Option<Lanes>,
+    /// When the shell last measured the round trip, and how many microseconds that took.
+    pub(crate) round_trip: Option<(Time, u64)>,
     pub(crate) open: bool,
     pub(crate) greeted: bool,
     pub(crate) credit: u64,
@@ -70,12 +79,17 @@ pub(crate) struct Connection {
     pub(crate) pipe: Pipe,
     /// Not asked for anything before this time: it said it was busy or capped.
     pub(crate) rest_until: Time,
-    last_used: Time,
+    pub(crate) last_used: Time,
     sent_then: (Time, u64),
     pub(crate) up_bytes_per_s: u64,
 }
 
 impl Connection {
+    /// Whether this is the first connection to its peer, not a further lane.
+    pub(crate) fn is_first(&self) -> bool {
+        self.lanes.is_some()
+    }
+
     pub(crate) fn wants_nothing_now(&self) -> bool {
         self.serve.is_empty() && self.outbox.is_empty()
     }
@@ -120,8 +134,19 @@ impl Connections {
         self.by_session.get(&(peer, session)).copied()
     }
 
-    fn with_peer(&self, peer: &PeerId) -> Option<ConnectionId> {
-        self.all.iter().find(|(_, c)| c.peer == *peer).map(|(&id, _)| id)
+    /// The first connection to this peer.
+    pub(crate) fn with_peer(&self, peer: &PeerId) -> Option<ConnectionId> {
+        self.all.iter().find(|(_, c)| c.peer == *peer && c.is_first()).map(|(&id, _)| id)
+    }
+
+    /// All connections to this peer.
+    pub(crate) fn to_peer(&self, peer: &PeerId) -> Vec<ConnectionId> {
+        self.all.iter().filter(|(_, c)| c.peer == *peer).map(|(&id, _)| id).collect()
+    }
+
+    /// Peers with a connection.
+    pub(crate) fn peers(&self) -> usize {
+        self.all.values().filter(|c| c.is_first()).count()
     }
 }
 
@@ -141,8 +166,8 @@ impl Node {
             return;
         }
         if self.may_connect() {
-            let session = self.rng.next();
-            let id = self.open_connection(peer, session, Role::Offerer);
+            let session = lanes::first_session(self.rng.next());
+            let id = self.open_connection(peer, session, Role::Offerer, Some(Lanes::new(self.now)));
             if !self.config.direct {
                 self.ask_to_be_carried(id);
             }
@@ -156,7 +181,7 @@ impl Node {
 
     /// Takes up introductions that were passed over, as far as there is room now and their content is still wanted.
     fn take_up_passed_over(&mut self) {
-        while self.connections.all.len() < usize::from(self.config.caps.connections_max)
+        while self.connections.peers() < self.peers_max()
             && let Some((content, peer)) = self.connections.passed_over.pop_front()
         {
             if self.requests.values().any(|r| r.content == content) {
@@ -168,18 +193,29 @@ impl Node {
         }
     }
 
+    fn peers_max(&self) -> usize {
+        let connections_max = usize::from(self.config.caps.connections_max);
+        connections_max.min(PEERS_MAX.max(connections_max / 2))
+    }
+
     fn may_connect(&mut self) -> bool {
-        let caps = &self.config.caps;
-        if self.closing || self.connections.made >= caps.connections_made_max {
+        if self.closing || self.connections.made >= self.config.caps.connections_made_max {
             return false;
         }
-        if self.connections.all.len() < usize::from(caps.connections_max) {
-            return true;
+        let connections_max = usize::from(self.config.caps.connections_max);
+        if self.connections.peers() < self.peers_max() {
+            if self.connections.all.len() < connections_max {
+                return true;
+            }
+            if let Some(lane) = self.lane_to_spare() {
+                self.hang_up(lane);
+                return true;
+            }
         }
         // Room is made by the connection that was of no use for longest, if there is one. A new one is not yet of use.
         let idle = self.connections.all.iter().filter(|(_, c)| {
             let is_new = !c.greeted || self.now.since(c.last_used) < IDLE_GRACE;
-            c.open && !is_new && c.subscribed.is_empty() && c.subscriber_of.is_empty()
+            c.is_first() && c.open && !is_new && c.subscribed.is_empty() && c.subscriber_of.is_empty()
         });
         match idle.min_by_key(|(_, c)| c.last_used).map(|(&id, _)| id) {
             Some(id) => {
@@ -190,7 +226,14 @@ impl Node {
         }
     }
 
-    fn open_connection(&mut self, peer: PeerId, session: u64, role: Role) -> ConnectionId {
+    /// Starts a connection; the first to a peer has the `lanes`.
+    pub(crate) fn open_connection(
+        &mut self,
+        peer: PeerId,
+        session: u64,
+        role: Role,
+        lanes: Option<Lanes>,
+    ) -> ConnectionId {
         self.connections.made += 1;
         let id = ConnectionId(self.connections.made);
         self.connections.by_session.insert((peer, session), id);
@@ -204,6 +247,8 @@ impl Node {
                 in_shell: false,
                 carried: None,
                 carry_refused: false,
+                lanes,
+                round_trip: None,
                 open: false,
                 greeted: false,
                 credit: 0,
@@ -266,6 +311,10 @@ impl Node {
             return None;
         }
         if let Some(existing) = self.connections.with_peer(&from) {
+            if lanes::is_lane(session) {
+                let takes = self.takes_lane(from, session);
+                return takes.then(|| self.open_connection(from, session, Role::Answerer, None));
+            }
             let c = &self.connections.all[&existing];
             // Both offered at once: the offer of the lower key stands, on both sides.
             if !c.open && c.role == Role::Offerer && self.id() < from {
@@ -274,7 +323,8 @@ impl Node {
             // Otherwise the other side began anew, after a reload or a loss that this side has not seen.
             self.hang_up(existing);
         }
-        self.may_connect().then(|| self.open_connection(from, session, Role::Answerer))
+        let lanes = Some(Lanes::new(self.now));
+        self.may_connect().then(|| self.open_connection(from, session, Role::Answerer, lanes))
     }
 
     pub(crate) fn unreachable(&mut self, peer: PeerId, session: u64) {
@@ -300,6 +350,9 @@ impl Node {
     pub(crate) fn greeted(&mut self, id: ConnectionId) {
         let Some(connection) = self.connections.all.get_mut(&id) else { return };
         connection.greeted = true;
+        if !connection.is_first() {
+            return self.lane_greeted(id);
+        }
         let peer = connection.peer;
         self.out.push_back(Output::Event(Event::PeerOpened { peer }));
         let wanted: BTreeSet<ContentId> = self.requests.values().map(|r| r.content).collect();
@@ -310,7 +363,10 @@ impl Node {
 
     pub(crate) fn subscribe(&mut self, id: ConnectionId, content: ContentId) {
         let Some(connection) = self.connections.all.get_mut(&id) else { return };
-        if !connection.greeted || self.contents.get(&content).is_none_or(|c| c.is_whole()) {
+        if !connection.greeted
+            || !connection.is_first()
+            || self.contents.get(&content).is_none_or(|c| c.is_whole())
+        {
             return;
         }
         connection.last_used = self.now;
@@ -390,10 +446,15 @@ impl Node {
         if self.connections.ended.len() > ENDED_SESSIONS_MAX {
             self.connections.ended.pop_front();
         }
-        if connection.greeted {
+        let is_first = connection.is_first();
+        if is_first {
+            // Further lanes stand and fall with it: it alone says what the peer holds.
+            self.connections.to_peer(&connection.peer).into_iter().for_each(|lane| self.hang_up(lane));
+        }
+        if connection.greeted && is_first {
             self.out.push_back(Output::Event(Event::PeerClosed { peer: connection.peer }));
         }
-        if !connection.greeted {
+        if !connection.greeted && is_first {
             // It was meant for something that is still wanted: ask the relay for someone else.
             let wanted: BTreeSet<ContentId> = self.requests.values().map(|r| r.content).collect();
             wanted.into_iter().for_each(|content| self.announce_soon(content));
@@ -410,7 +471,9 @@ impl Node {
                 transfer.source_gone(source_of(id));
                 content.touched = true;
                 // The place is free: ask the relay for someone else.
-                self.announce_soon(id_of_content);
+                if is_first {
+                    self.announce_soon(id_of_content);
+                }
             }
         }
     }
@@ -422,7 +485,7 @@ impl Node {
         self.connections.blamed.insert(peer);
         self.out.push_back(Output::Event(Event::PeerBlamed { peer, content, block, coded }));
         self.relay_send(ToRelay::Blame { accused: peer, content, block });
-        self.hang_up(id);
+        self.connections.to_peer(&peer).into_iter().for_each(|id| self.hang_up(id));
     }
 
     /// Lets go of connections that do not open, or that nobody uses; measures what goes out.
@@ -430,7 +493,8 @@ impl Node {
         let mut ended = Vec::new();
         for (&id, c) in &mut self.connections.all {
             if !c.open || !c.greeted {
-                if self.now.since(c.since) > OPEN_WITHIN {
+                let within = if c.is_first() { OPEN_WITHIN } else { LANE_OPEN_WITHIN };
+                if self.now.since(c.since) > within {
                     ended.push(id);
                 }
                 continue;
@@ -440,9 +504,10 @@ impl Node {
                 c.up_bytes_per_s = ((c.sent_bytes - c.sent_then.1) as f64 / span_s) as u64;
                 c.sent_then = (self.now, c.sent_bytes);
             }
+            let idle_close = if c.is_first() { IDLE_CLOSE } else { LANE_IDLE_CLOSE };
             if !c.subscribed.is_empty() || !c.subscriber_of.is_empty() || !c.wants_nothing_now() {
                 c.last_used = self.now;
-            } else if self.now.since(c.last_used) > IDLE_CLOSE {
+            } else if self.now.since(c.last_used) > idle_close {
                 ended.push(id);
             }
         }
@@ -457,11 +522,11 @@ impl Node {
     fn useless(&self) -> Option<ConnectionId> {
         let starves =
             self.requests.values().any(|r| r.waits() && self.now.since(r.starving_since) > USELESS_AFTER);
-        if !starves || self.connections.all.len() < usize::from(self.config.caps.connections_max) {
+        if !starves || self.connections.peers() < self.peers_max() {
             return None;
         }
-        let silent =
-            self.connections.all.iter().filter(|(_, c)| self.now.since(c.gave.max(c.since)) > USELESS_AFTER);
+        let firsts = self.connections.all.iter().filter(|(_, c)| c.is_first());
+        let silent = firsts.filter(|(_, c)| self.now.since(c.gave.max(c.since)) > USELESS_AFTER);
         silent.min_by_key(|(_, c)| (!c.subscriber_of.is_empty(), c.gave)).map(|(&id, _)| id)
     }
 }

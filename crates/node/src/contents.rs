@@ -46,10 +46,20 @@ pub(crate) struct Content {
 pub(crate) struct HttpUseOfContent {
     /// Not asked before this time: the server did not have it, did not answer, or lied.
     pub(crate) rest_until: Time,
+    /// The same of the site's own server; `NEVER` while there is none.
+    pub(crate) origin_rest_until: Time,
+    /// Whether that server sent wrong bytes: then it is not asked again.
+    pub(crate) origin_lied: bool,
     pub(crate) in_flight: u32,
     pub(crate) manifest_in_flight: bool,
     /// Bytes that HTTP has delivered.
     pub(crate) bytes: u64,
+    /// What HTTP delivered at, in bytes a second, the last times; none until it has.
+    pub(crate) rate: Option<f64>,
+    /// Since when a peer has been there that holds something of it.
+    pub(crate) peers_since: Option<Time>,
+    /// Since when requests have been under way without a pause, and what they brought.
+    pub(crate) busy: (Time, u64),
     /// When HTTP last helped a reader whom peers let starve, and how often in a row it had to.
     pub(crate) rescued: Time,
     pub(crate) streak: u32,
@@ -70,9 +80,14 @@ impl Content {
             record_asked: BTreeMap::new(),
             http: HttpUseOfContent {
                 rest_until: Time::ZERO,
+                origin_rest_until: Time::NEVER,
+                origin_lied: false,
                 in_flight: 0,
                 manifest_in_flight: false,
                 bytes: 0,
+                rate: None,
+                peers_since: None,
+                busy: (Time::ZERO, 0),
                 rescued: Time::ZERO,
                 streak: 0,
             },

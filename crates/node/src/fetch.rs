@@ -34,9 +34,19 @@ pub(crate) struct Request {
     pub(crate) since: Time,
     /// When the last byte was delivered, or the page began to wait.
     pub(crate) starving_since: Time,
+    /// Bytes a second that the page plays, if it said so.
+    pub(crate) pace: Option<u64>,
+    /// When the page got its first byte.
+    first_at: Option<Time>,
 }
 
 impl Request {
+    /// Seconds until the page has played all that it got, if it has a pace; none before the first byte.
+    pub(crate) fn ahead_s(&self, now: Time) -> Option<f64> {
+        let (pace, range, first_at) = (self.pace?, self.range.as_ref()?, self.first_at?);
+        Some((self.at - range.start) as f64 / pace as f64 - now.since(first_at).as_secs_f64())
+    }
+
     /// Whether the page waits for bytes.
     pub(crate) fn waits(&self) -> bool {
         self.range.as_ref().is_none_or(|r| self.credit > 0 && self.at < r.end)
@@ -68,7 +78,17 @@ impl Node {
         let (now, known, whole) = (self.now, content.state.is_some(), content.is_whole());
         self.requests.insert(
             request,
-            Request { content: id, spec, range: None, at: 0, credit: 0, since: now, starving_since: now },
+            Request {
+                content: id,
+                spec,
+                range: None,
+                at: 0,
+                credit: 0,
+                since: now,
+                starving_since: now,
+                pace: None,
+                first_at: None,
+            },
         );
         self.readers_changed(request);
         if known {
@@ -171,6 +191,13 @@ impl Node {
         });
     }
 
+    /// The page plays at this rate.
+    pub(crate) fn pace(&mut self, request: RequestId, bytes_per_s: u64) {
+        if let Some(r) = self.requests.get_mut(&request) {
+            r.pace = (bytes_per_s > 0).then_some(bytes_per_s);
+        }
+    }
+
     pub(crate) fn pull(&mut self, request: RequestId, bytes: u64) {
         let Some(r) = self.requests.get_mut(&request) else { return };
         if !r.waits() {
@@ -256,6 +283,7 @@ impl Node {
             r.at += bytes.len() as u64;
             r.credit -= bytes.len() as u64;
             r.starving_since = self.now;
+            r.first_at.get_or_insert(self.now);
             // The reader's place decides what is urgent.
             content.replan |= r.at == range.end || layout.locate(r.at).0 != before;
             self.out.push_back(Output::Data { request, bytes });

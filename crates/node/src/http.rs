@@ -1,24 +1,38 @@
-//! Plain HTTP: the sure way. It gives the first bytes while peers are being met, everything when there are none, and what a
-//! waiting reader needs when peers are too slow. What it brings is verified like what comes from a peer.
+//! Plain HTTP: the sure way. It gives the first bytes while peers are being met, everything when there are none, what a waiting
+//! reader needs when peers let it starve, and its full rate as long as all peers together are slower than it alone: so nothing
+//! takes longer than by plain HTTP. What it brings is verified like what comes from a peer.
 
 use crate::Node;
+use crate::connections::Connection;
+use crate::contents::HttpUseOfContent;
 use crate::input::HttpFailure;
-use crate::output::{Output, Resource};
+use crate::output::{Output, Resource, Server};
 use core::time::Duration;
 use peeredge_dts::{HASH_BYTES, Manifest, ManifestError, Received, Record, SourceId};
 use peeredge_wire::peer::Marker;
-use peeredge_wire::{ContentId, Time, Token};
+use peeredge_wire::{ConnectionId, ContentId, Time, Token};
 
-/// The source number of plain HTTP.
-const HTTP: SourceId = SourceId(u32::MAX);
+/// The source numbers of plain HTTP.
+const RELAY: SourceId = SourceId(u32::MAX);
+const ORIGIN: SourceId = SourceId(u32::MAX - 1);
 const TIMEOUT_MS: u32 = 15_000;
 /// Symbols of one request while peers are expected to take over, and when HTTP carries everything.
 const RUN_SHORT: u32 = 16;
+/// Symbols of the first request of a page that plays: many may begin at once.
+const RUN_PACED: u32 = 4;
 const RUN_LONG: u32 = 64;
 /// Requests at a time when HTTP carries everything: while one is answered the next is under way.
 const IN_FLIGHT_MAX: u32 = 3;
 /// Records of so many blocks are fetched at once.
 const RECORD_BLOCKS: u32 = 8;
+/// What HTTP brings at most while peers are being met.
+const MEETING_BYTES_MAX: u64 = 500_000;
+/// So long peers are given to show what they can: their windows open by doubling.
+const PEERS_TRIED: Duration = Duration::from_millis(1500);
+/// Peers are slower than HTTP when they give less than this share of its rate.
+const PEERS_SLOWER: f64 = 0.9;
+/// Weight of the newest measurement of HTTP's rate.
+const RATE_WEIGHT: f64 = 0.5;
 /// A server that does not have the content is asked again after so long: it may have got it meanwhile.
 const REST_NOT_FOUND: Duration = Duration::from_secs(5);
 const REST_FAILED: Duration = Duration::from_secs(2);
@@ -27,7 +41,15 @@ const REST_FAILED: Duration = Duration::from_secs(2);
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct HttpUse {
     content: ContentId,
+    server: Server,
     what: What,
+}
+
+fn source_of_server(server: Server) -> SourceId {
+    match server {
+        Server::Relay => RELAY,
+        Server::Origin => ORIGIN,
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +59,32 @@ enum What {
     Run { block: u32, first: u32, count: u32 },
 }
 
+/// What a page will play within this time is worth the sure way if peers are slower than it plays; within the shorter one, even
+/// what a peer was asked for.
+const CRITICAL_S: f64 = 3.0;
+const DUE_S: f64 = 1.0;
+
+/// How readers wait for a content's bytes.
+#[derive(Clone, Copy, Debug)]
+struct Waits {
+    since: Time,
+    starving_since: Time,
+    /// None if any of them wants all as soon as possible.
+    pace: Option<u64>,
+    ahead_s: f64,
+}
+
+impl Waits {
+    fn both(self, other: Waits) -> Waits {
+        Waits {
+            since: self.since.min(other.since),
+            starving_since: self.starving_since.min(other.starving_since),
+            pace: self.pace.zip(other.pace).map(|(one, two)| one + two),
+            ahead_s: self.ahead_s.min(other.ahead_s),
+        }
+    }
+}
+
 /// How much HTTP may do now.
 struct Allowance {
     in_flight_max: u32,
@@ -44,11 +92,48 @@ struct Allowance {
     even_under_way: bool,
 }
 
+impl HttpUseOfContent {
+    /// Who is to be asked for bytes: the site's own server, while it can be; it is what the relay's uplink is to be spared by.
+    fn server(&self, now: Time) -> Option<Server> {
+        match () {
+            () if self.origin_rest_until <= now => Some(Server::Origin),
+            () if self.rest_until <= now => Some(Server::Relay),
+            () => None,
+        }
+    }
+
+    /// This server is not asked before then.
+    fn rest(&mut self, server: Server, until: Time) {
+        match server {
+            Server::Relay => self.rest_until = until,
+            Server::Origin => self.origin_rest_until = until,
+        }
+    }
+
+    /// A request that was under way since the busy time began, or later, brought so much.
+    fn measure(&mut self, now: Time, bytes: u64) {
+        self.busy.1 += bytes;
+        let seconds = now.since(self.busy.0).as_secs_f64().max(1e-3);
+        let newest = self.busy.1 as f64 / seconds;
+        self.rate = Some(self.rate.map_or(newest, |rate| rate + (newest - rate) * RATE_WEIGHT));
+    }
+}
+
 impl Node {
-    fn http_get(&mut self, content: ContentId, resource: Resource, what: What) {
+    fn http_get(&mut self, content: ContentId, server: Server, resource: Resource, what: What) {
         let token = self.next_token();
-        self.http.insert(token, HttpUse { content, what });
-        self.out.push_back(Output::HttpGet { token, content, resource, timeout_ms: TIMEOUT_MS });
+        self.http.insert(token, HttpUse { content, server, what });
+        self.out.push_back(Output::HttpGet { token, content, resource, server, timeout_ms: TIMEOUT_MS });
+    }
+
+    /// The site's own server has this content, too.
+    pub(crate) fn origin_known(&mut self, id: ContentId) {
+        if let Some(content) = self.contents.get_mut(&id)
+            && content.http.origin_rest_until == Time::NEVER
+            && !content.http.origin_lied
+        {
+            content.http.origin_rest_until = Time::ZERO;
+        }
     }
 
     /// Fetches the manifest, unless a peer has just been asked for it.
@@ -62,20 +147,80 @@ impl Node {
             return;
         }
         content.http.manifest_in_flight = true;
-        self.http_get(id, Resource::Manifest, What::Manifest);
+        self.http_get(id, Server::Relay, Resource::Manifest, What::Manifest);
     }
 
     fn http_allowance(&self, id: ContentId) -> Option<Allowance> {
         let content = self.contents.get(&id)?;
-        let transfer = content.transfer.as_ref()?;
-        if !self.config.http || content.http.rest_until > self.now {
+        content.transfer.as_ref()?;
+        if !self.config.http || content.http.server(self.now).is_none() {
             return None;
         }
         let patience = Duration::from_millis(u64::from(self.config.http_after_ms));
-        let waiting = self.requests.values().filter(|r| r.content == id && r.range.is_some() && r.waits());
-        let (since, starving_since) =
-            waiting.map(|r| (r.since, r.starving_since)).reduce(|a, b| (a.0.min(b.0), a.1.min(b.1)))?;
-        let peers = self.connections.open_ids().into_iter().any(|c| {
+        let waiting = self
+            .requests
+            .values()
+            .filter(|r| r.content == id && r.range.is_some() && r.waits())
+            .filter(|r| r.ahead_s(self.now).is_none_or(|ahead_s| ahead_s < CRITICAL_S));
+        let waits = waiting.map(|r| Waits {
+            since: r.since,
+            starving_since: r.starving_since,
+            pace: r.pace,
+            ahead_s: r.ahead_s(self.now).unwrap_or(f64::INFINITY),
+        });
+        let waits = waits.reduce(Waits::both)?;
+        if !self.has_peers(id) {
+            // While peers are being met: one request and another, so that little is lost if none come. A page that plays gets
+            // the first bytes only, since many may begin at once.
+            let first = content.http.bytes == 0 && content.http.in_flight == 0;
+            let few = content.http.bytes < MEETING_BYTES_MAX;
+            return match (self.now.since(waits.since) > patience, waits.pace) {
+                // Something may still be under way from one that fell silent.
+                (true, _) => Some(Allowance {
+                    in_flight_max: IN_FLIGHT_MAX,
+                    run: RUN_LONG,
+                    even_under_way: self.now.since(waits.starving_since) > patience,
+                }),
+                (false, None) if few => {
+                    Some(Allowance { in_flight_max: 1, run: RUN_SHORT, even_under_way: false })
+                }
+                (false, Some(_)) if first => {
+                    Some(Allowance { in_flight_max: 1, run: RUN_PACED, even_under_way: false })
+                }
+                (false, _) => None,
+            };
+        }
+        // Peers are there. HTTP does more the longer a reader starves nevertheless.
+        let streak = content.http.streak.min(3);
+        let starves = self.now.since(waits.starving_since) > patience / (1 << streak);
+        let peers_bytes_per_s = self.peers_bytes_per_s(id);
+        if let Some(pace) = waits.pace {
+            let is_due = starves || waits.ahead_s < DUE_S;
+            let is_short = waits.ahead_s < CRITICAL_S && peers_bytes_per_s < pace as f64;
+            return (is_due || is_short).then_some(Allowance {
+                in_flight_max: 1,
+                run: 2 * RUN_PACED,
+                even_under_way: is_due,
+            });
+        }
+        let is_tried = content.http.peers_since.is_some_and(|since| self.now.since(since) > PEERS_TRIED);
+        let is_faster =
+            is_tried && content.http.rate.is_some_and(|rate| peers_bytes_per_s < rate * PEERS_SLOWER);
+        match (is_faster, starves) {
+            (true, _) => {
+                Some(Allowance { in_flight_max: IN_FLIGHT_MAX, run: RUN_LONG, even_under_way: starves })
+            }
+            (false, true) => {
+                Some(Allowance { in_flight_max: 1, run: RUN_SHORT << streak, even_under_way: true })
+            }
+            (false, false) => None,
+        }
+    }
+
+    /// Whether a peer holds something of the blocks that are being filled, and gives.
+    fn has_peers(&self, id: ContentId) -> bool {
+        let Some(transfer) = self.contents.get(&id).and_then(|c| c.transfer.as_ref()) else { return false };
+        self.connections.open_ids().into_iter().any(|c| {
             let held = transfer.holdings(crate::connections::source_of(c));
             held.is_some_and(|h| transfer.blocks().iter().any(|&b| h.has_some(b)))
                 && self
@@ -83,28 +228,29 @@ impl Node {
                     .all
                     .get(&c)
                     .is_some_and(|c| !c.pipe.is_stalled() && c.rest_until <= self.now)
-        });
-        if !peers {
-            let first = content.http.bytes == 0 && content.http.in_flight == 0;
-            return match self.now.since(since) > patience {
-                true => {
-                    Some(Allowance { in_flight_max: IN_FLIGHT_MAX, run: RUN_LONG, even_under_way: false })
-                }
-                false if first => Some(Allowance { in_flight_max: 1, run: RUN_SHORT, even_under_way: false }),
-                false => None,
-            };
-        }
-        // Peers are there but the reader starves: HTTP does more the longer that goes on.
-        let streak = content.http.streak.min(3);
-        (self.now.since(starving_since) > patience / (1 << streak)).then_some(Allowance {
-            in_flight_max: 1,
-            run: RUN_SHORT << streak,
-            even_under_way: true,
         })
+    }
+
+    /// What all peers together give now.
+    fn peers_bytes_per_s(&self, id: ContentId) -> f64 {
+        let Some(transfer) = self.contents.get(&id).and_then(|c| c.transfer.as_ref()) else { return 0.0 };
+        let gives = |(id, c): (&ConnectionId, &Connection)| {
+            let source = crate::connections::source_of(*id);
+            if transfer.in_flight_bytes(source) == 0 {
+                return 0.0;
+            }
+            c.rate.rate().map_or(0.0, |rate| c.pipe.believed_bytes_per_s(self.now, Some(rate), true))
+        };
+        self.connections.all.iter().map(gives).sum()
     }
 
     /// Asks by HTTP for what it may deliver now.
     pub(crate) fn http_pump(&mut self, id: ContentId) {
+        if self.has_peers(id)
+            && let Some(content) = self.contents.get_mut(&id)
+        {
+            content.http.peers_since.get_or_insert(self.now);
+        }
         while let Some(allowance) = self.http_allowance(id) {
             let now = self.now;
             let Some(content) = self.contents.get_mut(&id) else { return };
@@ -114,6 +260,10 @@ impl Node {
             }
             let unknown = transfer.blocks_without_record().next();
             if let Some(first) = unknown.filter(|b| transfer.blocks().first() == Some(b)) {
+                // Only the relay has them.
+                if content.http.rest_until > now {
+                    return;
+                }
                 if self.http.values().any(|u| u.content == id && matches!(u.what, What::Records { .. })) {
                     return;
                 }
@@ -121,14 +271,24 @@ impl Node {
                 let (start, end) =
                     (layout.record_range(first).start, layout.record_range(first + count - 1).end);
                 content.http.in_flight += 1;
-                self.http_get(id, Resource::Records { start, end }, What::Records { first, count });
+                self.http_get(
+                    id,
+                    Server::Relay,
+                    Resource::Records { start, end },
+                    What::Records { first, count },
+                );
                 return;
             }
-            let Some((block, first, count)) = transfer.http_run(allowance.run, allowance.even_under_way)
+            let Some((block, first, count)) =
+                transfer.http_run(&[RELAY, ORIGIN], allowance.run, allowance.even_under_way)
             else {
                 return;
             };
-            transfer.http_asked(now, HTTP, block, first, count);
+            let Some(server) = content.http.server(now) else { return };
+            transfer.http_asked(now, source_of_server(server), block, first, count);
+            if content.http.in_flight == 0 {
+                content.http.busy = (now, 0);
+            }
             content.http.in_flight += 1;
             if allowance.even_under_way {
                 content.http.streak = if now.since(content.http.rescued) < Duration::from_secs(2) {
@@ -140,12 +300,12 @@ impl Node {
             }
             let start = layout.symbol_range(block, first).start;
             let end = layout.symbol_range(block, first + count - 1).end;
-            self.http_get(id, Resource::Bytes { start, end }, What::Run { block, first, count });
+            self.http_get(id, server, Resource::Bytes { start, end }, What::Run { block, first, count });
         }
     }
 
     pub(crate) fn http_done(&mut self, token: Token, result: Result<Vec<u8>, HttpFailure>) {
-        let Some(HttpUse { content: id, what }) = self.http.remove(&token) else { return };
+        let Some(HttpUse { content: id, server, what }) = self.http.remove(&token) else { return };
         let now = self.now;
         let Some(content) = self.contents.get_mut(&id) else { return };
         match what {
@@ -153,31 +313,35 @@ impl Node {
             _ => content.http.in_flight = content.http.in_flight.saturating_sub(1),
         }
         content.touched = true;
+        if let (What::Run { .. }, Ok(bytes)) = (what, &result) {
+            content.http.measure(now, bytes.len() as u64);
+        }
         let sound = match result {
-            Ok(bytes) => self.http_take(id, what, &bytes),
+            Ok(bytes) => self.http_take(id, server, what, &bytes),
             Err(failure) => {
                 let rest = match failure {
                     HttpFailure::Status(404 | 410 | 416) => REST_NOT_FOUND,
                     _ => REST_FAILED,
                 };
-                content.http.rest_until = now + rest;
+                content.http.rest(server, now + rest);
                 if let Some(transfer) = &mut content.transfer {
-                    transfer.give_up_on_flights(HTTP);
+                    transfer.give_up_on_flights(source_of_server(server));
                 }
                 true
             }
         };
         if !sound && let Some(content) = self.contents.get_mut(&id) {
             // A server that sends wrong bytes is not asked for this content again.
-            content.http.rest_until = Time::NEVER;
+            content.http.rest(server, Time::NEVER);
+            content.http.origin_lied |= server == Server::Origin;
             if let Some(transfer) = &mut content.transfer {
-                transfer.give_up_on_flights(HTTP);
+                transfer.give_up_on_flights(source_of_server(server));
             }
         }
     }
 
     /// Takes what HTTP brought; false when it is not what was asked for.
-    fn http_take(&mut self, id: ContentId, what: What, bytes: &[u8]) -> bool {
+    fn http_take(&mut self, id: ContentId, server: Server, what: What, bytes: &[u8]) -> bool {
         let Some(content) = self.contents.get_mut(&id) else { return true };
         match what {
             What::Manifest => match Manifest::decode(&id, bytes) {
@@ -219,21 +383,24 @@ impl Node {
                 let chunks: Vec<&[u8]> = bytes.chunks(layout.symbol_len() as usize).collect();
                 let mut sound = chunks.len() == count as usize;
                 for (index, symbol) in (first..).zip(chunks) {
-                    sound &= self.http_symbol(id, block, index, symbol);
+                    sound &= self.http_symbol(id, server, block, index, symbol);
                 }
                 sound
             }
         }
     }
 
-    fn http_symbol(&mut self, id: ContentId, block: u32, index: u32, symbol: &[u8]) -> bool {
+    fn http_symbol(&mut self, id: ContentId, server: Server, block: u32, index: u32, symbol: &[u8]) -> bool {
         let Some(content) = self.contents.get_mut(&id) else { return true };
         let Some(transfer) = &mut content.transfer else { return true };
         let bytes = symbol.len() as u64;
-        match transfer.receive(HTTP, block, Marker::Source(index), symbol) {
+        match transfer.receive(source_of_server(server), block, Marker::Source(index), symbol) {
             Received::New => {
                 content.http.bytes += bytes;
                 self.totals.from_http_bytes += bytes;
+                if server == Server::Origin {
+                    self.totals.from_origin_bytes += bytes;
+                }
                 content.progress = self.now;
                 self.symbol_held(id, block);
                 true
@@ -245,6 +412,30 @@ impl Node {
             Received::Contradicts => {
                 self.totals.rejected_bytes += bytes;
                 false
+            }
+        }
+    }
+
+    /// Ends requests whose symbols have all come from elsewhere meanwhile: they lost the race.
+    pub(crate) fn http_cancel_losers(&mut self) {
+        let mut lost = Vec::new();
+        for (&token, u) in &self.http {
+            let What::Run { block, first, count } = u.what else { continue };
+            let Some(content) = self.contents.get(&u.content) else { continue };
+            let held = |index| {
+                let assembly = content.transfer.as_ref().and_then(|t| t.assembly(block));
+                content.has_block(block) || assembly.is_some_and(|a| a.have().contains(index))
+            };
+            if (first..first + count).all(held) {
+                lost.push((token, u.content));
+            }
+        }
+        for (token, id) in lost {
+            self.http.remove(&token);
+            self.out.push_back(Output::HttpCancel { token });
+            if let Some(content) = self.contents.get_mut(&id) {
+                content.http.in_flight = content.http.in_flight.saturating_sub(1);
+                content.touched = true;
             }
         }
     }

@@ -45,6 +45,13 @@ pub enum Input {
         /// Which.
         connection: ConnectionId,
     },
+    /// The shell measured how long a packet takes there and back on this connection's path, without waiting behind its data.
+    RoundTrip {
+        /// Of which connection.
+        connection: ConnectionId,
+        /// How long, in microseconds.
+        micros: u64,
+    },
 
     /// The store holds this content: sent once a content at the start, and after a publish has written one.
     Stored {
@@ -82,6 +89,18 @@ pub enum Input {
         content: ContentId,
         /// Which bytes.
         range: RangeSpec,
+    },
+    /// The shell knows an address at which the site's own server has this content's bytes. After [`Input::Fetch`].
+    Origin {
+        /// Which content.
+        content: ContentId,
+    },
+    /// The page plays this request's bytes at such a rate, so each has a deadline. After [`Input::Fetch`].
+    Pace {
+        /// Which request.
+        request: RequestId,
+        /// How fast.
+        bytes_per_s: u64,
     },
     /// The page can take so many more bytes of this request.
     Pull {

@@ -13,6 +13,7 @@ mod error;
 mod fetch;
 mod http;
 mod input;
+mod lanes;
 mod output;
 mod picture;
 mod receive;
@@ -26,7 +27,7 @@ mod timers;
 pub use caps::Caps;
 pub use error::FetchError;
 pub use input::{HttpFailure, Input, RangeSpec};
-pub use output::{Area, Event, Output, Resource, Role};
+pub use output::{Area, Event, Output, Resource, Role, Server};
 pub use stats::{ActiveBlock, ContentStats, PeerStats, Stats};
 pub use tasks::TaskInput;
 
@@ -205,11 +206,14 @@ impl Node {
                     self.closed(connection);
                 }
             }
+            Input::RoundTrip { connection, micros } => self.round_trip(connection, micros),
             Input::Stored { content, state } => self.stored(content, &state),
             Input::Read { token, bytes } => self.read_done(token, bytes),
             Input::StoreFailed { content } => self.store_failed(content),
             Input::Http { token, result } => self.http_done(token, result),
             Input::Fetch { request, content, range } => self.fetch(request, content, range),
+            Input::Origin { content } => self.origin_known(content),
+            Input::Pace { request, bytes_per_s } => self.pace(request, bytes_per_s),
             Input::Pull { request, bytes } => self.pull(request, bytes),
             Input::Abort { request } => self.abort(request),
             Input::Remove { content } => self.remove(content),
@@ -254,6 +258,8 @@ impl Node {
             self.check_connections();
             self.check_requests();
             self.check_sources();
+            self.manage_lanes();
+            self.http_cancel_losers();
             if self.has_late_work() {
                 self.check_soon();
             } else if !self.connections.all.is_empty() {

@@ -93,6 +93,8 @@ pub enum Output {
         content: ContentId,
         /// What of it.
         resource: Resource,
+        /// Of whom.
+        server: Server,
         /// Give up after so many milliseconds.
         timeout_ms: u32,
     },
@@ -158,6 +160,15 @@ pub enum Area {
     Data,
     /// The records of all blocks, one behind the other.
     Records,
+}
+
+/// Who is asked by plain HTTP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Server {
+    /// The relay, under the paths of [`Resource`].
+    Relay,
+    /// The site's own server: only ever asked for bytes, at the address that the shell knows of the content.
+    Origin,
 }
 
 /// What can be had of a content by plain HTTP; the relay serves each at a path of its own.

@@ -11,6 +11,7 @@ pub(crate) struct Totals {
     pub(crate) from_peers_bytes: u64,
     pub(crate) from_relay_bytes: u64,
     pub(crate) from_http_bytes: u64,
+    pub(crate) from_origin_bytes: u64,
     pub(crate) sent_bytes: u64,
     pub(crate) duplicate_bytes: u64,
     pub(crate) rejected_bytes: u64,
@@ -25,26 +26,37 @@ impl Node {
             from_peers_bytes: t.from_peers_bytes,
             from_relay_bytes: t.from_relay_bytes,
             from_http_bytes: t.from_http_bytes,
+            from_origin_bytes: t.from_origin_bytes,
             sent_bytes: t.sent_bytes,
             duplicate_bytes: t.duplicate_bytes,
             rejected_bytes: t.rejected_bytes,
             through_relay_bytes: self.paths.received_bytes,
             connections_made: self.connections.made,
-            peers: self.connections.all.values().map(|c| self.peer_stats(c)).collect(),
+            peers: self
+                .connections
+                .all
+                .values()
+                .filter(|c| c.is_first())
+                .map(|c| self.peer_stats(c))
+                .collect(),
             contents: self.contents.iter().map(|(id, c)| self.content_stats(*id, c)).collect(),
         }
     }
 
+    /// One peer: its lanes together.
     fn peer_stats(&self, c: &connections::Connection) -> PeerStats {
+        let lanes = || self.connections.all.values().filter(|lane| lane.peer == c.peer);
+        let down = |lane: &connections::Connection| lane.rate.rate().map_or(0, |r| r.bytes_per_s as u64);
         PeerStats {
             peer: c.peer,
             is_relay: self.relay.relay == Some(c.peer),
             open: c.open && c.greeted,
             through_relay: c.is_carried(),
-            received_bytes: c.received_bytes,
-            sent_bytes: c.sent_bytes,
-            down_bytes_per_s: c.rate.rate().map_or(0, |r| r.bytes_per_s as u64),
-            up_bytes_per_s: c.up_bytes_per_s,
+            connections: lanes().count() as u16,
+            received_bytes: lanes().map(|lane| lane.received_bytes).sum(),
+            sent_bytes: lanes().map(|lane| lane.sent_bytes).sum(),
+            down_bytes_per_s: lanes().map(down).sum(),
+            up_bytes_per_s: lanes().map(|lane| lane.up_bytes_per_s).sum(),
         }
     }
 

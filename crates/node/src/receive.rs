@@ -62,24 +62,36 @@ impl Node {
         }
     }
 
-    fn have(&mut self, id: ConnectionId, content: ContentId, add: impl FnOnce(&mut Holdings, &Layout)) {
+    fn have(&mut self, id: ConnectionId, content: ContentId, add: impl Fn(&mut Holdings, &Layout)) {
         // Only of what was subscribed: or a stranger could fill the memory with holdings.
         let Some(connection) = self.connections.all.get(&id).filter(|c| c.subscribed.contains(&content))
         else {
             return;
         };
-        let key = key_of(&connection.peer);
+        let peer = connection.peer;
+        let lanes = self.connections.to_peer(&peer);
+        let open = |lane: &ConnectionId| self.connections.all.get(lane).is_some_and(|c| c.open && c.greeted);
+        let lanes: Vec<ConnectionId> = lanes.into_iter().filter(|lane| *lane == id || open(lane)).collect();
+        let key = key_of(&peer);
         let Some(c) = self.contents.get_mut(&content) else { return };
         let Some(layout) = c.layout() else { return };
         if let Some(transfer) = &mut c.transfer {
-            add(transfer.source(source_of(id), key), &layout);
+            for lane in lanes {
+                add(transfer.source(source_of(lane), key), &layout);
+            }
             c.touched = true;
         }
     }
 
     fn have_none(&mut self, id: ConnectionId, content: ContentId) {
+        let Some(peer) = self.connections.all.get(&id).filter(|c| c.is_first()).map(|c| c.peer) else {
+            return;
+        };
         if let Some(transfer) = self.contents.get_mut(&content).and_then(|c| c.transfer.as_mut()) {
-            transfer.source_gone(source_of(id));
+            self.connections
+                .to_peer(&peer)
+                .into_iter()
+                .for_each(|lane| transfer.source_gone(source_of(lane)));
         }
     }
 
@@ -142,7 +154,11 @@ impl Node {
         if received != Received::Unasked {
             let was_busy = connection.pipe.arrived(now, bytes);
             connection.rate.fragment(now, bytes, was_busy);
+            connection.last_used = now;
+            let peer = connection.peer;
+            self.lane_arrived(&peer, bytes);
         }
+        let Some(connection) = self.connections.all.get_mut(&id) else { return };
         match received {
             Received::New => {
                 connection.received_bytes += bytes;

@@ -11,6 +11,8 @@ pub struct Stats {
     pub from_relay_bytes: u64,
     /// Verified bytes by HTTP.
     pub from_http_bytes: u64,
+    /// Of these, from the site's own server.
+    pub from_origin_bytes: u64,
     /// Bytes sent to peers.
     pub sent_bytes: u64,
     /// Bytes that arrived for nothing: duplicates.
@@ -38,6 +40,8 @@ pub struct PeerStats {
     pub open: bool,
     /// Whether its messages pass through the relay.
     pub through_relay: bool,
+    /// Connections to it, open or opening.
+    pub connections: u16,
     /// Verified bytes received from it.
     pub received_bytes: u64,
     /// Bytes sent to it.

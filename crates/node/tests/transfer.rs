@@ -162,7 +162,7 @@ fn nobody_has_it() {
     world.fetch(a, 1, publish(b"x").0, RangeSpec::Whole);
     assert!(world.run_until(60, |w| w.finished(a, 1)));
     assert_eq!(world.peers[a].ended[&RequestId(1)], Err("unavailable"));
-    assert_eq!(world.peers[a].http_gets[0], Resource::Manifest);
+    assert_eq!(world.peers[a].http_gets[0].1, Resource::Manifest);
 }
 
 #[test]

@@ -74,7 +74,7 @@ impl World {
             Output::StoreRemove { content } => {
                 self.peers[life.peer].store.remove(&content);
             }
-            Output::HttpGet { token, content, resource, timeout_ms } => {
+            Output::HttpGet { token, content, resource, timeout_ms, .. } => {
                 self.peers[life.peer].http.insert(token, (content, resource));
                 self.after(self.to_relay(life.peer), Event::HttpAsked { life, token });
                 let timeout = Duration::from_millis(u64::from(timeout_ms));

@@ -17,6 +17,8 @@ export type Post = (message: FromEngine, transfer?: Transferable[]) => void;
 interface Running {
   engine: Engine;
   relay: string;
+  /** Where the site's own server has a content. */
+  origins: Map<string, string>;
   socket: RelaySocket;
   channels: Channels;
   http: Http;
@@ -73,8 +75,13 @@ export class Host {
     if (!running) return;
     switch (message.type) {
       case "fetch": {
-        const { request, content, start, end, last } = message;
-        return this.#input((engine, now) => engine.fetch(now, request, content, start, end, last));
+        const { request, content, start, end, last, origin, pace } = message;
+        if (origin !== null) running.origins.set(content, origin);
+        return this.#input((engine, now) => {
+          engine.fetch(now, request, content, start, end, last);
+          if (origin !== null) engine.origin(now, content);
+          if (pace !== null) engine.pace(now, request, pace);
+        });
       }
       case "pull":
         return this.#input((engine, now) => engine.pull(now, message.request, message.bytes));
@@ -107,6 +114,8 @@ export class Host {
       case "closed":
         running.channels.close(message.connection);
         return this.#input((engine, now) => engine.closed(now, message.connection));
+      case "roundTrip":
+        return this.#input((engine, now) => engine.roundTrip(now, message.connection, message.ms * 1000));
     }
   }
 
@@ -144,6 +153,7 @@ export class Host {
       engine,
       store,
       relay: message.relay,
+      origins: new Map(),
       progressEveryMs: message.progressEveryMs,
       socket: new RelaySocket(message.relay, {
         opened: () => this.#input((engine, now) => engine.relayOpened(now)),
@@ -249,7 +259,8 @@ export class Host {
         return this.#post({ type: "closeConnection", connection: output[1] });
       case "httpGet": {
         const [, token, content, path, start, end, timeoutMs] = output;
-        return running.http.get(token, `${running.relay}/${path}/${content}`, start, end, timeoutMs);
+        const url = path === "o" ? (running.origins.get(content) ?? "") : `${running.relay}/${path}/${content}`;
+        return running.http.get(token, url, start, end, timeoutMs);
       }
       case "httpCancel":
         return running.http.cancel(output[1]);

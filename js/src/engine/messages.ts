@@ -4,7 +4,7 @@ import type { PeerEvents, Stats, StoreOptions } from "../types.js";
 /** What the page tells the engine, wherever that runs. */
 export type ToEngine =
   | { type: "start"; settings: EngineSettings; relay: string; store: StoreKind; slot: number | null; progressEveryMs: number }
-  | { type: "fetch"; request: number; content: string; start?: number; end?: number; last?: number }
+  | { type: "fetch"; request: number; content: string; start?: number; end?: number; last?: number; origin: string | null; pace: number | null }
   | { type: "pull"; request: number; bytes: number }
   | { type: "abort"; request: number }
   | { type: "publish"; publish: number; blob: Blob; name: string; mediaType: string }
@@ -19,6 +19,7 @@ export type ToEngine =
   | { type: "signal"; connection: number; signal: string }
   | { type: "closed"; connection: number }
   | { type: "task"; task: TaskCall }
+  | { type: "roundTrip"; connection: number; ms: number }
   | { type: "close" };
 
 /** What the engine tells the page. */

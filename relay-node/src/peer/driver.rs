@@ -232,7 +232,7 @@ impl Driver {
                     store.run(StoreJob::Remove { content }).await;
                 }
             }
-            Output::HttpGet { token, content, resource, timeout_ms } => {
+            Output::HttpGet { token, content, resource, timeout_ms, .. } => {
                 let timeout = Duration::from_millis(u64::from(timeout_ms));
                 let own = self.own.clone();
                 let http = self.http.clone();

@@ -4,13 +4,17 @@
 
 use core::time::Duration;
 use peeredge_dts::Layout;
-use peeredge_node::{Area, Config, Event, Input, Node, Output, Publisher, Resource, Role};
+use peeredge_node::{
+    Area, Config, Event, HttpFailure, Input, Node, Output, Publisher, Resource, Role, Server,
+};
 use peeredge_wire::relay::{CarryEnd, FromRelay, ToRelay};
 use peeredge_wire::{ConnectionId, ContentId, PeerId, RequestId, Time};
 use std::collections::BTreeMap;
 
 pub const CREDIT: u64 = 1 << 20;
 
+/// From the right bytes to what a server answers instead.
+pub type Answer = Box<dyn Fn(Vec<u8>) -> Result<Vec<u8>, HttpFailure>>;
 /// From a message to what is sent instead of it.
 pub type Tamper = Box<dyn FnMut(Vec<u8>) -> Vec<Vec<u8>>>;
 
@@ -27,7 +31,11 @@ pub struct Peer {
     /// What it said about tasks.
     pub task_frames: Vec<peeredge_wire::relay::TaskToRelay>,
     pub http: BTreeMap<ContentId, Stored>,
-    pub http_gets: Vec<Resource>,
+    pub http_gets: Vec<(Server, Resource)>,
+    pub http_cancelled: usize,
+    pub origin: Option<Answer>,
+    pub http_bytes_per_s: u64,
+    http_free: Time,
     /// What leaves instead of each message: a liar in the test is one function.
     pub tamper: Option<Tamper>,
     pub sent_bytes: u64,
@@ -35,6 +43,9 @@ pub struct Peer {
     pub signals: u32,
     pub uplink_bytes_per_s: u64,
     uplink_free: Time,
+    /// What one connection carries, as loss would have it.
+    pub connection_bytes_per_s: u64,
+    connection_free: BTreeMap<ConnectionId, Time>,
     connections: BTreeMap<ConnectionId, PeerId>,
     offers: BTreeMap<ConnectionId, Role>,
 }
@@ -129,11 +140,17 @@ impl World {
             task_frames: Vec::new(),
             http: BTreeMap::new(),
             http_gets: Vec::new(),
+            http_cancelled: 0,
+            origin: None,
+            http_bytes_per_s: u64::MAX,
+            http_free: Time::ZERO,
             tamper: None,
             sent_bytes: 0,
             signals: 0,
             uplink_bytes_per_s: 10_000_000,
             uplink_free: Time::ZERO,
+            connection_bytes_per_s: u64::MAX,
+            connection_free: BTreeMap::new(),
             connections: BTreeMap::new(),
             offers: BTreeMap::new(),
         });
@@ -183,6 +200,14 @@ impl World {
     fn at(&mut self, at: Time, peer: usize, input: Input) {
         self.sequence += 1;
         self.queue.insert((at, self.sequence), (peer, input));
+    }
+
+    /// Tells a peer that every round trip of its takes so long.
+    pub fn round_trips(&mut self, peer: usize, micros: u64) {
+        let connections: Vec<ConnectionId> = self.peers[peer].connections.keys().copied().collect();
+        for connection in connections {
+            self.input(peer, Input::RoundTrip { connection, micros });
+        }
     }
 
     /// Runs until `done` or until `limit_s` virtual seconds have passed; tells whether `done`.
@@ -261,6 +286,10 @@ impl World {
                 let takes = Duration::from_micros(len * 1_000_000 / self.peers[from].uplink_bytes_per_s);
                 let gone = self.peers[from].uplink_free.max(self.now) + takes;
                 self.peers[from].uplink_free = gone;
+                let takes = Duration::from_micros(len * 1_000_000 / self.peers[from].connection_bytes_per_s);
+                let free = self.peers[from].connection_free.entry(connection).or_insert(Time::ZERO);
+                *free = (*free).max(self.now) + takes;
+                let gone = gone.max(*free);
                 self.at(gone, from, Input::Credit { connection, bytes: len });
                 if let Some(&(to, connection)) = self.links.get(&(from, connection)) {
                     for message in messages {
@@ -292,8 +321,8 @@ impl World {
                 self.peers[from].store.entry(content).or_default().state = state
             }
             Output::StoreRemove { content } => _ = self.peers[from].store.remove(&content),
-            Output::HttpGet { token, content, resource, .. } => {
-                self.peers[from].http_gets.push(resource);
+            Output::HttpGet { token, content, resource, server, .. } => {
+                self.peers[from].http_gets.push((server, resource));
                 let result = match self.peers[from].http.get(&content) {
                     Some(stored) => Ok(match resource {
                         Resource::Manifest => stored.manifest.clone(),
@@ -304,9 +333,17 @@ impl World {
                     }),
                     None => Err(peeredge_node::HttpFailure::Status(404)),
                 };
-                self.later(from, Input::Http { token, result });
+                let result = match (&self.peers[from].origin, server, result) {
+                    (Some(answer), Server::Origin, Ok(bytes)) => answer(bytes),
+                    (_, _, result) => result,
+                };
+                let bytes = result.as_ref().map_or(0, |body| body.len() as u64);
+                let takes = Duration::from_micros(bytes * 1_000_000 / self.peers[from].http_bytes_per_s);
+                let free = self.peers[from].http_free.max(self.now) + takes;
+                self.peers[from].http_free = free;
+                self.at(free + Duration::from_millis(1), from, Input::Http { token, result });
             }
-            Output::HttpCancel { .. } => {}
+            Output::HttpCancel { .. } => self.peers[from].http_cancelled += 1,
             Output::Head { request, start, end, length, .. } => {
                 self.peers[from].heads.insert(request, (start, end, length));
             }
@@ -325,11 +362,10 @@ impl World {
         let me = self.peers[offerer].node.id();
         let to = self.peers[offerer].connections[&connection];
         let Some(answerer) = self.peers.iter().position(|p| p.node.id() == to && p.alive) else { return };
-        let other = self.peers[answerer]
-            .connections
-            .iter()
-            .rev()
-            .find(|(c, p)| **p == me && self.peers[answerer].offers[c] == Role::Answerer);
+        let other = self.peers[answerer].connections.iter().rev().find(|(c, p)| {
+            let is_free = !self.links.contains_key(&(answerer, **c));
+            **p == me && is_free && self.peers[answerer].offers[c] == Role::Answerer
+        });
         let Some((&other, _)) = other else { return };
         self.links.insert((offerer, connection), (answerer, other));
         self.links.insert((answerer, other), (offerer, connection));

@@ -1,0 +1,285 @@
+//! Several connections to one peer. One connection's goodput collapses with loss, since its congestion control takes every loss
+//! for congestion; more connections scale almost linearly. So a receiver opens more of them, **lanes**, where that gains something:
+//!
+//! - only while it has more to ask of that peer than is under way, and one lane is not fast anyway;
+//! - only while the round trip is not inflated: a queue that grows means that the path is full, and more lanes would only take
+//!   from others on it; when it grows with lanes open, half of them are closed;
+//! - only as long as each step gives at least [`GAIN`] of the rate before it; what does not is undone and not tried again soon;
+//! - only while there are few peers: many peers are many connections already;
+//! - only within the caps: at most half of the connections that a node may make in its life are lanes, and a lane makes room when
+//!   another peer needs the place.
+//!
+//! The first connection says what the peer holds; the others only carry symbols, each with a window and a rate of its own.
+
+use crate::Node;
+use crate::connections::source_of;
+use crate::output::Role;
+use core::time::Duration;
+use peeredge_wire::{ConnectionId, PeerId, Time};
+
+/// Connections to one peer, the first included.
+const LANES_MAX: usize = 8;
+/// Lanes after the first step; the second goes to the most.
+const LANES_FIRST: usize = 4;
+/// A step must multiply the rate by this, or it is undone.
+const GAIN: f64 = 1.3;
+/// How long a rate is measured before it is believed.
+const MEASURE: Duration = Duration::from_millis(700);
+/// With more peers than this there are connections enough.
+const PEERS_MAX: usize = 6;
+/// Bytes a second with which one peer's rate is good enough.
+const ENOUGH_BYTES_PER_S: f64 = 4e6;
+/// After a step that did not gain, the next is tried after so long, then twice as long, and so on.
+const HOLD_FIRST: Duration = Duration::from_secs(20);
+const HOLD_MAX: Duration = Duration::from_secs(320);
+/// A round trip is inflated when it is longer than the shortest by half, and this.
+const INFLATED_MICROS: u64 = 20_000;
+/// A lane opens soon or not at all: the first connection's path is known to work.
+pub(crate) const LANE_OPEN_WITHIN: Duration = Duration::from_secs(6);
+
+/// The low bits of a session number say which lane it is; zero is the first connection. Numbers are used once.
+const LANE_BITS: u64 = 0xffff;
+/// Set in the lanes that the answerer of the first connection opens, so that both sides may open some at once.
+const BY_ANSWERER: u64 = 0x8000;
+
+/// The session of a first connection made of a random number.
+pub(crate) fn first_session(random: u64) -> u64 {
+    random & !LANE_BITS
+}
+
+/// The session of the first connection to which this one belongs.
+pub(crate) fn first_session_of(session: u64) -> u64 {
+    session & !LANE_BITS
+}
+
+/// Whether a session is another lane's.
+pub(crate) fn is_lane(session: u64) -> bool {
+    session & LANE_BITS != 0
+}
+
+/// What is known of the lanes to one peer. Kept with its first connection.
+#[derive(Debug)]
+pub(crate) struct Lanes {
+    /// Lane numbers given so far.
+    numbered: u64,
+    /// Payload bytes that have arrived over all of them.
+    pub(crate) arrived_bytes: u64,
+    /// Since when, and from how many bytes on, the rate is measured.
+    mark: (Time, u64),
+    /// Lanes and rate before the last step, while that is on trial.
+    before: Option<(usize, f64)>,
+    hold_until: Time,
+    hold: Duration,
+    shortest_micros: Option<u64>,
+}
+
+impl Lanes {
+    pub(crate) fn new(now: Time) -> Self {
+        Lanes {
+            numbered: 0,
+            arrived_bytes: 0,
+            mark: (now, 0),
+            before: None,
+            hold_until: Time::ZERO,
+            hold: HOLD_FIRST,
+            shortest_micros: None,
+        }
+    }
+
+    fn begin_anew(&mut self, now: Time) {
+        self.mark = (now, self.arrived_bytes);
+    }
+
+    fn failed(&mut self, now: Time) {
+        self.before = None;
+        self.hold_until = now + self.hold;
+        self.hold = (self.hold * 2).min(HOLD_MAX);
+    }
+}
+
+impl Node {
+    /// The shell measured a connection's round trip.
+    pub(crate) fn round_trip(&mut self, id: ConnectionId, micros: u64) {
+        let now = self.now;
+        let Some(connection) = self.connections.all.get_mut(&id) else { return };
+        connection.round_trip = Some((now, micros));
+        let peer = connection.peer;
+        if let Some(lanes) = self.lanes_mut(&peer) {
+            lanes.shortest_micros =
+                Some(lanes.shortest_micros.map_or(micros, |shortest| shortest.min(micros)));
+        }
+    }
+
+    fn lanes_mut(&mut self, peer: &PeerId) -> Option<&mut Lanes> {
+        let first = self.connections.with_peer(peer)?;
+        self.connections.all.get_mut(&first)?.lanes.as_mut()
+    }
+
+    /// Payload has arrived from this peer, by whichever lane.
+    pub(crate) fn lane_arrived(&mut self, peer: &PeerId, bytes: u64) {
+        if let Some(lanes) = self.lanes_mut(peer) {
+            lanes.arrived_bytes += bytes;
+        }
+    }
+
+    /// Whether there is something to ask of the peer behind this first connection that it has not been asked for.
+    fn has_more_to_ask(&self, first: ConnectionId) -> bool {
+        self.contents.values().any(|content| {
+            let Some(transfer) = &content.transfer else { return false };
+            transfer.holdings(source_of(first)).is_some_and(|held| held.blocks() > 0)
+                && !transfer.all_under_way()
+        })
+    }
+
+    /// Whether a queue has grown on the path to this peer; none while no round trip was measured under the load of now.
+    fn is_inflated(&self, peer: &PeerId) -> Option<bool> {
+        let lanes =
+            self.connections.with_peer(peer).and_then(|id| self.connections.all[&id].lanes.as_ref())?;
+        let shortest = lanes.shortest_micros?;
+        let loaded_since = lanes.mark.0;
+        let fresh = |c: &&crate::connections::Connection| {
+            c.peer == *peer && c.round_trip.is_some_and(|(at, _)| at > loaded_since)
+        };
+        let latest = self
+            .connections
+            .all
+            .values()
+            .filter(fresh)
+            .filter_map(|c| c.round_trip)
+            .map(|(_, us)| us)
+            .min()?;
+        Some(latest > shortest + shortest / 2 + INFLATED_MICROS)
+    }
+
+    /// Opens lanes where they gain something, and closes those that do not.
+    pub(crate) fn manage_lanes(&mut self) {
+        let firsts: Vec<(ConnectionId, PeerId)> = self
+            .connections
+            .all
+            .iter()
+            .filter(|(_, c)| {
+                c.is_first() && c.open && c.greeted && !c.is_carried() && !c.subscribed.is_empty()
+            })
+            .map(|(&id, c)| (id, c.peer))
+            .collect();
+        for (first, peer) in firsts {
+            self.manage_lanes_to(first, peer);
+        }
+    }
+
+    fn manage_lanes_to(&mut self, first: ConnectionId, peer: PeerId) {
+        let now = self.now;
+        let of_peer = self.connections.all.values().filter(|c| c.peer == peer);
+        let (count, opening) =
+            of_peer.fold((0, false), |(n, opening), c| (n + 1, opening || !c.open || !c.greeted));
+        let more = self.has_more_to_ask(first);
+        let inflated = self.is_inflated(&peer);
+        let Some(lanes) = self.lanes_mut(&peer) else { return };
+        if !more || opening {
+            return lanes.begin_anew(now);
+        }
+        let span = now.since(lanes.mark.0);
+        if span < MEASURE {
+            return;
+        }
+        let rate = (lanes.arrived_bytes - lanes.mark.1) as f64 / span.as_secs_f64();
+        // The browser measures round trips now and then: what was measured before says nothing of a queue that may have grown.
+        if inflated.is_none() && lanes.before.is_none() {
+            return;
+        }
+        lanes.begin_anew(now);
+        if let Some((count_before, rate_before)) = lanes.before.take() {
+            if rate < rate_before * GAIN {
+                lanes.failed(now);
+                return self.close_lanes(&peer, count_before);
+            }
+            lanes.hold = HOLD_FIRST;
+        }
+        if inflated == Some(true) && count > 1 {
+            lanes.failed(now);
+            return self.close_lanes(&peer, count / 2);
+        }
+        let held = lanes.hold_until > now;
+        if inflated != Some(false) || held || rate > ENOUGH_BYTES_PER_S || count >= LANES_MAX {
+            return;
+        }
+        let target = if count < LANES_FIRST { LANES_FIRST } else { LANES_MAX };
+        if !self.may_open_lane() {
+            return;
+        }
+        if let Some(lanes) = self.lanes_mut(&peer) {
+            lanes.before = Some((count, rate));
+        }
+        for _ in count..target {
+            if self.may_open_lane() {
+                self.open_lane(first, peer);
+            }
+        }
+    }
+
+    fn may_open_lane(&self) -> bool {
+        let caps = &self.config.caps;
+        !self.closing
+            && self.config.direct
+            && self.connections.peers() <= PEERS_MAX
+            && self.relay.is_ready()
+            && self.connections.made < caps.connections_made_max / 2
+            && self.connections.all.len() < usize::from(caps.connections_max)
+    }
+
+    fn open_lane(&mut self, first: ConnectionId, peer: PeerId) {
+        let Some(connection) = self.connections.all.get_mut(&first) else { return };
+        let Some(lanes) = &mut connection.lanes else { return };
+        // A session that somebody numbered otherwise has no place for lanes.
+        if lanes.numbered == BY_ANSWERER - 1 || is_lane(connection.session) {
+            return;
+        }
+        lanes.numbered += 1;
+        let by_answerer = if connection.role == Role::Answerer { BY_ANSWERER } else { 0 };
+        let session = first_session_of(connection.session) | by_answerer | lanes.numbered;
+        self.open_connection(peer, session, Role::Offerer, None);
+    }
+
+    /// Whether an offer of one more lane may be taken: the first connection stands, and there is room.
+    pub(crate) fn takes_lane(&self, from: PeerId, session: u64) -> bool {
+        let count = self.connections.all.values().filter(|c| c.peer == from).count();
+        let stands = self
+            .connections
+            .with_peer(&from)
+            .is_some_and(|id| self.connections.all[&id].session == first_session_of(session));
+        let caps = &self.config.caps;
+        let room = self.connections.all.len() < usize::from(caps.connections_max)
+            && self.connections.made < caps.connections_made_max / 2;
+        stands && room && count < LANES_MAX && !self.closing
+    }
+
+    /// Closes the youngest lanes to this peer until `left` connections are left.
+    fn close_lanes(&mut self, peer: &PeerId, left: usize) {
+        let of_peer = self.connections.all.iter().filter(|(_, c)| c.peer == *peer);
+        let excess = of_peer.clone().count().saturating_sub(left.max(1));
+        let youngest: Vec<ConnectionId> =
+            of_peer.filter(|(_, c)| !c.is_first()).map(|(&id, _)| id).rev().take(excess).collect();
+        youngest.into_iter().for_each(|id| self.hang_up(id));
+    }
+
+    /// The youngest lane of the peer that has most of them: it makes room for another peer.
+    pub(crate) fn lane_to_spare(&self) -> Option<ConnectionId> {
+        let lanes = self.connections.all.iter().filter(|(_, c)| !c.is_first());
+        let of_peer = |peer: PeerId| self.connections.all.values().filter(|c| c.peer == peer).count();
+        lanes.max_by_key(|(id, c)| (of_peer(c.peer), **id)).map(|(&id, _)| id)
+    }
+
+    /// A lane opened: what its peer holds is known from the first connection.
+    pub(crate) fn lane_greeted(&mut self, id: ConnectionId) {
+        let Some(peer) = self.connections.all.get(&id).map(|c| c.peer) else { return };
+        let Some(first) = self.connections.with_peer(&peer) else { return };
+        let key = crate::connections::key_of(&peer);
+        for content in self.contents.values_mut() {
+            let Some(transfer) = &mut content.transfer else { continue };
+            if let Some(holdings) = transfer.holdings(source_of(first)).cloned() {
+                *transfer.source(source_of(id), key) = holdings;
+                content.touched = true;
+            }
+        }
+    }
+}

@@ -1,0 +1,55 @@
+// Several connections to one peer on a path with loss, one on a path that a queue fills; in real tabs, through the link lab.
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { Lab } from "../lab/lab.mjs";
+import { MIB } from "./flows/flow.mjs";
+import { Stage } from "./harness.mjs";
+
+let stage;
+let lab;
+beforeAll(async () => {
+  lab = await Lab.start();
+  stage = await Stage.open();
+  await lab.endpoint("relay");
+});
+afterAll(async () => {
+  await stage?.close();
+  await lab?.stop();
+});
+
+/** The most connections that a receiver has to its only sender while a file arrives, and the last number of them. */
+async function connectionsOver(name, up, length) {
+  const tabs = {};
+  for (const who of ["giver", "taker"]) {
+    await lab.endpoint(`${name} ${who}`, { up });
+    tabs[who] = await stage.tab();
+    await tabs[who].create({ relay: await lab.gate(`${name} ${who}`, "relay", stage.relay.url), tuning: { http: false } });
+  }
+  const { link } = await tabs.giver.publish({ seed: 8, length });
+  const fetch = await tabs.taker.start(link, { seed: 8 });
+  let [most, last] = [0, 0];
+  let result = null;
+  void tabs.taker.finished(fetch).then((done) => (result = done));
+  while (!result) {
+    const { peers } = await tabs.taker.stats();
+    // The relay's own peer does not have this.
+    last = Math.max(0, ...peers.filter((peer) => !peer.isRelay).map((peer) => peer.connections));
+    most = Math.max(most, last);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  expect(result).toMatchObject({ status: 200, bytes: length });
+  await stage.closeTabs();
+  return { most, last };
+}
+
+test("loss without a queue: up to eight connections carry one transfer", async () => {
+  const { most } = await connectionsOver("lossy", { delay_ms: 20, loss: 0.02 }, 8 * MIB);
+  expect(most).toBeGreaterThan(3);
+  expect(most).toBeLessThanOrEqual(8);
+});
+
+test("a full queue without loss: more are tried once at most, and one is left, so that the path is left to others", async () => {
+  // 400 kB/s behind 256 KiB: more than half a second of queue.
+  const { most, last } = await connectionsOver("queued", { delay_ms: 20, bytes_per_s: 400_000, queue_bytes: 256 << 10 }, 5 * MIB);
+  expect(most).toBeLessThanOrEqual(4);
+  expect(last).toBe(1);
+});
