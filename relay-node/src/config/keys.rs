@@ -139,6 +139,9 @@ settings! {
     write_timeout_ms: Millis = Millis(30_000);
     /// Milliseconds that running answers get to finish when the relay stops.
     shutdown_grace_ms: Millis = Millis(5_000);
+    /// Milliseconds in which demand is counted together, before idle peers whose visitors agreed are asked to hold contents ahead
+    /// of it. 0: they are never asked.
+    ahead_slot_ms: Millis = Millis(900_000);
     /// Who may read /metrics: loopback, all or off.
     metrics: MetricsAccess = MetricsAccess::Loopback;
     /// Least severe log lines that are written: error, warn, info, debug or trace.

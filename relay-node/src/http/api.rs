@@ -154,6 +154,43 @@ async fn write_tracker(app: &App, page: &mut Page) {
         "Bytes that peers say they received, by source.",
         &bytes,
     );
+    let offload = reported.from_peers_bytes as f64
+        / (reported.from_peers_bytes + reported.from_relay_bytes + reported.from_http_bytes).max(1) as f64;
+    page.single("peeredge_offload_share", "gauge", "Share of the bytes above that came from peers.", offload);
+    let ahead = stats.ahead;
+    page.single(
+        "peeredge_ahead_use",
+        "gauge",
+        "Bytes that peers sent over what they could have sent while asked to hold content ahead of demand.",
+        ahead.served_bytes as f64 / ahead.rented_bytes.max(1) as f64,
+    );
+    for (name, kind, help, value) in [
+        ("peeredge_ahead_contents", "gauge", "Contents whose demand is foreseen.", ahead.contents as u64),
+        (
+            "peeredge_ahead_forecast",
+            "gauge",
+            "Those for which the forecast is followed.",
+            ahead.forecast as u64,
+        ),
+        ("peeredge_ahead_peers", "gauge", "Peers that offer room.", ahead.nodes as u64),
+        (
+            "peeredge_ahead_rented_rate",
+            "gauge",
+            "Upload of peers asked to hold content, bytes/s.",
+            ahead.rented_bytes_per_s,
+        ),
+        (
+            "peeredge_ahead_rented_bytes_total",
+            "counter",
+            "What those peers could have sent.",
+            ahead.rented_bytes,
+        ),
+        ("peeredge_ahead_served_bytes_total", "counter", "What they say they sent.", ahead.served_bytes),
+        ("peeredge_ahead_fills_total", "counter", "Fills asked for.", ahead.fills),
+        ("peeredge_ahead_fill_bytes_total", "counter", "Bytes of these fills.", ahead.fill_bytes),
+    ] {
+        page.single(name, kind, help, value as f64);
+    }
     page.single(
         "peeredge_reported_channels",
         "gauge",

@@ -15,7 +15,7 @@ use crate::peer::{Driver, Handle, Parts, RelayLink};
 use crate::rtc::{self, RtcConfig, RtcEvents, RtcHandle, RtcSocket, RtcSpawnError};
 use crate::store::{Store, StoreError, StoreWorker};
 use peeredge_node::{Event, Input, Node, Output};
-use peeredge_tracker::TrackerConfig;
+use peeredge_tracker::{AheadSettings, TrackerConfig};
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -105,6 +105,7 @@ pub async fn serve(mut config: Config, stop: impl Future<Output = ()>) -> Result
     tracker.carry.bytes_per_s_max = u32::try_from(config.carry_bytes_per_s_max.0).unwrap_or(u32::MAX);
     tracker.carry.bytes_max = config.carry_bytes_max.0;
     tracker.carry.bytes_per_s_all_max = config.carry_bytes_per_s_all_max.0;
+    tracker.ahead = AheadSettings::of_slots(config.ahead_slot_ms.0);
     let hub = Hub::start(tracker);
     let (stopping_in, stopping) = watch::channel(false);
     let app = Arc::new(App {
