@@ -51,8 +51,13 @@ fn only_those_who_may_see_them() {
     let data = folder.path("data");
     let relay = Relay::start(&data, &["--rtc", "false", "--trust-forwarded", "true"]);
     assert_eq!(relay.get("/metrics", &[]).status, 200);
+    let page = relay.get("/operator", &[]);
+    assert_eq!(page.status, 200);
+    assert!(String::from_utf8_lossy(&page.body).contains("fetch(\"/metrics\""), "it draws the metrics");
+    assert_eq!(relay.get("/operator", &[("x-forwarded-for", "203.0.113.5")]).status, 403);
     assert_eq!(relay.get("/metrics", &[("x-forwarded-for", "127.0.0.1, 203.0.113.5")]).status, 403);
     drop(relay);
     let relay = Relay::start(&data, &["--rtc", "false", "--metrics", "off"]);
     assert_eq!(relay.get("/metrics", &[]).status, 403);
+    assert_eq!(relay.get("/operator", &[]).status, 403);
 }

@@ -14,7 +14,7 @@ pub enum LogFormat {
     Json,
 }
 
-/// Who may read `/metrics`.
+/// Who may read `/metrics` and `/operator`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MetricsAccess {
     /// Only clients on this machine.
@@ -142,7 +142,7 @@ settings! {
     /// Milliseconds in which demand is counted together, before idle peers whose visitors agreed are asked to hold contents ahead
     /// of it. 0: they are never asked.
     ahead_slot_ms: Millis = Millis(900_000);
-    /// Who may read /metrics: loopback, all or off.
+    /// Who may read /metrics and the page /operator that draws them: loopback, all or off.
     metrics: MetricsAccess = MetricsAccess::Loopback;
     /// Least severe log lines that are written: error, warn, info, debug or trace.
     log_level: String = "info".into();

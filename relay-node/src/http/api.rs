@@ -53,21 +53,45 @@ pub(super) async fn ready(State(app): State<Arc<App>>) -> Response {
     }
 }
 
+/// Why this client may not see what operators see.
+fn refused(app: &App, client: &Client, request: &Request) -> Option<Response> {
+    let allowed = match app.config.metrics {
+        MetricsAccess::All => true,
+        MetricsAccess::Loopback => {
+            client_ip(&app.config, client, request.headers()).to_canonical().is_loopback()
+        }
+        MetricsAccess::Off => false,
+    };
+    (!allowed).then(|| headers::plain(StatusCode::FORBIDDEN, "metrics are not for this address\n"))
+}
+
+/// `/operator`: the page that draws `/metrics`, for those who may read them.
+pub(super) async fn operator(
+    State(app): State<Arc<App>>,
+    Extension(client): Extension<Client>,
+    request: Request,
+) -> Response {
+    if let Some(response) = refused(&app, &client, &request) {
+        return response;
+    }
+    let mut response = Response::new(Body::from(include_str!("operator.html")));
+    let out = response.headers_mut();
+    out.insert(header::CONTENT_TYPE, headers::value("text/html; charset=utf-8"));
+    out.insert(header::CACHE_CONTROL, headers::value("no-cache"));
+    // The page holds its own style and script, and talks to nobody else.
+    let policy = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; frame-ancestors 'none'";
+    out.insert(header::CONTENT_SECURITY_POLICY, headers::value(policy));
+    response
+}
+
 /// `/metrics`.
 pub(super) async fn metrics(
     State(app): State<Arc<App>>,
     Extension(client): Extension<Client>,
     request: Request,
 ) -> Response {
-    let allowed = match app.config.metrics {
-        MetricsAccess::All => true,
-        MetricsAccess::Loopback => {
-            client_ip(&app.config, &client, request.headers()).to_canonical().is_loopback()
-        }
-        MetricsAccess::Off => false,
-    };
-    if !allowed {
-        return headers::plain(StatusCode::FORBIDDEN, "metrics are not for this address\n");
+    if let Some(response) = refused(&app, &client, &request) {
+        return response;
     }
     let mut page = Page::default();
     app.metrics.write(&mut page);
@@ -154,9 +178,15 @@ async fn write_tracker(app: &App, page: &mut Page) {
         "Bytes that peers say they received, by source.",
         &bytes,
     );
-    let offload = reported.from_peers_bytes as f64
-        / (reported.from_peers_bytes + reported.from_relay_bytes + reported.from_http_bytes).max(1) as f64;
-    page.single("peeredge_offload_share", "gauge", "Share of the bytes above that came from peers.", offload);
+    let all = reported.from_peers_bytes + reported.from_relay_bytes + reported.from_http_bytes;
+    if all > 0 {
+        page.single(
+            "peeredge_offload_share",
+            "gauge",
+            "Share of what peers say they received that came from peers.",
+            reported.from_peers_bytes as f64 / all as f64,
+        );
+    }
     let ahead = stats.ahead;
     page.single(
         "peeredge_ahead_use",

@@ -104,6 +104,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/livez", get(api::live))
         .route("/readyz", get(api::ready))
         .route("/metrics", get(api::metrics))
+        .route("/operator", get(api::operator))
         .fallback(fallback)
         .with_state(app)
 }
@@ -116,7 +117,7 @@ pub fn route_name(path: &str) -> &'static str {
         "m" => "manifest",
         "r" => "records",
         "api" => "api",
-        "livez" | "readyz" | "metrics" => "health",
+        "livez" | "readyz" | "metrics" | "operator" => "health",
         _ => "static",
     }
 }
