@@ -98,6 +98,8 @@ async fn serve(
                     let _ = orders.send(command);
                 }
             }
+            // What the machine's own interfaces are is enough here.
+            RtcCommand::Stun { .. } => {}
         }
     }
 }
@@ -162,6 +164,7 @@ async fn run(
                 }
                 Some(RtcCommand::Close { .. }) | None => break CloseReason::Local,
                 Some(RtcCommand::Open { .. }) => break CloseReason::DuplicateId,
+                Some(RtcCommand::Stun { .. }) => {}
             },
             event = channel.poll() => match event {
                 Some(DataChannelEvent::OnOpen) => {
