@@ -111,7 +111,10 @@ impl Market {
         for (node, worth) in nodes.iter().zip(worths) {
             let ask = self.nodes.asks[*node as usize];
             let net = worth - size[0] * ask[0] - size[1] * ask[1];
-            if net > best.second && (alone || !self.clashes(id, *node)) {
+            if net > best.second
+                && self.nodes.could_hold(*node, unit.size)
+                && (alone || !self.clashes(id, *node))
+            {
                 if net > best.net {
                     best = Choice { node: *node, worth: *worth, net, second: best.net };
                 } else {
@@ -173,11 +176,6 @@ impl Market {
     pub(super) fn enter(&mut self, id: u32, node: u32, worth: f32, bid: f32) {
         let size = self.units.all[id as usize].size;
         let capacity = self.nodes.states[node as usize].node.capacity;
-        if size[0] > capacity[0] || size[1] > capacity[1] {
-            self.units.strike(id, node);
-            self.queue(id);
-            return;
-        }
         let bid = bid.max(0.0);
         let unit = &mut self.units.all[id as usize];
         if core::mem::replace(&mut unit.served, true) {

@@ -64,6 +64,9 @@ impl Market {
 
     fn net(&self, id: u32, node: u32, worth: f32) -> f32 {
         let size = self.units.all[id as usize].size;
+        if !self.nodes.could_hold(node, size) {
+            return 0.0;
+        }
         let ask = self.nodes.asks[node as usize];
         worth - size[0] as f32 * ask[0] - size[1] as f32 * ask[1]
     }

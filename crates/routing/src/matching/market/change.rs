@@ -49,6 +49,7 @@ impl Market {
         let state = &mut self.nodes.states[at as usize];
         let before = core::mem::replace(&mut state.node, node);
         self.nodes.domains[at as usize] = node.domain;
+        self.nodes.capacity[at as usize] = node.capacity;
         let used = [0, 1].map(|r| before.capacity[r] - self.nodes.room[at as usize][r]);
         let fits = [0, 1].map(|r| node.capacity[r].checked_sub(used[r]));
         if let [Some(first), Some(second)] = fits {

@@ -43,6 +43,7 @@ pub(super) struct NodeState {
 pub(super) struct Nodes {
     pub(super) asks: Vec<Ask>,
     pub(super) room: Vec<[u32; 2]>,
+    pub(super) capacity: Vec<[u32; 2]>,
     pub(super) domains: Vec<u32>,
     pub(super) states: Vec<NodeState>,
 }
@@ -61,6 +62,7 @@ impl Nodes {
         });
         self.asks.push([0.0; 2]);
         self.room.push(node.capacity);
+        self.capacity.push(node.capacity);
         self.domains.push(node.domain);
         let state = &mut self.states[id as usize];
         if node.capacity[1] > 0 {
@@ -89,6 +91,12 @@ impl Nodes {
     pub(super) fn effective(&self, id: u32, size: [u32; 2]) -> f32 {
         let mix = self.states[id as usize].mix;
         (size[0] as f32 * mix + size[1] as f32 * (1.0 - mix)).max(1e-3)
+    }
+
+    /// Whether a size could be here at all, were nobody else.
+    pub(super) fn could_hold(&self, id: u32, size: [u32; 2]) -> bool {
+        let capacity = self.capacity[id as usize];
+        size[0] <= capacity[0] && size[1] <= capacity[1]
     }
 
     pub(super) fn fits(&self, id: u32, size: [u32; 2]) -> bool {

@@ -19,8 +19,6 @@ pub struct Demand<'a> {
 }
 
 pub(super) const NOWHERE: u32 = u32::MAX;
-/// A node that a unit left out of its candidates.
-const NO_EDGE: f32 = -1e30;
 
 /// One replica of a demand.
 #[derive(Clone, Copy, Debug)]
@@ -147,15 +145,6 @@ impl Units {
         let id = place as usize / self.row;
         let at = place as usize % self.row;
         (at < self.all[id].candidates as usize && self.edge_node[place as usize] == node).then_some(id as u32)
-    }
-
-    /// Strikes a node out of a unit's candidates.
-    pub(super) fn strike(&mut self, id: u32, node: u32) {
-        for place in self.places(id) {
-            if self.edge_node[place] == node {
-                self.edge_worth[place] = NO_EDGE;
-            }
-        }
     }
 
     pub(super) fn holds(&self, id: u32, node: u32, bid: f32) -> bool {
