@@ -42,6 +42,8 @@ impl Peer {
         let signature = SigningKey::from_bytes(&[seed; 32]).sign(&hello_payload(&nonce, &relay)).to_bytes();
         peer.say(&ToRelay::Hello { version: PROTOCOL_VERSION, peer: peer.id, signature }).await;
         assert!(matches!(peer.hear().await, Heard::Message(FromRelay::Welcome { .. })));
+        // By which paths else it could be reached.
+        assert!(matches!(peer.hear().await, Heard::Message(FromRelay::Paths { .. })));
         peer
     }
 
