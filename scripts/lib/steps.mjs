@@ -95,9 +95,8 @@ function optimize(module, out) {
   return run(process.execPath, [
     join(ROOT, "node_modules/binaryen/bin/wasm-opt"),
     "-O3",
-    // Then for size, until nothing more is won. The linker puts the stack first, so no value lies below 1024.
+    // Then for size. The linker puts the stack first, so no value lies below 1024.
     "-Oz",
-    "--converge",
     "--low-memory-unused",
     "--strip-debug",
     "--strip-producers",

@@ -285,7 +285,7 @@ impl Assembly {
     fn judged(&mut self) -> Decoded {
         self.senders.clear();
         self.evidence.clear();
-        self.polluters.sort();
+        self.polluters.sort_unstable();
         self.polluters.dedup_by_key(|p| p.sender);
         Decoded::Recovered(Vec::new())
     }

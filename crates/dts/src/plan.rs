@@ -37,12 +37,12 @@ pub fn plan(
     let mut order: Vec<u32> = Vec::new();
     let mut needs: BTreeMap<u32, Need> = BTreeMap::new();
     // Readers take turns block by block, so that a second reader of the same content is not starved by the first.
-    let mut fronts: Vec<(Reader, u64)> = readers
+    let (mut fronts, others): (Vec<(Reader, u64)>, Vec<_>) = readers
         .iter()
         .map(|r| (Reader { end: r.end.min(layout.length()), ..*r }, r.at))
         .filter(|(r, _)| r.at < r.end)
-        .collect();
-    fronts.sort_by_key(|(r, _)| !r.waiting);
+        .partition(|(r, _)| r.waiting);
+    fronts.extend(others);
     while !fronts.is_empty() && order.len() < blocks_max {
         fronts.retain_mut(|(reader, front)| {
             while *front < reader.end && *front - reader.at <= ahead_bytes_max && order.len() < blocks_max {

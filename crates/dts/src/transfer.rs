@@ -315,7 +315,7 @@ impl Transfer {
             .chain(active.coded_flights.values())
             .map(|f| f.source)
             .collect();
-        late.sort();
+        late.sort_unstable();
         late.dedup();
         let record = assembly.record().clone();
         let assembly = self.put_away(block)?;

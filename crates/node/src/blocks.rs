@@ -464,7 +464,7 @@ impl Node {
             if held <= self.config.store_bytes_max {
                 return;
             }
-            let busy: BTreeSet<ContentId> = self.requests.values().map(|r| r.content).collect();
+            let busy = self.requested();
             let oldest = self
                 .contents
                 .iter()

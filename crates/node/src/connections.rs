@@ -151,6 +151,15 @@ impl Connections {
 }
 
 impl Node {
+    /// Contents that pages ask for. Entered one by one: collecting would bring a sort for a handful.
+    pub(crate) fn requested(&self) -> BTreeSet<ContentId> {
+        let mut contents = BTreeSet::new();
+        for request in self.requests.values() {
+            contents.insert(request.content);
+        }
+        contents
+    }
+
     /// The relay says that `peer` holds something of `content`.
     pub(crate) fn introduced(&mut self, content: ContentId, peer: PeerId) {
         if peer == self.id()
@@ -355,7 +364,7 @@ impl Node {
         }
         let peer = connection.peer;
         self.out.push_back(Output::Event(Event::PeerOpened { peer }));
-        let wanted: BTreeSet<ContentId> = self.requests.values().map(|r| r.content).collect();
+        let wanted = self.requested();
         for content in wanted {
             self.subscribe(id, content);
         }
@@ -456,7 +465,7 @@ impl Node {
         }
         if !connection.greeted && is_first {
             // It was meant for something that is still wanted: ask the relay for someone else.
-            let wanted: BTreeSet<ContentId> = self.requests.values().map(|r| r.content).collect();
+            let wanted = self.requested();
             wanted.into_iter().for_each(|content| self.announce_soon(content));
         }
         let contents: Vec<ContentId> = self.contents.keys().copied().collect();

@@ -299,7 +299,7 @@ impl Node {
             .into_iter()
             .map(|c| (transfer.in_flight_bytes(source_of(c)), c))
             .collect();
-        order.sort();
+        order.sort_unstable();
         order.into_iter().for_each(|(_, connection)| self.ask(id, connection));
     }
 

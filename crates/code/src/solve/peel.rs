@@ -114,7 +114,7 @@ impl Peel {
         }
         let fallback = self.fallback.get_or_insert_with(|| {
             let mut all: Vec<u32> = (0..graph.missing.len() as u32).collect();
-            all.sort_by_key(|&c| graph.column(c).len());
+            all.sort_unstable_by_key(|&c| (graph.column(c).len(), c));
             all
         });
         loop {
