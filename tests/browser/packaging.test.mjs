@@ -52,7 +52,7 @@ test("vite bundles it", async () => {
   const folder = project();
   writeFileSync(join(folder, "index.html"), HTML.replace("SCRIPT", "/main.js"));
   await viteBuild({ root: folder, configFile: false, logLevel: "error" });
-  expect(readdirSync(join(folder, "dist/assets")).filter((name) => name.endsWith(".wasm"))).toHaveLength(1);
+  expect(readdirSync(join(folder, "dist/assets")).filter((name) => name.endsWith(".wasm"))).toHaveLength(2);
   await expectWorks(join(folder, "dist"), "/index.html");
 });
 
