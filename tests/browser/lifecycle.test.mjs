@@ -134,8 +134,8 @@ describe("after the end", () => {
       }, { timeout: 20_000 })
       .toBe(0);
     expect(await received()).toBeLessThan((length * 3) / 4);
-    // A further connection that was being opened has its own timer until it is open or given up.
-    await expect.poll(() => timers(b), { timeout: 45_000 }).toBeLessThanOrEqual(before);
+    // One more than before: while there are connections, their round trips are looked at.
+    await expect.poll(() => timers(b), { timeout: 5_000 }).toBeLessThanOrEqual(before + 1);
     await a.closePeer();
     await b.closePeer();
     expect(await timers(b)).toBe(0);

@@ -1,0 +1,53 @@
+//! What is to be run, and what is told of it.
+use std::sync::Arc;
+use std::time::Duration;
+
+use peeredge_hvm::{Checkpoint, Limits, Outcome};
+
+/// One run of a task.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// The rewritten module: [`peeredge_hvm::Rewritten::bytes`].
+    pub rewritten: Arc<[u8]>,
+    /// Whether it can move: [`peeredge_hvm::Rewritten::is_movable`].
+    pub is_movable: bool,
+    /// Where it begins.
+    pub from: From,
+    /// What it may use. The memory's bound is already in the module.
+    pub limits: Limits,
+    /// How long it may take, compiling included; then it ends as cancelled.
+    pub deadline: Duration,
+    /// After how many steps a checkpoint is taken; 0 for never. Ignored for a module that cannot move.
+    pub checkpoint_every_steps: u32,
+}
+
+/// Where a run begins.
+#[derive(Clone, Debug)]
+pub enum From {
+    /// At the start, with this input.
+    Input(Arc<[u8]>),
+    /// Where another run was.
+    Checkpoint(Box<Checkpoint>),
+}
+
+/// What is told after each step.
+#[derive(Clone, Debug)]
+pub struct Progress {
+    /// Ten-thousandths done, as the task says.
+    pub permyriad: u32,
+    /// Steps made, those before a checkpoint included.
+    pub steps: u32,
+    /// Gas used so far.
+    pub gas: u64,
+    /// The state, when it was its turn.
+    pub checkpoint: Option<Checkpoint>,
+}
+
+/// What a run came to.
+#[derive(Clone, Debug)]
+pub struct Ran {
+    /// Its outcome.
+    pub outcome: Outcome,
+    /// Where to go on, when it was paused.
+    pub checkpoint: Option<Checkpoint>,
+}
