@@ -1,0 +1,237 @@
+//! Giving runs out: to whom, of which task, and when a run is a hidden check.
+
+use super::gas::expected_gas;
+use super::io::DispatchOutput;
+use super::task::{Stage, Task};
+use super::{Dispatch, Due, Known};
+use crate::lease::{Lease, Stage as LeaseStage};
+use crate::schedule::{Need, hedge_after};
+use crate::{LeaseId, Mark, TaskId, WorkerId};
+use core::time::Duration;
+use std::collections::BTreeMap;
+
+/// Runs put aside before the idle are left alone until something changes.
+const ASIDE_MAX: usize = 16;
+
+const PRECOMPUTE_FROM: usize = 64;
+/// How often a pair of candidates is drawn for a run before it is put aside.
+const DRAWS: usize = 8;
+/// Answers for hidden checks that the referee makes sure of, while so many tasks wait.
+const KNOWN_MIN: usize = 8;
+
+impl Dispatch {
+    pub(super) fn match_up(&mut self) {
+        self.precompute();
+        let mut aside = Vec::new();
+        while !self.pool.idle().is_empty() && aside.len() < ASIDE_MAX {
+            if self.dice.permille(self.settings.spots_permille) && self.give_spot() {
+                continue;
+            }
+            // Some of those begun stay, so that a pair is drawn and does not just happen.
+            let from_begun =
+                !self.begun.is_empty() && (self.queue.is_empty() || self.begun.len() > self.settings.mixing);
+            let task = if from_begun {
+                let at = self.dice.below(self.begun.len());
+                self.unbegin(at)
+            } else {
+                match self.queue.pop() {
+                    Some(task) => task,
+                    // Nothing else is to do: waiting would save nothing.
+                    None if self.hurry() => continue,
+                    None => break,
+                }
+            };
+            match self.draw(task) {
+                Some(worker) => self.give(task, worker),
+                None => aside.push(task),
+            }
+        }
+        aside.into_iter().for_each(|task| self.begin(task));
+    }
+
+    /// Asks for another vote for the first of those that wait.
+    fn hurry(&mut self) -> bool {
+        let waits = |tasks: &BTreeMap<TaskId, Task>, id| {
+            tasks.get(&id).is_some_and(|task| matches!(task.stage, Stage::Waiting(_)))
+        };
+        while let Some(id) = self.waiting.pop_first() {
+            if waits(&self.tasks, id) {
+                self.another(id);
+                return true;
+            }
+        }
+        false
+    }
+
+    /// While there is much to do, the referee runs a few tasks itself, for hidden checks.
+    fn precompute(&mut self) {
+        let wanted = self.settings.referee && self.settings.spots_permille > 0;
+        let short = self.known.len() + self.precomputing < KNOWN_MIN && self.queue.len() >= PRECOMPUTE_FROM;
+        if wanted
+            && short
+            && let Some(task) = self.queue.pop()
+        {
+            self.precomputing += 1;
+            self.referee(task);
+        }
+    }
+
+    /// The better of two idle workers drawn at random, or none that may run this task.
+    fn draw(&mut self, task: TaskId) -> Option<WorkerId> {
+        let task = self.tasks.get(&task)?;
+        let need = Need { gas: expected_gas(&self.typical, &task.what).mean, ..task.what.need };
+        let mut owners = task.owners.clone();
+        let leased = task.leases.iter().filter_map(|lease| self.leases.get(lease)).map(|lease| &lease.worker);
+        let resumed = task.resume.iter().flat_map(|(_, lineage)| lineage);
+        for worker in leased {
+            owners.extend(self.pool.get(*worker).map(|worker| worker.owner));
+        }
+        let resumed: Vec<WorkerId> = resumed.copied().collect();
+        let (mut best, mut found): (Option<(f64, WorkerId)>, _) = (None, 0);
+        for _ in 0..DRAWS {
+            let idle = self.pool.idle();
+            let id = idle[self.dice.below(idle.len())];
+            let worker = self.pool.get(id).expect("the idle are in the pool");
+            if owners.contains(&worker.owner) || resumed.contains(&id) && self.pool.here() > 1 {
+                continue;
+            }
+            let Some(candidate) = self.pool.candidate(self.now, id).filter(|c| c.fits(&need)) else {
+                continue;
+            };
+            let score = candidate.score(&need);
+            if best.is_none_or(|(least, _)| score < least) {
+                best = Some((score, id));
+            }
+            found += 1;
+            if found == 2 {
+                break;
+            }
+        }
+        best.map(|(_, id)| id)
+    }
+
+    fn give(&mut self, id: TaskId, worker: WorkerId) {
+        let rate = self.pool.rate(worker);
+        let Some(task) = self.tasks.get_mut(&id) else { return };
+        self.next_lease += 1;
+        let lease = LeaseId(self.next_lease);
+        let gas = expected_gas(&self.typical, &task.what).high;
+        let (mark, lineage) = task.resume.take().map_or((None, Vec::new()), |(mark, by)| (Some(mark), by));
+        let expected = rate.time_for(gas);
+        task.leases.push(lease);
+        task.runs = task.runs.saturating_add(1);
+        self.leases.insert(
+            lease,
+            Lease {
+                task: id,
+                worker,
+                given: self.now,
+                heard: self.now,
+                expected,
+                rate,
+                hedged: false,
+                stage: LeaseStage::Running,
+                lineage,
+                from_gas: mark.map_or(0, |mark| mark.gas),
+                mark: None,
+                known: None,
+                module: task.what.module,
+                input: task.what.input,
+            },
+        );
+        self.lease_out(lease, id, worker, mark, expected);
+    }
+
+    /// Gives a run whose answer is known to somebody who cannot tell it from another.
+    fn give_spot(&mut self) -> bool {
+        if self.known.is_empty() {
+            return false;
+        }
+        let at = self.dice.below(self.known.len());
+        let idle = self.pool.idle();
+        let worker = idle[self.dice.below(idle.len())];
+        let Some(candidate) = self.pool.candidate(self.now, worker) else { return false };
+        let Some(owner) = self.pool.get(worker).map(|worker| worker.owner) else { return false };
+        let known = &mut self.known[at];
+        if !candidate.fits(&known.need) || !known.seen.insert(owner) {
+            return false;
+        }
+        let Known { task, module, input, need, answer, .. } = known.clone();
+        self.next_lease += 1;
+        let (lease, rate) = (LeaseId(self.next_lease), candidate.rate);
+        let expected = rate.time_for(need.gas);
+        let (given, heard) = (self.now, self.now);
+        let stage = LeaseStage::Running;
+        let (lineage, mark, known) = (Vec::new(), None, Some(answer));
+        self.leases.insert(
+            lease,
+            Lease {
+                task,
+                worker,
+                given,
+                heard,
+                expected,
+                rate,
+                hedged: true,
+                stage,
+                lineage,
+                from_gas: 0,
+                mark,
+                known,
+                module,
+                input,
+            },
+        );
+        self.stats.spots += 1;
+        self.lease_out(lease, task, worker, None, expected);
+        true
+    }
+
+    fn lease_out(
+        &mut self,
+        lease: LeaseId,
+        task: TaskId,
+        worker: WorkerId,
+        resume: Option<Mark>,
+        expected: Duration,
+    ) {
+        self.stats.leases += 1;
+        self.given_at = self.now;
+        self.pool.take(self.now, worker);
+        let look = hedge_after(expected).min(self.settings.silence);
+        self.due.insert((self.now + look, Due::Lease(lease)));
+        let worker = self.pool.get(worker).expect("it was drawn from the pool").peer;
+        self.out.push_back(DispatchOutput::Lease { lease, worker, task, resume });
+    }
+
+    /// Puts a task among those that wait for another run.
+    fn begin(&mut self, id: TaskId) {
+        let Some(task) = self.tasks.get_mut(&id) else { return };
+        if task.begun_at.is_none() {
+            task.begun_at = Some(self.begun.len());
+            task.stage = Stage::Open;
+            self.begun.push(id);
+        }
+    }
+
+    /// From now on the task waits for another run, and not for ever.
+    pub(super) fn ask_again(&mut self, id: TaskId) {
+        let Some(task) = self.tasks.get_mut(&id) else { return };
+        if task.begun_at.is_none() {
+            task.queued_since = self.now;
+            self.due.insert((self.now + self.settings.patience, Due::Task(id)));
+        }
+        self.begin(id);
+    }
+
+    pub(super) fn unbegin(&mut self, at: usize) -> TaskId {
+        let id = self.begun.swap_remove(at);
+        if let Some(moved) = self.begun.get(at).and_then(|moved| self.tasks.get_mut(moved)) {
+            moved.begun_at = Some(at);
+        }
+        if let Some(task) = self.tasks.get_mut(&id) {
+            task.begun_at = None;
+        }
+        id
+    }
+}

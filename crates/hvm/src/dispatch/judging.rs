@@ -1,0 +1,246 @@
+//! What is believed: votes are judged, the referee decides, a proven lie is followed to all it touched.
+
+use super::io::{Believed, DispatchOutput, GivenUp, Submission};
+use super::task::{Stage, Vote, ballot};
+use super::{Dispatch, Due, Known};
+use crate::audit::{Verdict, judge};
+use crate::schedule::Need;
+use crate::{Answer, LeaseId, TaskId, WorkerId};
+use std::collections::BTreeMap;
+
+impl Dispatch {
+    /// Decides what an open task needs now.
+    pub(super) fn look(&mut self, id: TaskId) {
+        let Some(task) = self.tasks.get(&id) else { return };
+        let leases = || task.leases.iter().filter_map(|lease| self.leases.get(lease));
+        if task.stage == Stage::Refereeing || leases().any(|lease| !(lease.running() && lease.hedged)) {
+            return;
+        }
+        let stragglers = leases().next().is_some();
+        let prior = self.settings.prior;
+        let of = |id| self.pool.get(id).map_or((1.0, 0.0), |w| (w.record.doubt(prior), w.record.evidence()));
+        let ballots: Vec<_> = task.votes.iter().map(|vote| ballot(vote, of)).collect();
+        let assurance = task.what.assurance;
+        match judge(&ballots, task.checked, &assurance) {
+            Verdict::Dispute if self.settings.referee => self.referee(id),
+            Verdict::Dispute => self.outvote(id),
+            // Whoever takes long is the second vote, if it comes.
+            Verdict::Vote | Verdict::Wait if stragglers => {}
+            Verdict::Vote => self.another(id),
+            Verdict::Believe(answer, doubt) => {
+                let drawn = !matches!(task.stage, Stage::Settling(_)) && self.settings.referee;
+                if drawn && self.dice.permille(assurance.referee_permille) {
+                    return self.referee(id);
+                }
+                self.settle(id, answer, doubt);
+            }
+            Verdict::Wait => {
+                let until = match task.stage {
+                    Stage::Waiting(until) => until,
+                    _ => self.now + assurance.wait,
+                };
+                let hopeful = !self.queue.is_empty()
+                    && task.votes.iter().any(|vote| {
+                        self.pool.get(vote.worker).is_some_and(|worker| worker.here() && worker.slots > 0)
+                    });
+                if until > self.now && hopeful {
+                    self.due.insert((until, Due::Task(id)));
+                    self.tasks.get_mut(&id).expect("it is open").stage = Stage::Waiting(until);
+                    self.waiting.insert(id);
+                } else {
+                    self.another(id);
+                }
+            }
+        }
+    }
+
+    fn settle(&mut self, id: TaskId, answer: Answer, doubt: f64) {
+        let task = self.tasks.get_mut(&id).expect("it is open");
+        let until = match task.stage {
+            Stage::Settling(until) => until,
+            _ => self.now + task.what.assurance.settle,
+        };
+        if until > self.now {
+            task.stage = Stage::Settling(until);
+            self.due.insert((until, Due::Task(id)));
+        } else {
+            self.believe(id, answer, doubt, false);
+        }
+    }
+
+    pub(super) fn another(&mut self, id: TaskId) {
+        let task = self.tasks.get_mut(&id).expect("it is open");
+        if task.runs >= self.settings.runs_max {
+            return self.end_of_votes(id);
+        }
+        task.checked = task.checked || !task.votes.is_empty();
+        self.ask_again(id);
+    }
+
+    /// No more runs: the referee decides, or nobody.
+    pub(super) fn end_of_votes(&mut self, id: TaskId) {
+        if self.settings.referee {
+            self.referee(id);
+        } else {
+            let none = self.tasks.get(&id).is_some_and(|task| task.votes.is_empty());
+            let why = if none { GivenUp::NoWorker } else { GivenUp::Disputed };
+            self.out.push_back(DispatchOutput::GivenUp { task: id, why });
+            self.close_task(id);
+        }
+    }
+
+    pub(super) fn referee(&mut self, id: TaskId) {
+        let Some(task) = self.tasks.get_mut(&id) else { return };
+        task.stage = Stage::Refereeing;
+        task.runs = task.runs.saturating_add(1);
+        if let Some(at) = task.begun_at {
+            self.unbegin(at);
+        }
+        self.queue.remove(id);
+        self.stats.refereed += 1;
+        self.out.push_back(DispatchOutput::Referee { task: id });
+    }
+
+    /// What the referee came to is beyond doubt: it exposes, and it serves as a hidden check of others.
+    pub(super) fn refereed(&mut self, id: TaskId, answer: Option<Answer>) {
+        let Some(task) = self.tasks.get(&id).filter(|task| task.stage == Stage::Refereeing) else { return };
+        if task.votes.is_empty() {
+            self.precomputing = self.precomputing.saturating_sub(1);
+        }
+        let Some(answer) = answer else {
+            let stage = &mut self.tasks.get_mut(&id).expect("it is open").stage;
+            *stage = Stage::Open;
+            return self.outvote(id);
+        };
+        let votes = task.votes.clone();
+        let seen = task.owners.iter().copied().collect();
+        let Submission { module, input, need, .. } = task.what;
+        let need = Need { gas: answer.gas, ..need };
+        self.known.push_back(Known { task: id, module, input, need, answer, seen });
+        self.learn_gas(module, answer.gas);
+        for vote in votes {
+            if vote.answer == answer {
+                self.verified(vote.worker, 1.0, None);
+                self.look_again(vote.worker);
+            } else if vote.lineage.is_empty() {
+                self.expose(vote.worker, id);
+            } else {
+                // One of several made it wrong; which one is not proved, so all are strangers again.
+                for worker in vote.lineage.iter().chain([&vote.worker]) {
+                    if let Some(worker) = self.pool.get_mut(*worker) {
+                        worker.record.doubted();
+                    }
+                }
+            }
+        }
+        self.believe(id, answer, 0.0, true);
+        if self.known.len() > self.settings.known_max.max(1) {
+            let old = self.known.pop_front().expect("it is longer than one");
+            self.out.push_back(DispatchOutput::Forget { task: old.task });
+        }
+    }
+
+    /// Without a referee the larger side is asked for more until it leads by two; then the others have lost their standing,
+    /// but nothing is proved.
+    fn outvote(&mut self, id: TaskId) {
+        let Some(task) = self.tasks.get(&id) else { return };
+        let mut sides: BTreeMap<Answer, Vec<WorkerId>> = BTreeMap::new();
+        for vote in &task.votes {
+            sides.entry(vote.answer).or_default().push(vote.worker);
+        }
+        let mut sides: Vec<_> = sides.into_iter().collect();
+        sides.sort_by_key(|(_, voters)| core::cmp::Reverse(voters.len()));
+        let lead = sides.first().map_or(0, |side| side.1.len()) - sides.get(1).map_or(0, |side| side.1.len());
+        if lead < 2 {
+            return self.another(id);
+        }
+        let answer = sides[0].0;
+        for worker in sides[1..].iter().flat_map(|(_, voters)| voters) {
+            if let Some(worker) = self.pool.get_mut(*worker) {
+                worker.record.doubted();
+            }
+        }
+        self.believe(id, answer, self.settings.prior.powi(sides[0].1.len() as i32), false);
+    }
+
+    fn believe(&mut self, id: TaskId, answer: Answer, doubt: f64, refereed: bool) {
+        let Some(task) = self.tasks.get(&id) else { return };
+        let of = |vote: &Vote| {
+            (vote.answer == answer).then(|| self.pool.get(vote.worker).map(|worker| worker.peer))
+        };
+        let voters = task.votes.iter().filter_map(of).flatten().collect();
+        let runs = task.runs;
+        self.stats.believed += 1;
+        self.out.push_back(DispatchOutput::Believed(Believed {
+            task: id,
+            answer,
+            voters,
+            doubt,
+            runs,
+            refereed,
+        }));
+        self.close_task(id);
+    }
+
+    /// A proven lie: the liar gets nothing any more, whoever agreed with it has verified nothing by that, and what it voted on
+    /// and is still open is judged without it.
+    pub(super) fn expose(&mut self, id: WorkerId, task: TaskId) {
+        let Some(worker) = self.pool.get_mut(id) else { return };
+        if worker.record.exposed() {
+            return;
+        }
+        worker.record.lied();
+        let peer = worker.peer;
+        let touched: Vec<TaskId> = core::mem::take(&mut worker.open).into_iter().collect();
+        let vouched = core::mem::take(&mut worker.vouched);
+        self.pool.settle_idle(self.now, id);
+        self.stats.exposed += 1;
+        self.out.push_back(DispatchOutput::Exposed { worker: peer, task });
+        for partner in vouched {
+            if let Some(partner) = self.pool.get_mut(partner) {
+                partner.record.unverified();
+            }
+        }
+        let held: Vec<LeaseId> =
+            self.leases.iter().filter(|(_, lease)| lease.worker == id).map(|(id, _)| *id).collect();
+        held.into_iter().for_each(|lease| self.drop_lease(lease));
+        for touched in touched.into_iter().filter(|touched| *touched != task) {
+            let Some(task) = self.tasks.get_mut(&touched) else { continue };
+            task.votes.retain(|vote| vote.worker != id && !vote.lineage.contains(&id));
+            if task.stage != Stage::Refereeing {
+                task.stage = Stage::Open;
+                if task.begun_at.is_none() {
+                    self.look(touched);
+                }
+            }
+        }
+    }
+
+    pub(super) fn close_task(&mut self, id: TaskId) {
+        let Some(task) = self.tasks.remove(&id) else { return };
+        if let Some(at) = task.begun_at {
+            // The task is out of the table already: only its place is left to close.
+            self.unbegin(at);
+        }
+        self.queue.remove(id);
+        self.waiting.remove(&id);
+        for vote in &task.votes {
+            if let Some(worker) = self.pool.get_mut(vote.worker) {
+                worker.open.remove(&id);
+            }
+        }
+        for lease in task.leases {
+            if let Some(state) = self.leases.remove(&lease) {
+                if state.running() {
+                    self.pool.release(self.now, state.worker);
+                }
+                if let Some(worker) = self.pool.get(state.worker).filter(|worker| worker.here()) {
+                    self.out.push_back(DispatchOutput::Revoke { lease, worker: worker.peer });
+                }
+            }
+        }
+        if !self.known.iter().any(|known| known.task == id) {
+            self.out.push_back(DispatchOutput::Forget { task: id });
+        }
+    }
+}
