@@ -2,7 +2,7 @@ use crate::{output, refused, settings, stats, whole};
 use js_sys::Array;
 use peeredge_node::{HttpFailure, Input, Node, RangeSpec, TaskInput};
 use peeredge_wire::limits::TASK_INLINE_BYTES_MAX;
-use peeredge_wire::relay::{Blob, TaskAssurance, TaskLimits, TaskMark};
+use peeredge_wire::relay::{Blob, TaskAssurance, TaskLimits, TaskMark, TaskRequest};
 use peeredge_wire::{ConnectionId, ContentId, RequestId, Time, Token};
 use wasm_bindgen::prelude::*;
 
@@ -222,7 +222,7 @@ impl Engine {
             votes => TaskAssurance::Replicas(votes),
         };
         let (module, input) = (content_id(module)?, blob(input, input_content)?);
-        let task = TaskInput::Submit { request, module, input, limits, assurance, value };
+        let task = TaskInput::Submit(TaskRequest { request, module, input, limits, assurance, value });
         self.input(now_us, Input::Task(task));
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! Ten thousand devices: when they are there, how fast they are, who stands behind them, and how a fifth of them cheats.
 
-use crate::dice::{Dice, mix};
+use crate::dice::Dice;
+use peeredge_wire::dice::mix;
 
 /// How a device answers.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -27,7 +27,7 @@ struct Bench {
 
 impl Bench {
     fn devices(&self, cheats: Cheats) -> Vec<devices::Device> {
-        devices(DEVICES, cheats, &self.visits, WINDOW_S, &mut Dice(self.seed))
+        devices(DEVICES, cheats, &self.visits, WINDOW_S, &mut Dice::new(self.seed))
     }
 
     fn ours(&self, name: &str, assurance: Assurance, cheats: Cheats) -> Found {

@@ -41,7 +41,7 @@ impl Plain {
         Plain {
             quorum,
             adaptive,
-            dice: Dice(seed),
+            dice: Dice::new(seed),
             tasks: BTreeMap::new(),
             queue: VecDeque::new(),
             fresh: 0,

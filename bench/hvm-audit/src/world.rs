@@ -1,8 +1,9 @@
 //! The devices, the clock, and what a scheme made of them.
 
 use crate::devices::{Device, Kind, SPEED};
-use crate::dice::{Dice, mix};
+use crate::dice::Dice;
 use crate::scheme::{Act, Scheme};
+use peeredge_wire::dice::mix;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 
@@ -52,7 +53,7 @@ enum Event {
 
 /// The gas of a task: most near 10 G, a few of them four times as much.
 pub fn gas_of(task: u64) -> u64 {
-    (10e9 * (0.5 * Dice(mix(task ^ 0x9a5)).normal()).exp().clamp(0.25, 4.0)) as u64
+    (10e9 * (0.5 * Dice::new(mix(task ^ 0x9a5)).normal()).exp().clamp(0.25, 4.0)) as u64
 }
 
 /// Lets `scheme` do `tasks` tasks with these devices.

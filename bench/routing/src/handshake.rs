@@ -2,8 +2,8 @@
 //! swarm; whether two ends can meet is drawn, since the data knows only the links that opened.
 
 use crate::Setting;
-use crate::channels::dice::Dice;
 use crate::data;
+use crate::dice::Dice;
 use crate::perception::score::percentile;
 use crate::report::Report;
 use peeredge_routing::handshake::{End, Handshakes};
@@ -54,7 +54,7 @@ pub fn run(setting: &Setting) -> Report {
     for file in days {
         let Some(lines) = data::lines(&file) else { continue };
         report.read(&file);
-        let mut visitors = visitors(&lines, &mut Dice(setting.seed));
+        let mut visitors = visitors(&lines, &mut Dice::new(setting.seed));
         if setting.quick {
             visitors.truncate(2000);
         }
@@ -104,7 +104,7 @@ fn visitors(lines: &[String], dice: &mut Dice) -> Vec<Visitor> {
         .map(|(from, to, isp)| {
             let number = networks.len() as u32 + 1;
             let (network, mix) = networks.entry(isp).or_insert_with(|| (number, kinds_of_network(dice)));
-            let mut at = dice.share();
+            let mut at = dice.unit();
             let kind = mix.iter().position(|share| {
                 at -= share;
                 at < 0.0
@@ -114,7 +114,7 @@ fn visitors(lines: &[String], dice: &mut Dice) -> Vec<Visitor> {
                 to_s: to / 1000.0,
                 network: *network,
                 kind: kind.unwrap_or(0),
-                kind_unknown: dice.share() < 0.2,
+                kind_unknown: dice.unit() < 0.2,
             }
         })
         .collect();
@@ -195,14 +195,14 @@ fn replay(visitors: &[Visitor], seed: u64, rule: Rule) -> Outcome {
     let chance = |a: usize, b: usize| MEETS[visitors[a].kind][visitors[b].kind];
     // Luck belongs to the pair, so that it is the same in every order: whether it opens, and in what time.
     let luck = |a: usize, b: usize| {
-        let mut luck = Dice(seed ^ ((a as u64) << 32 | b as u64));
-        (luck.share() < chance(a, b), 0.35 + luck.exponential(0.35))
+        let mut luck = Dice::new(seed ^ ((a as u64) << 32 | b as u64));
+        (luck.unit() < chance(a, b), 0.35 + luck.exponential(0.35))
     };
     while let Some(((at_micros, _), (me, with, opens))) = events.pop_first() {
         let now = at_micros as f64 / 1e6;
         if me == with {
             live.retain(|&v| visitors[v].to_s > now);
-            let mut draw = Dice(seed.wrapping_add(me as u64).wrapping_mul(0x9e37_79b9));
+            let mut draw = Dice::new(seed.wrapping_add(me as u64).wrapping_mul(0x9e37_79b9));
             let mut candidates = live.clone();
             for at in 0..candidates.len().min(CANDIDATES) {
                 let other = at + draw.below(candidates.len() - at);

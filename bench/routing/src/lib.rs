@@ -4,6 +4,7 @@
 pub mod channels;
 pub mod data;
 pub mod deploy;
+pub mod dice;
 pub mod handshake;
 pub mod heap;
 pub mod links;

@@ -1,7 +1,7 @@
 //! Decisions that cannot be taken back: budgets over a day, demands one by one. The yardstick is the bound of hindsight, that
 //! is what somebody who knew all demands and costs beforehand could not have exceeded.
 
-use crate::matching::instance::Dice;
+use crate::dice::Dice;
 use crate::report::Report;
 use crate::{Setting, data};
 use peeredge_routing::matching::horizon::{HorizonSettings, Planner};
@@ -168,7 +168,7 @@ fn over_mean(mut values: Vec<f64>) -> Vec<f64> {
 pub fn run(setting: &Setting) -> Report {
     let mut report = Report::default();
     let n = if setting.quick { 20_000 } else { 100_000 };
-    let mut dice = Dice(setting.seed);
+    let mut dice = Dice::new(setting.seed);
     println!(
         "seed {}, {NODES} nodes, {n} demands with {CANDIDATES} candidates each, budgets for half of them; share of the bound of hindsight",
         setting.seed

@@ -1,7 +1,7 @@
 //! Announces that one tracker takes in a second of processor time: the real machine, from frame to frames, matching included.
 
 use crate::Setting;
-use crate::matching::instance::Dice;
+use crate::dice::Dice;
 use crate::report::Report;
 use core::time::Duration;
 use ed25519_dalek::{Signer, SigningKey};
@@ -47,7 +47,7 @@ pub fn run(setting: &Setting) -> Report {
     let mut report = Report::default();
     let (peers, contents, announces) =
         if setting.quick { (2_000, 100, 100_000) } else { (10_000, 500, 1_000_000) };
-    let mut dice = Dice(setting.seed);
+    let mut dice = Dice::new(setting.seed);
     let relay = PeerId([7; 32]);
     let mut tracker = Tracker::new(TrackerConfig::new(relay, [9; 32]));
     let all: Vec<Peer> = (0..peers)

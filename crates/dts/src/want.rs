@@ -7,6 +7,7 @@
 use crate::source::SourceId;
 use crate::transfer::{Active, Flight, Source, Transfer};
 use core::time::Duration;
+use peeredge_wire::SplitMix64;
 use peeredge_wire::Time;
 use peeredge_wire::limits::WANT_PICKS_MAX;
 use peeredge_wire::peer::Pick;
@@ -389,12 +390,9 @@ fn runs(indexes: &[u32]) -> Vec<Pick> {
     picks
 }
 
-/// SplitMix64's finaliser (Steele, Lea, Flood 2014): neighbours become strangers.
+/// Neighbours become strangers.
 fn mix(x: u64) -> u64 {
-    let x = x.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    x ^ (x >> 31)
+    SplitMix64::new(x).next_u64()
 }
 
 #[cfg(test)]

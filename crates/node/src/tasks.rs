@@ -5,9 +5,7 @@ use crate::Node;
 use crate::output::Output;
 use peeredge_hvm::{Answer, Claim};
 use peeredge_wire::ContentId;
-use peeredge_wire::relay::{
-    Blob, TaskAssurance, TaskFromRelay, TaskLimits, TaskMark, TaskRefusal, TaskToRelay, ToRelay,
-};
+use peeredge_wire::relay::{Blob, TaskFromRelay, TaskMark, TaskRefusal, TaskRequest, TaskToRelay, ToRelay};
 use std::collections::BTreeMap;
 
 /// What a shell tells a node about tasks.
@@ -20,21 +18,8 @@ pub enum TaskInput {
         /// Pages of 64 KiB that each may have.
         memory_pages: u32,
     },
-    /// The page hands a task in.
-    Submit {
-        /// The page's number for it, not in use.
-        request: u32,
-        /// The module, a content that this peer shares.
-        module: ContentId,
-        /// The input; a content is one that this peer shares.
-        input: Blob,
-        /// What a run may use.
-        limits: TaskLimits,
-        /// How sure the page wants to be.
-        assurance: TaskAssurance,
-        /// Goes first among this peer's own: the higher, the earlier.
-        value: u32,
-    },
+    /// The page hands a task in; what it names, this peer shares.
+    Submit(TaskRequest),
     /// The page no longer wants a task.
     Cancel {
         /// Which.
@@ -93,9 +78,10 @@ impl Node {
                 self.tasks.offer = Some(offer.clone());
                 self.relay_send(ToRelay::Task(offer));
             }
-            TaskInput::Submit { request, module, input, limits, assurance, value } => {
-                let submit = TaskToRelay::Submit { request, module, input, limits, assurance, value };
-                self.tasks.submitted.insert(request, submit.clone());
+            TaskInput::Submit(request) => {
+                let number = request.request;
+                let submit = TaskToRelay::Submit(request);
+                self.tasks.submitted.insert(number, submit.clone());
                 self.relay_send(ToRelay::Task(submit));
             }
             TaskInput::Cancel { request } => {

@@ -6,7 +6,7 @@ use peeredge_hvm::{Answer, Claim, Receipt, name_of_input};
 use peeredge_node::{Input, TaskInput};
 use peeredge_wire::ContentId;
 use peeredge_wire::relay::{
-    Blob, FromRelay, TaskAssurance, TaskFromRelay, TaskLimits, TaskRefusal, TaskToRelay,
+    Blob, FromRelay, TaskAssurance, TaskFromRelay, TaskLimits, TaskRefusal, TaskRequest, TaskToRelay,
 };
 use world::World;
 
@@ -78,8 +78,14 @@ fn a_result_that_its_own_digest_contradicts_is_not_taken_for_one() {
     let mut world = ready();
     for request in [1, 2] {
         let (input, assurance) = (Blob::Inline(vec![1]), TaskAssurance::Replicas(1));
-        let submit =
-            TaskInput::Submit { request, module: MODULE, input, limits: LIMITS, assurance, value: 0 };
+        let submit = TaskInput::Submit(TaskRequest {
+            request,
+            module: MODULE,
+            input,
+            limits: LIMITS,
+            assurance,
+            value: 0,
+        });
         world.input(0, Input::Task(submit));
     }
     let result = |request, output: &[u8]| TaskFromRelay::Result {
@@ -104,7 +110,14 @@ fn after_the_relay_was_away_leases_are_over_and_everything_else_is_said_again() 
     let mut world = ready();
     world.input(0, Input::Task(TaskInput::Offer { slots: 1, memory_pages: 5 }));
     let (input, assurance) = (Blob::Inline(vec![1]), TaskAssurance::Strict);
-    let submit = TaskInput::Submit { request: 1, module: MODULE, input, limits: LIMITS, assurance, value: 0 };
+    let submit = TaskInput::Submit(TaskRequest {
+        request: 1,
+        module: MODULE,
+        input,
+        limits: LIMITS,
+        assurance,
+        value: 0,
+    });
     world.input(0, Input::Task(submit));
     lease(&mut world, 3);
     let before = world.peers[0].task_frames.clone();

@@ -10,6 +10,7 @@
 
 use crate::dice::Dice;
 use core::cmp::Reverse;
+use peeredge_wire::dice::{GOLDEN, mix as mix_bits};
 use std::collections::BinaryHeap;
 
 /// Holders that a peer knows of.
@@ -395,10 +396,7 @@ impl World<'_> {
 }
 
 fn mix(a: u64, b: u64) -> u64 {
-    let mut z = a.rotate_left(25) ^ b.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
+    mix_bits(a.rotate_left(25) ^ b.wrapping_mul(GOLDEN))
 }
 
 #[cfg(test)]

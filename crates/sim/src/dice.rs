@@ -1,18 +1,16 @@
-/// SplitMix64 (Steele, Lea, Flood, OOPSLA 2014): integers only, so that a seed means the same on every machine.
+use peeredge_wire::SplitMix64;
+
+/// What a world draws, all in integers.
 #[derive(Clone, Debug)]
-pub(crate) struct Dice(u64);
+pub(crate) struct Dice(SplitMix64);
 
 impl Dice {
     pub(crate) fn new(seed: u64) -> Self {
-        Dice(seed)
+        Dice(SplitMix64::new(seed))
     }
 
     pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        self.0.next_u64()
     }
 
     /// Below `bound`, which is not 0; the bias of the remainder is below 2^-32 for the bounds used here.

@@ -6,7 +6,7 @@ use peeredge_hvm::{
     GivenUp, LeaseId, Mark, Need, Owner, Receipt, Submission, TaskId, Units, name_of_input,
 };
 use peeredge_wire::relay::{
-    Blob, TaskAssurance, TaskFromRelay, TaskLimits, TaskMark, TaskRefusal, TaskToRelay,
+    Blob, TaskAssurance, TaskFromRelay, TaskLimits, TaskMark, TaskRefusal, TaskRequest, TaskToRelay,
 };
 use peeredge_wire::{ContentId, PeerId, Time};
 use std::collections::{BTreeMap, VecDeque};
@@ -123,9 +123,7 @@ impl Tasks {
                     DispatchInput::Offer { worker: peer, owner: Owner(owner), slots, memory_bytes },
                 );
             }
-            TaskToRelay::Submit { request, module, input, limits, assurance, value } => {
-                self.submit(now, peer, request, module, input, limits, assurance, value);
-            }
+            TaskToRelay::Submit(request) => self.submit(now, peer, request),
             TaskToRelay::Cancel { request } => {
                 if let Some(task) = self.requests.get(&(peer, request)).copied() {
                     self.close(task);
@@ -199,18 +197,8 @@ impl Tasks {
         self.dispatch.lease(LeaseId(lease)).is_some_and(|(worker, _)| worker == peer)
     }
 
-    #[allow(clippy::too_many_arguments, reason = "the fields of one message")]
-    fn submit(
-        &mut self,
-        now: Time,
-        peer: PeerId,
-        request: u32,
-        module: ContentId,
-        input: Blob,
-        limits: TaskLimits,
-        assurance: TaskAssurance,
-        value: u32,
-    ) {
+    fn submit(&mut self, now: Time, peer: PeerId, what: TaskRequest) {
+        let TaskRequest { request, module, input, limits, assurance, value } = what;
         let theirs = self.requests.range((peer, 0)..=(peer, u32::MAX)).count();
         if theirs >= self.per_peer_max
             || !self.dispatch.has_room()

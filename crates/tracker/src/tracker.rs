@@ -14,7 +14,8 @@ use peeredge_routing::deploy::Order;
 use peeredge_routing::matching::{Introduction, Matcher};
 use peeredge_routing::registry::{AnnounceError, Announcement, Member, Registry, RegistryLimits};
 use peeredge_wire::relay::{
-    CarryEnd, ErrorCode, FromRelay, Report, TaskFromRelay, TaskRefusal, TaskToRelay, ToRelay, hello_payload,
+    CarryEnd, ErrorCode, FromRelay, Report, TaskFromRelay, TaskRefusal, TaskRequest, TaskToRelay, ToRelay,
+    hello_payload,
 };
 use peeredge_wire::{ContentId, DecodeError, PROTOCOL_VERSION, PeerId, Time};
 use std::collections::{BTreeMap, VecDeque};
@@ -318,7 +319,7 @@ impl Tracker {
 
     fn task(&mut self, now: Time, conn: ConnId, peer: PeerId, message: TaskToRelay) {
         let Some(tasks) = &mut self.tasks else {
-            if let TaskToRelay::Submit { request, .. } = message {
+            if let TaskToRelay::Submit(TaskRequest { request, .. }) = message {
                 let refused = TaskFromRelay::Refused { request, why: TaskRefusal::Off };
                 self.send(conn, &FromRelay::Task(refused));
             }

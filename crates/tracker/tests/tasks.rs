@@ -6,7 +6,7 @@ use peeredge_hvm::{Answer, Claim};
 use peeredge_tracker::TrackerInput;
 use peeredge_wire::PeerId;
 use peeredge_wire::relay::{
-    Blob, FromRelay, TaskAssurance, TaskFromRelay, TaskLimits, TaskRefusal, TaskToRelay, ToRelay,
+    Blob, FromRelay, TaskAssurance, TaskFromRelay, TaskLimits, TaskRefusal, TaskRequest, TaskToRelay, ToRelay,
 };
 use support::{Place, RELAY_KEY, content, id, key};
 
@@ -24,7 +24,14 @@ fn submit(place: &mut Place, conn: peeredge_tracker::ConnId, request: u32, assur
     let (module, input, value) = (content(9), Blob::Inline(vec![1, 2, 3]), 0);
     place.say(
         conn,
-        &ToRelay::Task(TaskToRelay::Submit { request, module, input, limits: LIMITS, assurance, value }),
+        &ToRelay::Task(TaskToRelay::Submit(TaskRequest {
+            request,
+            module,
+            input,
+            limits: LIMITS,
+            assurance,
+            value,
+        })),
     );
 }
 

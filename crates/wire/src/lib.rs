@@ -1,4 +1,4 @@
-//! What PeerEdge machines say to each other: ids, time, limits, the codec, and two vocabularies of messages.
+//! What PeerEdge machines say to each other: ids, time, seeded randomness, limits, the codec, and two vocabularies of messages.
 //!
 //! - [`relay`] holds what a peer and its relay exchange over one WebSocket.
 //! - [`peer`] holds what two peers exchange over one data channel.
@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 mod codec;
+pub mod dice;
 mod id;
 pub mod limits;
 mod link;
@@ -16,6 +17,7 @@ pub mod relay;
 mod time;
 
 pub use codec::{DecodeError, Reader, Writer};
+pub use dice::SplitMix64;
 pub use id::{ConnectionId, ContentId, IdError, PeerId, RequestId, Token};
 pub use link::{Link, LinkError};
 pub use time::Time;

@@ -1,7 +1,7 @@
 import type { Caps } from "peeredge";
 import type { App } from "../app.ts";
 import { h, setText } from "../dom.ts";
-import { count, limit } from "../format.ts";
+import { limit } from "../format.ts";
 
 const MB = 1e6;
 const RATES = [0.125, 0.25, 0.5, 1, 2, 4, 8, 16].map((mb) => mb * MB).concat(Infinity);
@@ -60,7 +60,7 @@ export function capsView(app: App, name: string): { element: HTMLElement; update
     toggle("upload", "Give bytes to other visitors", "Off: this tab only takes."),
     slider("uploadBytesPerSecond", "At most", RATES, (value) => (Number.isFinite(value) ? `${limit(value)}/s` : limit(value))),
     slider("uploadBytes", "In this session", TOTALS, limit),
-    slider("connections", "Connections at a time", CONNECTIONS, (value) => (value === 0 ? "none: relay and HTTP only" : count(value, "peer"))),
+    slider("connections", "Connections at a time", CONNECTIONS, (value) => (value === 0 ? "none: relay and HTTP only" : String(value))),
     toggle("uploadOnMetered", "Also on a metered connection", "As far as the browser tells: cellular, or data saver."),
     toggle("uploadOnLowBattery", "Also on a low battery", "Below a fifth, and not charging."),
   );

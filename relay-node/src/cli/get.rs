@@ -1,5 +1,6 @@
 use super::Failure;
 use super::args::Args;
+use super::stop;
 use crate::config::Effective;
 use crate::get::{Bar, Got, Options, Target, get};
 use crate::log;
@@ -21,7 +22,8 @@ pub(super) fn run(args: Args, effective: Effective) -> Result<(), Failure> {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::failed)?;
     let mut bar = Bar::new(quiet);
-    let result = runtime.block_on(get(&options, &mut bar, interrupt()));
+    let interrupted = runtime.block_on(async { stop::told() }).map_err(Failure::failed)?;
+    let result = runtime.block_on(get(&options, &mut bar, interrupted));
     bar.clear();
     runtime.shutdown_timeout(std::time::Duration::from_millis(200));
     match result {
@@ -32,20 +34,6 @@ pub(super) fn run(args: Args, effective: Effective) -> Result<(), Failure> {
             Ok(())
         }
         Err(error) => Err(Failure { code: error.exit_code(), message: error.to_string() }),
-    }
-}
-
-async fn interrupt() {
-    let mut term = match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-        Ok(term) => term,
-        Err(error) => {
-            tracing::error!(%error, "cannot listen for signals");
-            return std::future::pending().await;
-        }
-    };
-    tokio::select! {
-        _ = term.recv() => {}
-        _ = tokio::signal::ctrl_c() => {}
     }
 }
 

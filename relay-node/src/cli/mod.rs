@@ -4,6 +4,7 @@ mod args;
 mod get;
 mod help;
 mod publish;
+mod stop;
 
 use crate::config::{Effective, KEYS, load, nearest};
 use crate::{log, serve};
@@ -98,16 +99,7 @@ fn run_serve(args: Args, effective: Effective) -> Result<(), Failure> {
     log::start(&effective.config.log_level, effective.config.log_format);
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::failed)?;
-    let stop = async {
-        let mut term = match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-            Ok(term) => term,
-            Err(error) => return tracing::error!(%error, "cannot listen for signals"),
-        };
-        tokio::select! {
-            _ = term.recv() => {}
-            _ = tokio::signal::ctrl_c() => {}
-        }
-    };
+    let stop = runtime.block_on(async { stop::told() }).map_err(Failure::failed)?;
     let served = runtime.block_on(serve::serve(effective.config, stop)).map_err(Failure::failed);
     // Blocking reads may still run for clients that are gone; nothing waits for them.
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));

@@ -1,15 +1,14 @@
 //! Channel scheduling: a download over four real mobile links at once, against the fluid bound.
 
-pub(crate) mod dice;
-mod ours;
+pub(crate) mod ours;
 mod rules;
 mod world;
 
 use crate::Setting;
+use crate::dice::Dice;
 use crate::perception::score::percentile;
 use crate::perception::traces;
 use crate::report::Report;
-use dice::Dice;
 use rules::{Rule, Simple};
 use world::{Link, Outcome, Receiver};
 
@@ -66,14 +65,14 @@ fn download(
     quick: &[traces::Trace],
     rule: Option<Rule>,
 ) -> (f64, Outcome) {
-    let mut dice = Dice(seed);
+    let mut dice = Dice::new(seed);
     let mut links = Vec::new();
     for (traces, round_trip_s) in [(slow, 0.1), (slow, 0.1), (quick, 0.05), (quick, 0.05)] {
         let trace = &traces[dice.below(traces.len())];
-        let round_trip_s = round_trip_s * (0.6 + 0.8 * dice.share());
+        let round_trip_s = round_trip_s * (0.6 + 0.8 * dice.unit());
         links.push(Link::new(&mut dice, trace, round_trip_s, LOSS, STAY_S));
     }
-    let takes_s = 20.0 + 20.0 * dice.share();
+    let takes_s = 20.0 + 20.0 * dice.unit();
     let symbols = (world::carried(&links, takes_s) / world::SYMBOL_BYTES).clamp(16.0, SYMBOLS_MAX) as usize;
     let bound_s = world::fluid_bound_s(&links, symbols as f64 * world::SYMBOL_BYTES);
     let mut run = |receiver: &mut dyn Receiver| world::run(&links, &mut dice, receiver, symbols);

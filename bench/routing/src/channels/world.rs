@@ -2,7 +2,7 @@
 //! again, and senders that leave, half of them without a word. A sender works off what it was asked in order; what it sends
 //! passes its link at the rate that was recorded, and arrives in order.
 
-use super::dice::Dice;
+use crate::dice::Dice;
 use crate::perception::traces::Trace;
 use std::collections::VecDeque;
 
@@ -59,12 +59,12 @@ impl Link {
         let mut at = 0.0;
         while at < GIVE_UP_S {
             let to_s = at + dice.exponential(stay_s);
-            let silent = dice.share() < 0.5;
+            let silent = dice.unit() < 0.5;
             stays.push(Stay { from_s: at, to_s, silent });
             // Another one takes its place only when it is known to be gone.
             at = to_s + if silent { FOUND_OUT_S } else { 0.0 } + dice.exponential(stay_s / 10.0);
         }
-        let from_s = dice.share() * length_s;
+        let from_s = dice.unit() * length_s;
         Link { trace: trace.clone(), ends_s, from_s, round_trip_s, loss, stays }
     }
 
@@ -233,7 +233,7 @@ pub fn run(links: &[Link], dice: &mut Dice, receiver: &mut dyn Receiver, symbols
                 let Some(symbol) = sender.queue.pop_front() else { break };
                 let begins = sender.free_s.max(now);
                 sender.free_s = l.through(begins, SYMBOL_BYTES);
-                let again = if dice.share() < l.loss { l.round_trip_s } else { 0.0 };
+                let again = if dice.unit() < l.loss { l.round_trip_s } else { 0.0 };
                 sender.arrival_s = sender.arrival_s.max(sender.free_s + again);
                 let at = sender.arrival_s + l.round_trip_s / 2.0;
                 number += 1;

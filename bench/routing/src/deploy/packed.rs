@@ -5,6 +5,7 @@ use super::{Demand, fluid};
 use peeredge_routing::deploy::{Decision, Need, Node, Placement, TargetSettings, Targets};
 use peeredge_routing::registry::Member;
 use peeredge_wire::ContentId;
+use peeredge_wire::dice;
 
 const CONTENTS: usize = 6;
 const LEAD: usize = 2;
@@ -243,10 +244,7 @@ fn name(content: usize) -> ContentId {
 }
 
 fn spread(seed: u64, number: u64) -> u64 {
-    let mut z = seed.wrapping_add(number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
+    dice::mix(seed.wrapping_add(number.wrapping_mul(dice::GOLDEN)))
 }
 
 /// The best of each way at 99 % served, as a table; gives our U over the best other's, less 1.

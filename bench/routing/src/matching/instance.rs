@@ -1,36 +1,7 @@
 //! A synthetic market: demands and nodes on a plane, candidates near and far. Everything follows from the seed.
 
+use crate::dice::Dice;
 use peeredge_routing::matching::market::{Demand, Market, MarketSettings, Node, NodeId};
-
-/// Random numbers: SplitMix64.
-pub struct Dice(pub u64);
-
-impl Dice {
-    /// The next 64 bits.
-    pub fn bits(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// Less than `n`, evenly.
-    pub fn below(&mut self, n: usize) -> usize {
-        ((u128::from(self.bits()) * n as u128) >> 64) as usize
-    }
-
-    /// From 0 to less than 1.
-    pub fn unit(&mut self) -> f64 {
-        (self.bits() >> 11) as f64 / (1u64 << 53) as f64
-    }
-
-    /// Of the standard normal distribution.
-    pub fn normal(&mut self) -> f64 {
-        let (u, v) = (self.unit().max(1e-300), self.unit());
-        (-2.0 * u.ln()).sqrt() * (2.0 * std::f64::consts::PI * v).cos()
-    }
-}
 
 /// What is drawn.
 #[derive(Clone, Copy)]
@@ -92,7 +63,7 @@ const DISTANCE_COST: f32 = 0.8;
 impl Instance {
     /// Draws one.
     pub fn draw(shape: Shape, seed: u64) -> Instance {
-        let mut dice = Dice(seed);
+        let mut dice = Dice::new(seed);
         let side = ((shape.nodes as f64 / 6.0).sqrt() as usize).max(1);
         let mut weights: Vec<f64> = (0..shape.nodes).map(|_| (0.5 * dice.normal()).exp()).collect();
         if shape.few_large {

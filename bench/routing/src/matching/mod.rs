@@ -3,8 +3,9 @@
 pub mod instance;
 
 use crate::Setting;
+use crate::dice::Dice;
 use crate::report::Report;
-use instance::{Dice, Instance, Shape};
+use instance::{Instance, Shape};
 use peeredge_routing::matching::market::{Demand, DemandId, Market, MarketSettings, Node, NodeId};
 use std::time::Instant;
 
@@ -116,7 +117,7 @@ fn two_shards(shape: Shape, seed: u64) -> f64 {
 
 /// What simple rules reach: each looks at one demand after the other, and at nodes with room.
 fn simple(instance: &Instance, seed: u64) -> Vec<(&'static str, f64)> {
-    let mut dice = Dice(seed ^ 3);
+    let mut dice = Dice::new(seed ^ 3);
     let mut by_value: Vec<usize> = (0..instance.wishes.len()).collect();
     by_value.sort_by(|a, b| {
         let density = |i: usize| instance.wishes[i].value / instance.wishes[i].size[0] as f32;
@@ -187,7 +188,7 @@ fn simple(instance: &Instance, seed: u64) -> Vec<(&'static str, f64)> {
 
 /// Demands leave and come, nodes' costs change, nodes leave and come back. Gives each change's time in ns.
 pub fn change(market: &mut Market, instance: &Instance, changes: usize, seed: u64) -> Vec<u32> {
-    let mut dice = Dice(seed);
+    let mut dice = Dice::new(seed);
     let mut here: Vec<DemandId> = Vec::new();
     let mut first = 0;
     for wish in &instance.wishes {

@@ -3,7 +3,7 @@
 use super::gas::expected_gas;
 use super::io::DispatchOutput;
 use super::task::{Stage, Task};
-use super::{Dispatch, Due, Known};
+use super::{Dispatch, Due, Known, happens};
 use crate::lease::{Lease, Stage as LeaseStage};
 use crate::schedule::{Need, hedge_after};
 use crate::{LeaseId, Mark, TaskId, WorkerId};
@@ -24,7 +24,7 @@ impl Dispatch {
         self.precompute();
         let mut aside = Vec::new();
         while !self.pool.idle().is_empty() && aside.len() < ASIDE_MAX {
-            if self.dice.permille(self.settings.spots_permille) && self.give_spot() {
+            if happens(&mut self.dice, self.settings.spots_permille) && self.give_spot() {
                 continue;
             }
             // Some of those begun stay, so that a pair is drawn and does not just happen.

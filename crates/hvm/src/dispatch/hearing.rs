@@ -2,7 +2,7 @@
 
 use super::io::{DispatchOutput, GivenUp};
 use super::task::{Stage, Vote};
-use super::{Dispatch, Due};
+use super::{Dispatch, Due, happens};
 use crate::lease::{Lease, Stage as LeaseStage};
 use crate::{Claim, LeaseId, Mark, Pool, ReceiptError, TaskId, WorkerId};
 use core::time::Duration;
@@ -94,7 +94,7 @@ impl Dispatch {
             task.owners.push(voter.owner);
             if first {
                 let share = task.what.assurance.check_permille(&voter.record);
-                task.checked = self.dice.permille(share);
+                task.checked = happens(&mut self.dice, share);
             }
         }
         let gas = claim.answer.gas.saturating_sub(lease.from_gas);

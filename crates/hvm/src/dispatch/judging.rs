@@ -2,7 +2,7 @@
 
 use super::io::{Believed, DispatchOutput, GivenUp, Submission};
 use super::task::{Stage, Vote, ballot};
-use super::{Dispatch, Due, Known};
+use super::{Dispatch, Due, Known, happens};
 use crate::audit::{Verdict, judge};
 use crate::schedule::Need;
 use crate::{Answer, LeaseId, TaskId, WorkerId};
@@ -29,7 +29,7 @@ impl Dispatch {
             Verdict::Vote => self.another(id),
             Verdict::Believe(answer, doubt) => {
                 let drawn = !matches!(task.stage, Stage::Settling(_)) && self.settings.referee;
-                if drawn && self.dice.permille(assurance.referee_permille) {
+                if drawn && happens(&mut self.dice, assurance.referee_permille) {
                     return self.referee(id);
                 }
                 self.settle(id, answer, doubt);

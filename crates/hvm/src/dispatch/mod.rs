@@ -5,7 +5,6 @@
 //! A task gets its first run by its submitter's turn. Its worker commits, then shows its answer, which the relay keeps to
 //! itself; only then is it drawn whether and by whom the task is run again, so nobody can know with whom it votes.
 
-mod dice;
 mod gas;
 mod giving;
 mod hearing;
@@ -21,9 +20,8 @@ pub use settings::DispatchSettings;
 use crate::lease::Lease;
 use crate::schedule::Need;
 use crate::{Answer, LeaseId, Owner, Pool, Queue, TaskId, WorkerId};
-use dice::Dice;
 use gas::Gas;
-use peeredge_wire::{PeerId, Time};
+use peeredge_wire::{PeerId, SplitMix64, Time};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use task::Task;
 
@@ -72,7 +70,7 @@ pub struct DispatchStats {
 pub struct Dispatch {
     settings: DispatchSettings,
     now: Time,
-    dice: Dice,
+    dice: SplitMix64,
     pool: Pool,
     queue: Queue,
     begun: Vec<TaskId>,
@@ -97,7 +95,7 @@ impl Dispatch {
     pub fn new(settings: DispatchSettings) -> Self {
         Dispatch {
             now: Time::ZERO,
-            dice: Dice::new(settings.seed),
+            dice: SplitMix64::new(settings.seed),
             pool: Pool::new(settings.remembered_max),
             queue: Queue::default(),
             begun: Vec::new(),
@@ -197,4 +195,9 @@ impl Dispatch {
         self.due.insert((self.now + self.settings.patience, Due::Task(id)));
         self.tasks.insert(id, Task::new(self.now, what));
     }
+}
+
+/// Whether something happens that happens so often in a thousand.
+fn happens(dice: &mut SplitMix64, permille: u16) -> bool {
+    dice.below(1000) < usize::from(permille)
 }

@@ -7,7 +7,7 @@
 //! noise.
 
 use super::market::{Demand, Market, MarketSettings, Node, NodeId};
-use super::next;
+use peeredge_wire::SplitMix64;
 
 /// Bounds of a planner.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -45,7 +45,7 @@ pub struct Planner {
     sample: Vec<Past>,
     came: u64,
     planned: f64,
-    dice: u64,
+    dice: SplitMix64,
     trend: Trend,
 }
 
@@ -59,7 +59,7 @@ impl Planner {
             sample: Vec::new(),
             came: 0,
             planned: 0.0,
-            dice: settings.seed,
+            dice: SplitMix64::new(settings.seed),
             trend: Trend::default(),
             settings,
         }
@@ -106,7 +106,7 @@ impl Planner {
             self.sample.push(past);
         } else {
             // Every demand so far has the same chance to be in the sample (Vitter's algorithm R, 1985).
-            let at = next(&mut self.dice) % self.came;
+            let at = self.dice.next_u64() % self.came;
             if let Some(place) = self.sample.get_mut(at as usize) {
                 *place = past;
             }
@@ -127,12 +127,12 @@ impl Planner {
         for left in &self.left {
             let part = f64::from(*left) * scale;
             // What does not come out even is drawn.
-            let drawn = (next(&mut self.dice) >> 11) as f64 / (1u64 << 53) as f64;
+            let drawn = self.dice.unit();
             market.join(Node { capacity: [(part + drawn) as u32, 0], cost: 0.0, domain: 0 });
         }
         let mut candidates = Vec::new();
         for past in &self.sample {
-            let drawn = (next(&mut self.dice) >> 11) as f64 / (1u64 << 53) as f64;
+            let drawn = self.dice.unit();
             let then = now + (1.0 - now) * drawn;
             let value = past.value * libm::exp(slope * (then - past.at)) as f32;
             candidates.clear();

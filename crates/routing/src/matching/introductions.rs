@@ -5,8 +5,8 @@
 //! of them). Half of the introductions go to holders of the whole and half to fellow downloaders, so that downloaders
 //! exchange among themselves. The operator's own peer comes last, and only while others hold few copies.
 
-use super::next;
 use crate::registry::{Entry, Member, Registry};
+use peeredge_wire::SplitMix64;
 use peeredge_wire::{ContentId, Time};
 
 /// How the matcher behaves.
@@ -45,13 +45,13 @@ const WALK_MAX: usize = 32;
 #[derive(Clone, Debug)]
 pub struct Matcher {
     settings: MatchSettings,
-    dice: u64,
+    dice: SplitMix64,
 }
 
 impl Matcher {
     /// A matcher whose draws follow from `seed`.
     pub fn new(settings: MatchSettings, seed: u64) -> Self {
-        Matcher { settings, dice: seed }
+        Matcher { settings, dice: SplitMix64::new(seed) }
     }
 
     /// Up to `max` members that `member` should be told of. `barred` names pairs that must not meet.
@@ -79,7 +79,7 @@ impl Matcher {
             };
             let (whole, part) = swarm.entries.split_at(swarm.whole);
             let (first, second) = if turn % 2 == 0 { (whole, part) } else { (part, whole) };
-            let mut dice = self.dice;
+            let mut dice = self.dice.clone();
             let found = draw(&mut dice, now, first, &fits).or_else(|| draw(&mut dice, now, second, &fits));
             self.dice = dice;
             let Some(found) = found else { break };
@@ -108,7 +108,7 @@ impl Matcher {
         }
         // From a place drawn by chance, so that nobody waits for ever behind others.
         let newest = swarm.waiting.last().map_or(0, |m| m.0);
-        let start = Member(next(&mut self.dice) % newest.saturating_add(1));
+        let start = Member(self.dice.next_u64() % newest.saturating_add(1));
         let chosen: Vec<Introduction> = swarm
             .waiting
             .range(start..)
@@ -163,7 +163,7 @@ impl Matcher {
 
 /// The better of two fitting entries drawn by chance; of a few more, should the draws miss.
 fn draw<'a>(
-    dice: &mut u64,
+    dice: &mut SplitMix64,
     now: Time,
     entries: &'a [Entry],
     fits: &impl Fn(&Entry) -> bool,
@@ -171,7 +171,7 @@ fn draw<'a>(
     if entries.is_empty() {
         return None;
     }
-    let at = |dice: &mut u64| (next(dice) % entries.len() as u64) as usize;
+    let at = |dice: &mut SplitMix64| (dice.next_u64() % entries.len() as u64) as usize;
     let mut best: Option<&Entry> = None;
     if entries.len() > WALK_MAX {
         let mut fitting = 0;

@@ -14,7 +14,9 @@ mod to_relay;
 
 pub use carry::CarryEnd;
 pub use from_relay::{ErrorCode, FromRelay};
-pub use tasks::{Blob, TaskAssurance, TaskFromRelay, TaskLimits, TaskMark, TaskRefusal, TaskToRelay};
+pub use tasks::{
+    Blob, TaskAssurance, TaskFromRelay, TaskLimits, TaskMark, TaskRefusal, TaskRequest, TaskToRelay,
+};
 pub use to_relay::{Report, ToRelay};
 
 use crate::PeerId;

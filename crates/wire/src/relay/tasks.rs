@@ -137,6 +137,23 @@ fn read_mark(r: &mut Reader) -> Result<Option<TaskMark>, DecodeError> {
     }
 }
 
+/// What somebody wants run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TaskRequest {
+    /// The submitter's number for it, not in use.
+    pub request: u32,
+    /// The module, a content that the submitter shares.
+    pub module: ContentId,
+    /// The input; a content is one that the submitter shares.
+    pub input: Blob,
+    /// What a run may use.
+    pub limits: TaskLimits,
+    /// How sure the submitter wants to be.
+    pub assurance: TaskAssurance,
+    /// Goes first among the submitter's own: the higher, the earlier.
+    pub value: u32,
+}
+
 /// A message about tasks from a peer to its relay.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TaskToRelay {
@@ -148,20 +165,7 @@ pub enum TaskToRelay {
         memory_pages: u32,
     },
     /// "Have this run."
-    Submit {
-        /// The submitter's number for it.
-        request: u32,
-        /// The module, a content.
-        module: ContentId,
-        /// The input.
-        input: Blob,
-        /// What a run may use.
-        limits: TaskLimits,
-        /// How sure the submitter wants to be.
-        assurance: TaskAssurance,
-        /// Goes first among the submitter's own: the higher, the earlier.
-        value: u32,
-    },
+    Submit(TaskRequest),
     /// "I no longer want this."
     Cancel {
         /// Which.
@@ -337,7 +341,7 @@ impl TaskToRelay {
     pub(super) fn write(&self) -> Writer {
         match self {
             TaskToRelay::Offer { slots, memory_pages } => Writer::new(OFFER, 6).u8(*slots).u32(*memory_pages),
-            TaskToRelay::Submit { request, module, input, limits, assurance, value } => {
+            TaskToRelay::Submit(TaskRequest { request, module, input, limits, assurance, value }) => {
                 let w = Writer::new(SUBMIT, 62 + input.len()).u32(*request).raw(&module.0);
                 limits.write(input.write(w)).u8(assurance.number()).u32(*value)
             }
@@ -366,14 +370,14 @@ impl TaskToRelay {
                 }
                 TaskToRelay::Offer { slots, memory_pages }
             }
-            SUBMIT => TaskToRelay::Submit {
+            SUBMIT => TaskToRelay::Submit(TaskRequest {
                 request: r.u32()?,
                 module: ContentId(r.array()?),
                 input: Blob::read(r, "input")?,
                 limits: TaskLimits::read(r)?,
                 assurance: TaskAssurance::read(r)?,
                 value: r.u32()?,
-            },
+            }),
             CANCEL => TaskToRelay::Cancel { request: r.u32()? },
             BEAT => TaskToRelay::Beat { lease: r.u64()?, mark: read_mark(r)? },
             COMMIT => TaskToRelay::Commit { lease: r.u64()?, commitment: r.array()? },

@@ -1,6 +1,5 @@
 use super::units::NOWHERE;
 use super::{Market, MarketCounts};
-use crate::matching::next;
 
 /// The best and second-best choice of a unit.
 #[derive(Clone, Copy)]
@@ -277,7 +276,7 @@ impl Market {
             if named.is_empty() {
                 break;
             }
-            let at = (next(&mut self.dice) % named.len() as u64) as usize;
+            let at = (self.dice.next_u64() % named.len() as u64) as usize;
             let place = named[at];
             let Some(id) = self.units.named_by(place, node) else {
                 named.swap_remove(at);

@@ -22,6 +22,7 @@ pub use nodes::{Node, NodeId};
 pub use units::{Demand, DemandId};
 
 use nodes::Nodes;
+use peeredge_wire::SplitMix64;
 use std::collections::VecDeque;
 use units::Units;
 
@@ -90,7 +91,7 @@ pub struct Market {
     /// The next unit to check.
     turn: usize,
     counts: MarketCounts,
-    dice: u64,
+    dice: SplitMix64,
 }
 
 impl Market {
@@ -103,7 +104,7 @@ impl Market {
             slack: VecDeque::new(),
             turn: 0,
             counts: MarketCounts::default(),
-            dice: settings.seed,
+            dice: SplitMix64::new(settings.seed),
             settings,
         }
     }

@@ -1,19 +1,10 @@
 //! The frames of live contents, as they are on the wire.
 
-mod support;
-
+use super::{PEER, to_relay};
+use crate::support::{bytes, hex};
+use peeredge_wire::DecodeError;
 use peeredge_wire::limits::LIVE_HEAD_BYTES_MAX;
 use peeredge_wire::relay::{FromRelay, ToRelay};
-use peeredge_wire::{DecodeError, PeerId};
-use support::{bytes, hex};
-
-const PEER: PeerId = PeerId([0xaa; 32]);
-
-#[track_caller]
-fn to_relay(message: ToRelay, frame: &str) {
-    assert_eq!(hex(&message.encode()), hex(&bytes(frame)));
-    assert_eq!(ToRelay::decode(&bytes(frame)), Ok(message));
-}
 
 #[test]
 fn heads_and_who_follows_them() {

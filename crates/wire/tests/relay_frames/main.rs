@@ -1,11 +1,14 @@
 //! The frames between peer and relay, as they are on the wire.
 
+mod carry;
+mod live;
+#[path = "../support/mod.rs"]
 mod support;
 
 use peeredge_wire::limits::{RELAY_FRAME_BYTES_MAX, SIGNAL_BYTES_MAX};
 use peeredge_wire::relay::{
     Blob, ErrorCode, FromRelay, Report, TaskAssurance, TaskFromRelay, TaskLimits, TaskMark, TaskRefusal,
-    TaskToRelay, ToRelay, hello_payload,
+    TaskRequest, TaskToRelay, ToRelay, hello_payload,
 };
 use peeredge_wire::{ContentId, DecodeError, PeerId};
 use proptest::prelude::*;
@@ -270,14 +273,14 @@ fn offer_and_cancel() {
 #[test]
 fn submit() {
     to_relay(
-        ToRelay::Task(TaskToRelay::Submit {
+        ToRelay::Task(TaskToRelay::Submit(TaskRequest {
             request: 5,
             module: CONTENT,
             input: Blob::Inline(b"abc".to_vec()),
             limits: LIMITS,
             assurance: TaskAssurance::Replicas(2),
             value: 7,
-        }),
+        })),
         "21                 # tag
          05000000           # request
          cc*32              # module
@@ -442,14 +445,14 @@ fn any_task_to_relay() -> impl Strategy<Value = TaskToRelay> {
         (any::<u8>(), 0..=65_536u32)
             .prop_map(|(slots, memory_pages)| TaskToRelay::Offer { slots, memory_pages }),
         (any::<(u32, [u8; 32], u32)>(), blob(), limits(), assurance).prop_map(
-            |((request, module, value), input, limits, assurance)| TaskToRelay::Submit {
+            |((request, module, value), input, limits, assurance)| TaskToRelay::Submit(TaskRequest {
                 request,
                 module: ContentId(module),
                 input,
                 limits,
                 assurance,
                 value,
-            }
+            })
         ),
         (any::<u64>(), mark()).prop_map(|(lease, mark)| TaskToRelay::Beat { lease, mark }),
         (any::<(u64, u8, u64)>(), any::<[[u8; 32]; 4]>(), blob()).prop_map(

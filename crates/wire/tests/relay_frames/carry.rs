@@ -1,26 +1,11 @@
 //! The frames of messages that pass through the relay, as they are on the wire.
 
-mod support;
-
+use super::{PEER, from_relay, to_relay};
+use crate::support::bytes;
 use peeredge_wire::limits::CARRIED_PIECE_BYTES_MAX;
 use peeredge_wire::relay::{CarryEnd, FromRelay, ToRelay};
 use peeredge_wire::{DecodeError, PeerId};
 use proptest::prelude::*;
-use support::{bytes, hex};
-
-const PEER: PeerId = PeerId([0xaa; 32]);
-
-#[track_caller]
-fn to_relay(message: ToRelay, frame: &str) {
-    assert_eq!(hex(&message.encode()), hex(&bytes(frame)));
-    assert_eq!(ToRelay::decode(&bytes(frame)), Ok(message));
-}
-
-#[track_caller]
-fn from_relay(message: FromRelay, frame: &str) {
-    assert_eq!(hex(&message.encode()), hex(&bytes(frame)));
-    assert_eq!(FromRelay::decode(&bytes(frame)), Ok(message));
-}
 
 #[test]
 fn what_a_peer_says() {
