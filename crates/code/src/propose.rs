@@ -2,7 +2,7 @@
 
 use crate::held::Held;
 use crate::small::row_of;
-use crate::solve::Solver;
+use crate::solve::{Budget, Solver};
 use crate::structure::{CodedId, DENSITY_CLASSES, Structure, mix, scale};
 use alloc::vec;
 use alloc::vec::Vec;
@@ -20,8 +20,12 @@ fn density_for(code: &Structure, missing: u32) -> u8 {
     (1..DENSITY_CLASSES).find(enough).unwrap_or(DENSITY_CLASSES - 1)
 }
 
-/// Blocks of which more is missing are not looked at beforehand: working them out takes milliseconds.
+/// Blocks of which more is missing are not looked at beforehand.
 const LOOKED_AT_MISSING_MAX: u32 = 4096;
+
+/// Work that a call spends at most on looking, in bytes of XOR that take as long: two milliseconds, tries again included. It is
+/// enough for blocks of 16,384 symbols.
+const LOOK_BYTES: usize = 32 << 20;
 
 /// How often proposals are replaced by others before they are let go as they are.
 const TRIES: usize = 8;
@@ -69,10 +73,11 @@ pub(crate) fn propose(
     }
     let (_, ids) = held.coded_list();
     let fixed = ids.len() + asked.len();
+    let mut budget = Budget::new(LOOK_BYTES);
     for tried in 0..TRIES {
         let all = [&ids[..], &asked[..], &proposed[..]].concat();
         let mut solver = Solver::new(*code, held.missing_list(), all);
-        let Some(redundant) = solver.lacks() else { break };
+        let Some(redundant) = solver.lacks(&mut budget) else { break };
         let count = proposed.len();
         let mut needless: Vec<usize> =
             redundant.iter().filter_map(|&at| (at as usize).checked_sub(fixed)).collect();
