@@ -8,6 +8,9 @@ import { chromium } from "./lib/chromium.mjs";
 /** Those that measure crates alone: neither the package nor the relay nor a browser is built for them. */
 const BARE = new Set(["code", "routing", "hvm-audit"]);
 
+/** Those that need a browser, but neither the package nor the relay. */
+const ENGINES = new Set(["hvm"]);
+
 verb(async ([name, ...words]) => {
   const script = (name) => join(ROOT, "bench", name, "run.mjs");
   const names = readdirSync(join(ROOT, "bench")).filter((name) => existsSync(script(name)));
@@ -15,8 +18,10 @@ verb(async ([name, ...words]) => {
   await packages();
   await rust();
   if (!BARE.has(name)) {
-    await sdk();
-    await relay();
+    if (!ENGINES.has(name)) {
+      await sdk();
+      await relay();
+    }
     await chromium();
   }
   await run(process.execPath, [script(name), ...words], { stdio: "inherit" });

@@ -162,7 +162,7 @@ function printSizes() {
 
 /** The relay's binary. */
 export async function relay() {
-  await step("relay", { inputs: crates(...PURE, "crates/tracker", "relay-node"), outputs: [join(TARGET, "release/peeredge")] }, () =>
+  await step("relay", { inputs: crates(...PURE, "crates/tracker", "task-runner", "relay-node"), outputs: [join(TARGET, "release/peeredge")] }, () =>
     run("cargo", ["build", "--release", "--package", "peeredge-relay", "--bin", "peeredge"]),
   );
 }

@@ -156,10 +156,10 @@ fn in_wasmi(engine: &wasmi::Engine, module: &[u8], gas: i64) -> Option<Came> {
                 ValType::F32 => Val::F32(1.5_f32.into()),
                 ValType::F64 => Val::F64(f64::NAN.into()),
                 ValType::V128 => Val::V128(7_u128.into()),
-                _ => Val::default(ValType::FuncRef),
+                _ => Val::default_for_ty(ValType::FuncRef),
             })
             .collect();
-        let mut results: Vec<Val> = of.results().iter().map(|of| Val::default(*of)).collect();
+        let mut results: Vec<Val> = of.results().iter().map(|of| Val::default_for_ty(*of)).collect();
         let called = function.call(&mut store, &args, &mut results);
         came.results.push(called.is_ok().then(|| {
             results
