@@ -111,6 +111,14 @@ pub fn run(setting: &Setting) -> Report {
                 "seed {}, {peers} peers, {} entries of {contents} contents: {count} announces and {} answers in {spent:.2} s of processor time",
                 setting.seed, stats.announces, sent[1]
             );
+            let market = stats.market;
+            println!(
+                "{} of {} places given, certified gap {:.2} %, prices {:?}",
+                market.served,
+                market.asked,
+                market.gap * 100.0,
+                market.prices
+            );
             report.figure("tracker_announces_per_cpu_s", count as f64 / spent);
         }
     }

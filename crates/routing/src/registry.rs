@@ -88,7 +88,8 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    fn met_since(&self, other: Member, since: Time) -> bool {
+    /// Whether its member was told of `other` at or after `since`.
+    pub(crate) fn met_since(&self, other: Member, since: Time) -> bool {
         self.met.iter().any(|(member, at)| *member == other && *at >= since)
     }
 }
@@ -208,15 +209,27 @@ impl Registry {
 
     /// Notes that `to` was told of `of`.
     pub(crate) fn note(&mut self, now: Time, to: Member, of: Member, content: ContentId) {
-        self.take(of, content, |entry| entry.load.add(now));
-        self.take(to, content, |entry| {
-            entry.said.wants = entry.said.wants.saturating_sub(1);
+        // Neither moves to another place in the swarm by this.
+        if let Some(entry) = self.entry_mut(of, content) {
             entry.load.add(now);
-            if entry.met.len() == MET_MAX {
-                entry.met.remove(0);
-            }
-            entry.met.push((of, now));
-        });
+        }
+        let Some(entry) = self.entry_mut(to, content) else { return };
+        entry.said.wants = entry.said.wants.saturating_sub(1);
+        entry.load.add(now);
+        if entry.met.len() == MET_MAX {
+            entry.met.remove(0);
+        }
+        entry.met.push((of, now));
+        if entry.said.wants == 0
+            && let Some(swarm) = self.swarms.get_mut(&content)
+        {
+            swarm.waiting.remove(&to);
+        }
+    }
+
+    fn entry_mut(&mut self, member: Member, content: ContentId) -> Option<&mut Entry> {
+        let at = *self.members.get(&member)?.get(&content)?;
+        self.swarms.get_mut(&content)?.entries.get_mut(at)
     }
 
     pub(crate) fn entry(&self, member: Member, content: ContentId) -> Option<&Entry> {

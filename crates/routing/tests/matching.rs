@@ -1,6 +1,6 @@
 //! Who is introduced to whom.
 
-use peeredge_routing::matching::{Introduction, MatchSettings, Matcher};
+use peeredge_routing::matching::{Introduction, MatchSettings, Matcher, Terms};
 use peeredge_routing::registry::{Announcement, Member, Registry, RegistryLimits, WHOLE_PERMILLE};
 use peeredge_wire::{ContentId, Time};
 use std::collections::{BTreeMap, BTreeSet};
@@ -186,4 +186,85 @@ fn the_same_seed_chooses_the_same() {
     };
     assert_eq!(run(1), run(1));
     assert_ne!(run(1), run(2));
+}
+
+const FREE: Terms = Terms { places: 4, cost_per_gb: 0.0, quality: 1.0, owner: None };
+
+#[test]
+fn the_operators_peer_serves_those_for_whom_others_have_no_place() {
+    let mut place = Place::new(11);
+    place.announce_reserve(1);
+    (2..5).for_each(|member| place.announce(member, WHOLE_PERMILLE, 0));
+    let told = (0..20u64).map(|taker| {
+        place.announce(100 + taker, 0, 2);
+        of(&place.sources_for(NOW, 100 + taker)).contains(&1)
+    });
+    let told: Vec<bool> = told.collect();
+    // Three holders with four places each, two for each taker.
+    assert!(told[..6].iter().all(|told| !told) && told[8..].iter().all(|told| *told), "{told:?}");
+    while place.matcher.go_on(100) {}
+    let picture = place.matcher.picture();
+    assert_eq!((picture.asked, picture.served), (40, 40), "{picture:?}");
+    assert!(picture.gap < 0.02, "{picture:?}");
+    // The second place of most is with a fellow who holds nothing yet: a holder's is worth so much more.
+    assert!((0.8..0.9).contains(&picture.prices[2]), "{picture:?}");
+}
+
+#[test]
+fn who_costs_more_than_the_content_is_worth_is_introduced_to_nobody() {
+    let mut place = Place::new(12);
+    place.announce(1, WHOLE_PERMILLE, 0);
+    place.matcher.set_terms(Member(1), Terms { cost_per_gb: 0.5, ..FREE });
+    place.matcher.set_value(CONTENT, 0.4);
+    place.announce(2, 0, 4);
+    assert_eq!(of(&place.sources_for(NOW, 2)), []);
+    assert_eq!(place.takers_of(NOW, 1), []);
+    place.matcher.set_value(CONTENT, 0.6);
+    assert_eq!(of(&place.sources_for(NOW, 2)), [1]);
+}
+
+#[test]
+fn the_cheaper_of_two_equals_is_preferred_until_its_places_are_taken() {
+    let mut place = Place::new(13);
+    for (member, cost_per_gb) in [(1, 0.3), (2, 0.0)] {
+        place.announce(member, WHOLE_PERMILLE, 0);
+        place.matcher.set_terms(Member(member), Terms { cost_per_gb, ..FREE });
+    }
+    let first = |place: &mut Place, taker| {
+        place.announce(taker, 0, 1);
+        of(&place.sources_for(NOW, taker))
+    };
+    for taker in 10..14 {
+        assert_eq!(first(&mut place, taker), [2]);
+    }
+    assert_eq!(first(&mut place, 14), [1]);
+    assert!(place.matcher.price(Member(2)) > 0.2, "{}", place.matcher.price(Member(2)));
+}
+
+#[test]
+fn who_delivers_badly_comes_behind_who_delivers() {
+    let mut place = Place::new(14);
+    for (member, quality) in [(1, 0.3), (2, 1.0)] {
+        place.announce(member, WHOLE_PERMILLE, 0);
+        place.matcher.set_terms(Member(member), Terms { quality, ..FREE });
+    }
+    place.announce(3, 0, 1);
+    assert_eq!(of(&place.sources_for(NOW, 3)), [2]);
+}
+
+#[test]
+fn the_places_of_who_leaves_are_free_again_and_its_node_is_used_again() {
+    let mut place = Place::new(15);
+    for round in 0..50 {
+        let (holder, taker) = (1000 + round, 2000 + round);
+        place.announce(holder, WHOLE_PERMILLE, 0);
+        place.announce(taker, 0, 1);
+        assert_eq!(of(&place.sources_for(NOW, taker)), [holder]);
+        for member in [holder, taker] {
+            place.registry.remove(Member(member));
+            place.matcher.gone(Member(member));
+        }
+    }
+    let picture = place.matcher.picture();
+    assert_eq!((picture.asked, picture.served, picture.sellers), (0, 0, 0));
 }

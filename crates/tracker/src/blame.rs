@@ -37,6 +37,11 @@ impl Blames {
         }
     }
 
+    /// Whether nobody is blamed.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.accused.is_empty()
+    }
+
     /// Whether enough others blame this peer.
     pub(crate) fn barred(&self, now: Time, peer: &PeerId) -> bool {
         self.accused.get(peer).is_some_and(|accusers| {
@@ -46,9 +51,6 @@ impl Blames {
 
     /// Whether the two must not be introduced: one of them is barred, or has blamed the other.
     pub(crate) fn apart(&self, now: Time, a: &PeerId, b: &PeerId) -> bool {
-        if self.accused.is_empty() {
-            return false;
-        }
         let blamed = |by: &PeerId, whom: &PeerId| {
             self.accused
                 .get(whom)

@@ -21,6 +21,6 @@ pub use ahead::{AheadSettings, AheadStats};
 pub use config::{CarrySettings, TrackerConfig};
 pub use io::{ConnId, TrackerInput, TrackerOutput};
 pub use peeredge_hvm::{DispatchSettings, DispatchStats};
-pub use peeredge_routing::matching::MatchSettings;
+pub use peeredge_routing::matching::{MarketPicture, MatchSettings, Terms};
 pub use stats::TrackerStats;
 pub use tracker::Tracker;

@@ -1,9 +1,10 @@
 use crate::ahead::AheadStats;
 use peeredge_hvm::{DispatchStats, Units};
+use peeredge_routing::matching::MarketPicture;
 use peeredge_wire::relay::{ErrorCode, Report};
 
 /// A picture of the tracker at one moment, for metrics. Counts are since the start.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct TrackerStats {
     /// Connections, those included that have not yet proved a key.
     pub connections: usize,
@@ -40,6 +41,8 @@ pub struct TrackerStats {
     pub pooled: Units,
     /// What is placed ahead of demand.
     pub ahead: AheadStats,
+    /// The market that introductions come from.
+    pub market: MarketPicture,
     /// Peers that offer to run tasks.
     pub workers: usize,
     /// Tasks without a result.

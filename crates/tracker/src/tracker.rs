@@ -22,6 +22,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 /// Between two reminders to one connection that it sends too fast; a reminder a frame would double the flood.
 const REMIND_AFTER: Duration = Duration::from_secs(1);
+/// Steps of the market, each below a microsecond, when nothing else is to be done.
+const MARKET_STEPS: u32 = 1000;
 
 /// One relay's mind. [`Tracker::handle`] takes an input, [`Tracker::poll`] gives outputs until there are none, and
 /// [`Tracker::deadline`] says when to wake it.
@@ -130,6 +132,7 @@ impl Tracker {
                 }
             }
             TrackerInput::Wake => {
+                self.matcher.go_on(MARKET_STEPS);
                 if let Some(tasks) = &mut self.tasks {
                     tasks.wake(now);
                 }
@@ -184,6 +187,7 @@ impl Tracker {
             contents: self.registry.contents(),
             announces: self.registry.entries(),
             ahead: self.ahead.stats(),
+            market: self.matcher.picture(),
             barred: self.blames.barred_count(self.now),
             carry_sessions: self.carries.count(),
             live_contents: self.lives.count(),
@@ -260,6 +264,7 @@ impl Tracker {
             }
             ToRelay::Withdraw { content } => {
                 self.registry.withdraw(member(conn), content);
+                self.matcher.forget(member(conn), content);
                 Ok(())
             }
             ToRelay::Signal { to, session, signal } => {
@@ -396,9 +401,12 @@ impl Tracker {
             self.ahead.asked(member(conn), content);
         }
         let Tracker { config, conns, registry, matcher, blames, .. } = self;
-        let barred = |a: Member, b: Member| match (peer_of(conns, a), peer_of(conns, b)) {
-            (Some(a), Some(b)) => blames.apart(now, &a, &b),
-            _ => true,
+        let barred = |a: Member, b: Member| {
+            !blames.is_empty()
+                && match (peer_of(conns, a), peer_of(conns, b)) {
+                    (Some(a), Some(b)) => blames.apart(now, &a, &b),
+                    _ => true,
+                }
         };
         let mut found = Vec::new();
         if announced.more_to_give {
@@ -604,6 +612,7 @@ impl Tracker {
     fn forget(&mut self, conn: ConnId) {
         if let Some(Conn { stage: Stage::Ready(peer), .. }) = self.conns.remove(&conn) {
             self.registry.remove(member(conn));
+            self.matcher.gone(member(conn));
             self.ahead.gone(member(conn));
             self.lives.forget(conn);
             for (other, session) in self.carries.forget(conn) {

@@ -1,27 +1,52 @@
 //! Whom to introduce to whom.
 //!
-//! The rule here is simple on purpose: of two holders drawn by chance, the one that holds more and was introduced less of late (the
-//! power of two choices: Mitzenmacher, IEEE TPDS 12(10), 2001, which keeps the most loaded holder close to the mean without looking at all
-//! of them). Half of the introductions go to holders of the whole and half to fellow downloaders, so that downloaders
-//! exchange among themselves. The operator's own peer comes last, and only while others hold few copies.
+//! Every want is a demand of a [`Market`], every member a node of it: the market gives each receiver a few places with the members that are
+//! worth most to it and cost the operator least, and its prices say what a place there is worth to others. Further introductions are of
+//! two holders drawn by chance the one that leaves more after cost and price, and was introduced less of late (the power of two
+//! choices: Mitzenmacher, IEEE TPDS 12(10), 2001). Half are holders of the whole and half fellow downloaders, so that
+//! downloaders exchange among themselves. The operator's own peer is one seller among all, only a dear one.
+//!
+//! An announce causes one change of the market at most, with bounded work; what that leaves undone is done with the next ones.
 
+use super::market::{Demand, DemandId, Market, MarketSettings};
+use super::sellers::{Sellers, Terms};
 use crate::registry::{Entry, Member, Registry};
 use peeredge_wire::SplitMix64;
 use peeredge_wire::{ContentId, Time};
+use std::collections::BTreeMap;
 
 /// How the matcher behaves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct MatchSettings {
     /// Two members are not introduced to each other again for one content within so many milliseconds: by then a
     /// handshake has succeeded or failed. Default 30,000.
     pub again_after_ms: u64,
-    /// The operator's own peer is introduced while all others together hold fewer copies than this, in thousandths. Default 2000.
+    /// The operator's own peer is introduced beyond its places in the market while all others together hold fewer copies than this, in
+    /// thousandths. Default 2000.
     pub reserve_below_permille: u64,
+    /// Places that the market finds for each want. Default 2; 0 leaves all to chance and prices that nobody moves.
+    pub places_per_want: u8,
+    /// After so many milliseconds a want looks for its places anew. Default 30,000.
+    pub seek_again_after_ms: u64,
+    /// Terms of members of which nothing is known. Default: 4 places, free of cost.
+    pub unknown: Terms,
+    /// Terms of the operator's own peers. Default: 10,000 places, and a GB costs 0.05.
+    pub reserve: Terms,
+    /// What a GB of a content is worth that has no value of its own. Default 1.
+    pub value_per_gb: f32,
 }
 
 impl Default for MatchSettings {
     fn default() -> Self {
-        MatchSettings { again_after_ms: 30_000, reserve_below_permille: 2000 }
+        MatchSettings {
+            again_after_ms: 30_000,
+            reserve_below_permille: 2000,
+            places_per_want: 2,
+            seek_again_after_ms: 30_000,
+            unknown: Terms { places: 4, cost_per_gb: 0.0, quality: 1.0, owner: None },
+            reserve: Terms { places: 10_000, cost_per_gb: 0.05, quality: 1.0, owner: None },
+            value_per_gb: 1.0,
+        }
     }
 }
 
@@ -36,22 +61,142 @@ pub struct Introduction {
     pub have_permille: u16,
 }
 
+/// The market of the tracker at one moment. Prices are for a GB, in the currency of all values.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct MarketPicture {
+    /// Places asked for.
+    pub asked: usize,
+    /// Of these, given.
+    pub served: usize,
+    /// Worth of the places given, less what they cost: each counts as one GB.
+    pub worth: f64,
+    /// Share of the best possible worth that may be missing, at most: weak duality proves it from the prices.
+    pub gap: f64,
+    /// The price that half of the members are below, the same for nine tenths, and the highest.
+    pub prices: [f32; 3],
+    /// Members that could serve.
+    pub sellers: usize,
+}
+
 /// Draws that are tried for one introduction before the swarm is walked instead.
 const DRAWS: u32 = 4;
 /// Entries looked at when draws found nobody.
 const WALK_MAX: usize = 32;
+/// Candidates of one want in the market.
+const CANDIDATES_MAX: usize = 12;
+
+/// A want in the market.
+#[derive(Clone, Copy, Debug)]
+struct Sought {
+    demand: DemandId,
+    since: Time,
+    places: usize,
+}
+
+/// Somebody drawn.
+#[derive(Clone, Copy, Debug)]
+struct Candidate {
+    member: Member,
+    have_permille: u16,
+    load: u32,
+    terms: Terms,
+    worth: f32,
+    /// What is left of the worth after cost and price.
+    net: f32,
+}
+
+impl Candidate {
+    fn is_better(&self, than: &Candidate) -> bool {
+        let rank = |c: &Candidate, other: &Candidate| c.net.max(1e-3) * (other.load as f32 + 1024.0);
+        rank(self, than) > rank(than, self)
+    }
+}
 
 /// Chooses introductions; deterministic by its seed.
 #[derive(Clone, Debug)]
 pub struct Matcher {
     settings: MatchSettings,
     dice: SplitMix64,
+    market: Market,
+    sellers: Sellers,
+    wants: BTreeMap<(Member, ContentId), Sought>,
+    values: BTreeMap<ContentId, f32>,
 }
 
 impl Matcher {
     /// A matcher whose draws follow from `seed`.
     pub fn new(settings: MatchSettings, seed: u64) -> Self {
-        Matcher { settings, dice: SplitMix64::new(seed) }
+        let tolerance = settings.value_per_gb.max(1e-6) * 0.02;
+        let market = Market::new(MarketSettings {
+            candidates_max: CANDIDATES_MAX,
+            tolerance,
+            coarse: tolerance,
+            bids_per_change: 16,
+            checks_per_change: 2,
+            samples: 8,
+            seed,
+            ..MarketSettings::default()
+        });
+        Matcher {
+            settings,
+            dice: SplitMix64::new(seed),
+            market,
+            sellers: Sellers::default(),
+            wants: BTreeMap::new(),
+            values: BTreeMap::new(),
+        }
+    }
+
+    /// A member serves on these terms from now on.
+    pub fn set_terms(&mut self, member: Member, terms: Terms) {
+        self.sellers.set(&mut self.market, member, terms);
+    }
+
+    /// A GB of this content is worth so much to whoever pays for it; what is in the market already keeps its worth.
+    pub fn set_value(&mut self, content: ContentId, value_per_gb: f32) {
+        self.values.insert(content, value_per_gb.max(0.0));
+    }
+
+    /// A member no longer wants a content.
+    pub fn forget(&mut self, member: Member, content: ContentId) {
+        if let Some(sought) = self.wants.remove(&(member, content)) {
+            self.market.depart(sought.demand);
+        }
+    }
+
+    /// A member has left.
+    pub fn gone(&mut self, member: Member) {
+        let (first, last) = (ContentId([0; 32]), ContentId([255; 32]));
+        let own: Vec<ContentId> =
+            self.wants.range((member, first)..=(member, last)).map(|((_, content), _)| *content).collect();
+        own.into_iter().for_each(|content| self.forget(member, content));
+        self.sellers.gone(&mut self.market, member);
+    }
+
+    /// Works on what announces left undone, with at most so many steps. Gives whether anything is still left.
+    pub fn go_on(&mut self, steps: u32) -> bool {
+        self.market.go_on(steps)
+    }
+
+    /// The market now. Takes time in proportion to all wants and members.
+    pub fn picture(&self) -> MarketPicture {
+        let certificate = self.market.certify();
+        let mut prices: Vec<f32> = self.sellers.nodes().map(|node| self.market.prices(node)[0]).collect();
+        prices.sort_by(f32::total_cmp);
+        let at = |tenths: usize| prices.get(prices.len() * tenths / 10).copied().unwrap_or_default();
+        MarketPicture {
+            asked: certificate.asked,
+            served: certificate.served,
+            worth: certificate.worth,
+            gap: certificate.gap(),
+            prices: [at(5), at(9), prices.last().copied().unwrap_or_default()],
+            sellers: prices.len(),
+        }
+    }
+
+    /// The price of a GB at a member, beyond what it costs.
+    pub fn price(&self, member: Member) -> f32 {
+        self.sellers.node_of(member).map_or(0.0, |node| self.market.prices(node)[0])
     }
 
     /// Up to `max` members that `member` should be told of. `barred` names pairs that must not meet.
@@ -65,30 +210,40 @@ impl Matcher {
         barred: impl Fn(Member, Member) -> bool,
     ) -> Vec<Introduction> {
         let wants = registry.said(member, content).map_or(0, |said| usize::from(said.wants)).min(max);
-        let mut chosen = Vec::new();
-        if wants > 0 {
-            chosen.extend(self.reserve_for(registry, now, member, content, &barred));
+        if wants == 0 {
+            if registry.said(member, content).is_none_or(|said| said.wants == 0) {
+                self.forget(member, content);
+            }
+            return Vec::new();
         }
-        for turn in chosen.len()..wants {
-            let Some(swarm) = registry.swarm(content) else { break };
-            let fits = |entry: &Entry| {
-                !entry.said.reserve
-                    && entry.member != member
-                    && !barred(member, entry.member)
-                    && !registry.met_since(member, entry.member, content, self.since(now))
-            };
-            let (whole, part) = swarm.entries.split_at(swarm.whole);
-            let (first, second) = if turn % 2 == 0 { (whole, part) } else { (part, whole) };
-            let mut dice = self.dice.clone();
-            let found = draw(&mut dice, now, first, &fits).or_else(|| draw(&mut dice, now, second, &fits));
-            self.dice = dice;
-            let Some(found) = found else { break };
-            let introduction =
-                Introduction { to: member, of: found.member, have_permille: found.said.have_permille };
-            registry.note(now, member, found.member, content);
-            chosen.push(introduction);
+        let reserve = self.reserve_for(registry, now, member, content, &barred);
+        let pairs = self.draw_pairs(registry, now, member, content, wants, &barred);
+        let firsts = pairs.iter().map(|(first, _)| *first);
+        let seconds = pairs.iter().filter_map(|(_, second)| *second);
+        let found: Vec<Candidate> = reserve.into_iter().chain(firsts).chain(seconds).collect();
+        let mut chosen = self.places_for(registry, now, member, content, wants, &found, &barred);
+        if let Some(reserve) = reserve
+            && reserve.worth > reserve.terms.cost_per_gb
+            && !self.others_suffice(registry, content, member)
+            && !chosen.iter().any(|c| c.member == reserve.member)
+        {
+            chosen.push(reserve);
         }
-        chosen
+        for (first, second) in pairs {
+            let is_chosen = |c: &Candidate| chosen.iter().any(|other| other.member == c.member);
+            if chosen.len() >= wants {
+                break;
+            }
+            if !is_chosen(&first) && !second.is_some_and(|c| is_chosen(&c)) {
+                chosen.push(first);
+            }
+        }
+        chosen.truncate(wants);
+        let introduce = |c: Candidate| {
+            registry.note(now, member, c.member, content);
+            Introduction { to: member, of: c.member, have_permille: c.have_permille }
+        };
+        chosen.into_iter().map(introduce).collect()
     }
 
     /// Up to `max` waiting members that should be told that `member` now has something to give.
@@ -104,6 +259,12 @@ impl Matcher {
         let Some(said) = registry.said(member, content) else { return Vec::new() };
         let Some(swarm) = registry.swarm(content) else { return Vec::new() };
         if said.reserve && self.others_suffice(registry, content, member) {
+            return Vec::new();
+        }
+        let terms = self.at_first(said.reserve);
+        let node = self.sellers.node(&mut self.market, member, terms);
+        let cost_per_gb = self.sellers.at(node).map_or(0.0, |(_, terms)| terms.cost_per_gb);
+        if self.value(content) <= cost_per_gb {
             return Vec::new();
         }
         // From a place drawn by chance, so that nobody waits for ever behind others.
@@ -125,26 +286,159 @@ impl Matcher {
         chosen
     }
 
+    /// Gives the want its places if it has none or has had them for long; gives those of the sellers that it was not told of.
+    #[allow(clippy::too_many_arguments, reason = "the question's own and what was drawn")]
+    fn places_for(
+        &mut self,
+        registry: &Registry,
+        now: Time,
+        member: Member,
+        content: ContentId,
+        wants: usize,
+        found: &[Candidate],
+        barred: &impl Fn(Member, Member) -> bool,
+    ) -> Vec<Candidate> {
+        let places = usize::from(self.settings.places_per_want).min(wants);
+        let seek_after = core::time::Duration::from_millis(self.settings.seek_again_after_ms);
+        let sought = self.wants.get(&(member, content)).copied();
+        let rests = sought.is_some_and(|sought| {
+            now.since(sought.since) < seek_after
+                && self.market.served_by(sought.demand).count() >= sought.places.min(places)
+        });
+        let mut kept: Vec<Candidate> = Vec::new();
+        if let Some(sought) = sought {
+            let nodes = self.market.served_by(sought.demand).filter_map(|node| self.sellers.at(node));
+            for (seller, terms) in nodes {
+                if let Some(entry) = registry.entry(seller, content) {
+                    kept.push(self.candidate(now, content, entry, terms, 0.0));
+                }
+            }
+        }
+        let demand = match sought {
+            Some(sought) if rests => sought.demand,
+            _ => {
+                if let Some(sought) = sought {
+                    self.market.depart(sought.demand);
+                }
+                let candidates: Vec<_> = kept
+                    .iter()
+                    .chain(found)
+                    .filter_map(|c| self.sellers.node_of(c.member).map(|node| (node, c.worth)))
+                    .take(CANDIDATES_MAX)
+                    .collect();
+                let demand = self.market.arrive(&Demand {
+                    size: [1, 0],
+                    replicas: places.max(1) as u8,
+                    // A new handshake, and what the old connection had under way.
+                    move_cost: self.value(content) * 0.1,
+                    candidates: &candidates,
+                });
+                self.wants.insert((member, content), Sought { demand, since: now, places });
+                demand
+            }
+        };
+        let since = self.since(now);
+        self.market
+            .served_by(demand)
+            .filter_map(|node| self.sellers.at(node))
+            .filter_map(|(seller, _)| found.iter().chain(&kept).find(|c| c.member == seller).copied())
+            .filter(|c| !barred(member, c.member) && !registry.met_since(member, c.member, content, since))
+            .collect()
+    }
+
+    /// For each introduction two holders, the better one first: by turns of those that hold the whole and of the others.
+    fn draw_pairs(
+        &mut self,
+        registry: &Registry,
+        now: Time,
+        member: Member,
+        content: ContentId,
+        wants: usize,
+        barred: &impl Fn(Member, Member) -> bool,
+    ) -> Vec<(Candidate, Option<Candidate>)> {
+        let (Some(swarm), Some(own)) = (registry.swarm(content), registry.entry(member, content)) else {
+            return Vec::new();
+        };
+        let since = self.since(now);
+        let mut pairs: Vec<(Candidate, Option<Candidate>)> = Vec::with_capacity(wants);
+        let (whole, part) = swarm.entries.split_at(swarm.whole);
+        let mut dice = self.dice.clone();
+        for turn in 0..wants {
+            let (first, second) = if turn % 2 == 0 { (whole, part) } else { (part, whole) };
+            let fits = |entry: &Entry| {
+                let other = entry.member;
+                let is = |c: &Candidate| c.member == other;
+                !entry.said.reserve
+                    && other != member
+                    && !pairs.iter().any(|(a, b)| is(a) || b.as_ref().is_some_and(is))
+                    && !own.met_since(other, since)
+                    && !entry.met_since(member, since)
+                    && !barred(member, other)
+            };
+            let mut drawn = draw(&mut dice, first, &fits);
+            if drawn[0].is_none() {
+                drawn = draw(&mut dice, second, &fits);
+            }
+            let [a, b] = drawn.map(|entry| entry.and_then(|entry| self.price_up(now, content, entry)));
+            pairs.extend(match (a, b) {
+                (Some(a), Some(b)) if b.is_better(&a) => Some((b, Some(a))),
+                (Some(a), b) => Some((a, b)),
+                (None, b) => b.map(|b| (b, None)),
+            });
+            if drawn[0].is_none() {
+                break;
+            }
+        }
+        self.dice = dice;
+        pairs
+    }
+
+    /// An entry as somebody to be introduced; none when it costs the operator more than it is worth.
+    fn price_up(&mut self, now: Time, content: ContentId, entry: &Entry) -> Option<Candidate> {
+        let terms = self.at_first(entry.said.reserve);
+        let node = self.sellers.node(&mut self.market, entry.member, terms);
+        let (_, terms) = self.sellers.at(node)?;
+        let candidate = self.candidate(now, content, entry, terms, self.market.prices(node)[0]);
+        (candidate.worth > terms.cost_per_gb).then_some(candidate)
+    }
+
+    fn candidate(&self, now: Time, content: ContentId, entry: &Entry, terms: Terms, price: f32) -> Candidate {
+        // A peer that holds nothing yet is worth something: it soon will, and then it is already connected.
+        let share = (f32::from(entry.said.have_permille) + 200.0) / 1200.0;
+        let worth = self.value(content) * share * terms.quality;
+        Candidate {
+            member: entry.member,
+            have_permille: entry.said.have_permille,
+            load: entry.load.at(now),
+            terms,
+            worth,
+            net: worth - terms.cost_per_gb - price,
+        }
+    }
+
     fn reserve_for(
         &mut self,
-        registry: &mut Registry,
+        registry: &Registry,
         now: Time,
         member: Member,
         content: ContentId,
         barred: &impl Fn(Member, Member) -> bool,
-    ) -> Option<Introduction> {
-        if self.others_suffice(registry, content, member) {
-            return None;
-        }
+    ) -> Option<Candidate> {
         let since = self.since(now);
         let of = registry.swarm(content)?.reserve.iter().copied().find(|reserve| {
             *reserve != member
                 && !barred(member, *reserve)
                 && !registry.met_since(member, *reserve, content, since)
         })?;
-        let have_permille = registry.said(of, content)?.have_permille;
-        registry.note(now, member, of, content);
-        Some(Introduction { to: member, of, have_permille })
+        self.price_up(now, content, registry.entry(of, content)?)
+    }
+
+    fn at_first(&self, reserve: bool) -> Terms {
+        if reserve { self.settings.reserve } else { self.settings.unknown }
+    }
+
+    fn value(&self, content: ContentId) -> f32 {
+        self.values.get(&content).copied().unwrap_or(self.settings.value_per_gb)
     }
 
     /// Whether all but the operator's own and `member` hold enough copies.
@@ -161,43 +455,39 @@ impl Matcher {
     }
 }
 
-/// The better of two fitting entries drawn by chance; of a few more, should the draws miss.
+/// Two fitting entries drawn by chance; of a few in a row, should the draws miss.
 fn draw<'a>(
     dice: &mut SplitMix64,
-    now: Time,
     entries: &'a [Entry],
     fits: &impl Fn(&Entry) -> bool,
-) -> Option<&'a Entry> {
+) -> [Option<&'a Entry>; 2] {
+    let mut found = [None, None];
     if entries.is_empty() {
-        return None;
+        return found;
     }
+    let mut take = |entry: &'a Entry| {
+        let [first, second] = &mut found;
+        match first {
+            None => *first = Some(entry),
+            Some(other) if other.member != entry.member => *second = Some(entry),
+            Some(_) => {}
+        }
+        second.is_some()
+    };
     let at = |dice: &mut SplitMix64| (dice.next_u64() % entries.len() as u64) as usize;
-    let mut best: Option<&Entry> = None;
     if entries.len() > WALK_MAX {
-        let mut fitting = 0;
         for _ in 0..2 * DRAWS {
             let entry = &entries[at(dice)];
-            if fits(entry) {
-                best = best.filter(|b| !better(entry, b, now)).or(Some(entry));
-                fitting += 1;
-            }
-            if fitting == 2 {
-                return best;
+            if fits(entry) && take(entry) {
+                return found;
             }
         }
     }
-    if best.is_some() {
-        return best;
-    }
     let start = at(dice);
-    let walk = entries[start..].iter().chain(&entries[..start]).take(WALK_MAX).filter(|e| fits(e));
-    walk.fold(None, |best, entry| best.filter(|b| !better(entry, b, now)).or(Some(entry)))
-}
-
-/// Whether `a` is worth more than `b`: what it holds, over what was lately asked of it.
-fn better(a: &Entry, b: &Entry, now: Time) -> bool {
-    // A peer that holds nothing yet is worth something: it soon will, and then it is already connected.
-    let worth = |e: &Entry| u64::from(e.said.have_permille) + 200;
-    let cost = |e: &Entry| u64::from(e.load.at(now)) + 1024;
-    worth(a) * cost(b) > worth(b) * cost(a)
+    for entry in entries[start..].iter().chain(&entries[..start]).take(WALK_MAX) {
+        if fits(entry) && take(entry) {
+            break;
+        }
+    }
+    found
 }

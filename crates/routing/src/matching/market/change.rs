@@ -90,6 +90,12 @@ impl Market {
         self.nodes.room[node as usize] = [0, 1].map(|r| capacity[r] - used[r]);
     }
 
+    /// Works on what earlier changes left undone, with at most so many steps. Gives whether anything is still left.
+    pub fn go_on(&mut self, steps: u32) -> bool {
+        self.settle(u64::from(steps));
+        self.backlog() > 0
+    }
+
     /// The bounded work that follows a change.
     fn work(&mut self) {
         self.settle(u64::from(self.settings.bids_per_change));

@@ -124,6 +124,13 @@ impl Market {
         self.units.ring(demand.0).filter_map(|unit| self.units.node_of(unit)).map(NodeId)
     }
 
+    /// Whether any demand has this node among its candidates.
+    pub fn is_named(&mut self, node: NodeId) -> bool {
+        let (named, units) = (&mut self.nodes.states[node.0 as usize].named, &self.units);
+        named.retain(|place| units.named_by(*place, node.0).is_some());
+        !named.is_empty()
+    }
+
     /// A node's prices, one a resource, for each unit of size.
     pub fn prices(&self, node: NodeId) -> [f32; 2] {
         self.nodes.prices(node.0)
