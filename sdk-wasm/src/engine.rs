@@ -54,7 +54,7 @@ impl Engine {
     }
 
     /// A picture of the node.
-    pub fn stats(&self) -> Result<JsValue, JsError> {
+    pub fn stats(&self) -> JsValue {
         stats::to_js(self.node.stats())
     }
 

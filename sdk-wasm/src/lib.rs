@@ -5,6 +5,7 @@
 //! texts of 52 characters, payload crosses as `Uint8Array`.
 
 mod engine;
+mod object;
 mod output;
 mod panic;
 mod publisher;

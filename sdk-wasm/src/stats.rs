@@ -1,127 +1,62 @@
-use crate::refused;
+use crate::object::object;
+use js_sys::{Array, Uint8Array};
 use peeredge_node::{ActiveBlock, ContentStats, PeerStats, Stats};
-use serde::{Serialize, Serializer};
 use wasm_bindgen::prelude::*;
 
-/// Names as `js/src/types.ts` has them; bytes become `Uint8Array`s.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct JsStats {
-    relay_connected: bool,
-    from_peers_bytes: f64,
-    from_relay_bytes: f64,
-    from_http_bytes: f64,
-    from_origin_bytes: f64,
-    sent_bytes: f64,
-    duplicate_bytes: f64,
-    rejected_bytes: f64,
-    through_relay_bytes: f64,
-    connections_made: u32,
-    peers: Vec<JsPeer>,
-    contents: Vec<JsContent>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct JsPeer {
-    peer: String,
-    is_relay: bool,
-    open: bool,
-    through_relay: bool,
-    connections: u16,
-    received_bytes: f64,
-    sent_bytes: f64,
-    down_bytes_per_second: f64,
-    up_bytes_per_second: f64,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct JsContent {
-    content: String,
-    name: String,
-    #[serde(rename = "type")]
-    media_type: String,
-    length: f64,
-    held_bytes: f64,
-    blocks: Bytes,
-    active: Vec<JsActive>,
-    requests: u32,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct JsActive {
-    block: u32,
-    symbols: u32,
-    held: Bytes,
-    quarantined: u32,
-}
-
-struct Bytes(Vec<u8>);
-
-impl Serialize for Bytes {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_bytes(&self.0)
+fn peer(peer: PeerStats) -> JsValue {
+    object! {
+        "peer": peer.peer.to_string(),
+        "isRelay": peer.is_relay,
+        "open": peer.open,
+        "throughRelay": peer.through_relay,
+        "connections": peer.connections,
+        "receivedBytes": peer.received_bytes as f64,
+        "sentBytes": peer.sent_bytes as f64,
+        "downBytesPerSecond": peer.down_bytes_per_s as f64,
+        "upBytesPerSecond": peer.up_bytes_per_s as f64,
     }
 }
 
-impl From<PeerStats> for JsPeer {
-    fn from(peer: PeerStats) -> Self {
-        JsPeer {
-            peer: peer.peer.to_string(),
-            is_relay: peer.is_relay,
-            open: peer.open,
-            through_relay: peer.through_relay,
-            connections: peer.connections,
-            received_bytes: peer.received_bytes as f64,
-            sent_bytes: peer.sent_bytes as f64,
-            down_bytes_per_second: peer.down_bytes_per_s as f64,
-            up_bytes_per_second: peer.up_bytes_per_s as f64,
-        }
+fn content(content: ContentStats) -> JsValue {
+    object! {
+        "content": content.content.to_string(),
+        "name": content.name,
+        "type": content.media_type,
+        "length": content.length as f64,
+        "heldBytes": content.held_bytes as f64,
+        "blocks": bytes(&content.blocks),
+        "active": content.active.into_iter().map(active).collect::<Array>(),
+        "requests": content.requests,
     }
 }
 
-impl From<ContentStats> for JsContent {
-    fn from(content: ContentStats) -> Self {
-        JsContent {
-            content: content.content.to_string(),
-            name: content.name,
-            media_type: content.media_type,
-            length: content.length as f64,
-            held_bytes: content.held_bytes as f64,
-            blocks: Bytes(content.blocks),
-            active: content.active.into_iter().map(JsActive::from).collect(),
-            requests: content.requests,
-        }
+fn active(active: ActiveBlock) -> JsValue {
+    object! {
+        "block": active.block,
+        "symbols": active.symbols,
+        "held": bytes(&active.held),
+        "quarantined": active.quarantined,
     }
 }
 
-impl From<ActiveBlock> for JsActive {
-    fn from(active: ActiveBlock) -> Self {
-        JsActive {
-            block: active.block,
-            symbols: active.symbols,
-            held: Bytes(active.held),
-            quarantined: active.quarantined,
-        }
-    }
+fn bytes(bytes: &[u8]) -> Uint8Array {
+    Uint8Array::from(bytes)
 }
 
-pub(crate) fn to_js(stats: Stats) -> Result<JsValue, JsError> {
-    let stats = JsStats {
-        relay_connected: stats.relay_connected,
-        from_peers_bytes: stats.from_peers_bytes as f64,
-        from_relay_bytes: stats.from_relay_bytes as f64,
-        from_http_bytes: stats.from_http_bytes as f64,
-        from_origin_bytes: stats.from_origin_bytes as f64,
-        sent_bytes: stats.sent_bytes as f64,
-        duplicate_bytes: stats.duplicate_bytes as f64,
-        rejected_bytes: stats.rejected_bytes as f64,
-        through_relay_bytes: stats.through_relay_bytes as f64,
-        connections_made: stats.connections_made,
-        peers: stats.peers.into_iter().map(JsPeer::from).collect(),
-        contents: stats.contents.into_iter().map(JsContent::from).collect(),
-    };
-    serde_wasm_bindgen::to_value(&stats).map_err(refused)
+/// Names as `js/src/types.ts` has them.
+pub(crate) fn to_js(stats: Stats) -> JsValue {
+    object! {
+        "relayConnected": stats.relay_connected,
+        "fromPeersBytes": stats.from_peers_bytes as f64,
+        "fromRelayBytes": stats.from_relay_bytes as f64,
+        "fromHttpBytes": stats.from_http_bytes as f64,
+        "fromOriginBytes": stats.from_origin_bytes as f64,
+        "sentBytes": stats.sent_bytes as f64,
+        "duplicateBytes": stats.duplicate_bytes as f64,
+        "rejectedBytes": stats.rejected_bytes as f64,
+        "throughRelayBytes": stats.through_relay_bytes as f64,
+        "connectionsMade": stats.connections_made,
+        "peers": stats.peers.into_iter().map(peer).collect::<Array>(),
+        "contents": stats.contents.into_iter().map(content).collect::<Array>(),
+    }
 }
