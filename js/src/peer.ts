@@ -1,13 +1,16 @@
 import { PeerEdgeError } from "./errors.js";
+import { bodyOf, isLive, liveLink, liveOf } from "./live.js";
 import { contentOf, contentOfIdOrLink, linkTo, originOf } from "./link.js";
 import { checkConsent, mergeCaps, mergeCompute, type Settled } from "./options.js";
 import { rangeOf } from "./range.js";
 import { Session } from "./session.js";
 import type { Desk, DeskHost } from "./tasks/desk.js";
-import type { Caps, Compute, Computed, Consent, FetchOptions, Peer, Published, PublishOptions, RunOptions, Stats, TaskResult } from "./types.js";
+import type { Caps, Compute, Computed, Consent, FetchOptions, LiveOptions, LivePart, LivePublishing, Peer, Published, PublishOptions, RunOptions, Stats, TaskResult } from "./types.js";
 
 const NAME_BYTES_MAX = 255;
 const TYPE_BYTES_MAX = 127;
+/** At most three bytes each in UTF-8, so the name of a part is within its bound. */
+const PART_NAME_CHARACTERS_MAX = 80;
 
 const NO_STATS: Stats = {
   relayConnected: false,
@@ -68,6 +71,7 @@ export class PagePeer extends EventTarget implements Untyped<Peer> {
   }
 
   async fetch(link: string | URL, options: FetchOptions = {}): Promise<Response> {
+    if (isLive(link)) return this.#fetchLive(link, options.signal ?? null);
     const content = contentOf(link);
     const range = rangeOf(options);
     const ways = { origin: options.origin === undefined ? null : originOf(options.origin), pace: paceOf(options) };
@@ -89,6 +93,51 @@ export class PagePeer extends EventTarget implements Untyped<Peer> {
     const progress = options.onProgress ?? (() => {});
     const { content, stored } = await session.publish(file, name, type, options.signal ?? null, progress);
     return { link: linkTo(this.#settled.relay, content, name), content, length: file.size, name, type, stored };
+  }
+
+  async publishLive(options: LiveOptions): Promise<LivePublishing> {
+    checkLength("name", options?.name, NAME_BYTES_MAX);
+    const { name, type } = options;
+    if (name === "") throw new PeerEdgeError("invalid_option", "name must not be empty");
+    const session = await this.#running();
+    const link = liveLink({ publisher: this.#id!, name });
+    session.live({ call: "begin", name, epochMs: Date.now() });
+    let number = 0;
+    let tail: Promise<unknown> = Promise.resolve();
+    /** Parts are added in the order of the calls. */
+    const queue = <T>(job: () => Promise<T>): Promise<T> => {
+      const done = tail.then(async () => {
+        if ((await this.#running()) !== session) throw new PeerEdgeError("closed", "this live content ended with its engine");
+        return job();
+      });
+      tail = done.catch(() => undefined);
+      return done;
+    };
+    return {
+      link,
+      append: (part, { durationMs = 0 } = {}) =>
+        queue(async () => {
+          const partName = `${number++} ${name}`.slice(0, PART_NAME_CHARACTERS_MAX);
+          const published = await this.publish(part, { name: partName, ...(type === undefined ? {} : { type }) });
+          session.live({ call: "append", name, content: published.content, length: part.size, durationMs: Math.round(durationMs) });
+          return published;
+        }),
+      end: () => queue(async () => session.live({ call: "end", name })),
+    };
+  }
+
+  async followLive(link: string | URL, options: { signal?: AbortSignal | null } = {}): Promise<AsyncIterableIterator<LivePart>> {
+    const live = liveOf(link);
+    options.signal?.throwIfAborted();
+    const session = await this.#running();
+    options.signal?.throwIfAborted();
+    return session.follow(live, options.signal ?? null);
+  }
+
+  async #fetchLive(link: string | URL, signal: AbortSignal | null): Promise<Response> {
+    const parts = await this.followLive(link, { signal });
+    const body = bodyOf(parts, (part) => this.fetch(part, { signal }));
+    return new Response(body, { headers: { "content-type": "application/octet-stream", "x-content-type-options": "nosniff" } });
   }
 
   async remove(content: string | URL): Promise<void> {

@@ -50,6 +50,7 @@ export type Output =
   | [kind: "taskProgress", request: number, runs: number, worker: string]
   | [kind: "marked", request: number, checkpoint: string]
   | [kind: "refused", request: number, why: string]
+  | [kind: "live", follow: number, first: number, newBroadcast: boolean, ended: boolean, parts: [string, number, number][]]
   | [kind: "relayReady", relay: string]
   | [kind: "relayLost"]
   | [kind: "relayRefused", code: string, detail: string]
@@ -136,6 +137,11 @@ export class Engine {
     outputHash: Uint8Array,
   ): void;
   taskTrouble(nowUs: number, lease: number, detail: string): void;
+  liveBegin(nowUs: number, name: string, epochMs: number): void;
+  liveAppend(nowUs: number, name: string, content: string, length: number, durationMs: number): void;
+  liveEnd(nowUs: number, name: string): void;
+  follow(nowUs: number, follow: number, publisher: string, name: string): void;
+  unfollow(nowUs: number, follow: number): void;
   wake(nowUs: number): void;
   close(nowUs: number): void;
   free(): void;

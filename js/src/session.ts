@@ -1,6 +1,7 @@
 import { watchConditions } from "./conditions.js";
 import { Connections } from "./connections.js";
 import { PeerEdgeError, messageOf } from "./errors.js";
+import { Follower, type LiveCall, type LiveName } from "./live.js";
 import { openLocal } from "./engine/local.js";
 import type { EngineEvent, EnginePort, EngineStats, FromEngine, TaskCall, TaskWord, ToEngine } from "./engine/messages.js";
 import { effectiveCaps, engineSettings, type Conditions, type Settled } from "./options.js";
@@ -34,6 +35,7 @@ export class Session {
   readonly #events: SessionEvents;
   readonly #connections: Connections;
   readonly #requests = new Map<number, PageRequest>();
+  readonly #follows = new Map<number, Follower>();
   readonly #publishes = new Map<number, Publish>();
   readonly #stats = new Map<number, Waiting<EngineStats>>();
   readonly #removes = new Map<number, Waiting<void>>();
@@ -129,6 +131,21 @@ export class Session {
       this.#publishes.delete(publish);
       if (aborted) signal?.removeEventListener("abort", aborted);
     });
+  }
+
+  live(live: LiveCall): void {
+    this.#send({ type: "live", live });
+  }
+
+  follow({ publisher, name }: LiveName, signal: AbortSignal | null): Follower {
+    const follow = this.#nextNumber++;
+    const follower = new Follower(signal, () => {
+      this.#follows.delete(follow);
+      this.live({ call: "unfollow", follow });
+    });
+    this.#follows.set(follow, follower);
+    this.live({ call: "follow", follow, publisher, name });
+    return follower;
   }
 
   remove(content: string): Promise<void> {
@@ -254,6 +271,8 @@ export class Session {
         return this.#publishes.get(message.publish)?.reject(new PeerEdgeError(message.code, message.message));
       case "removed":
         return settle(this.#removes, message.remove, undefined);
+      case "live":
+        return this.#follows.get(message.follow)?.receive(message.news);
       case "task":
         return this.onTask(message.task);
       case "stats":
@@ -273,6 +292,7 @@ export class Session {
   #failAll(reason: PeerEdgeError): void {
     this.#started?.reject(reason);
     for (const request of [...this.#requests.values()]) request.fail(reason);
+    for (const follower of [...this.#follows.values()]) follower.fail(reason);
     for (const waiting of [this.#publishes, this.#stats, this.#removes]) {
       for (const { reject } of waiting.values()) reject(reason);
       waiting.clear();

@@ -235,6 +235,46 @@ export interface Published {
   stored: boolean;
 }
 
+/** Options of {@link Peer.publishLive}. */
+export interface LiveOptions {
+  /** Part of the link, 1 to 255 bytes in UTF-8. Publishing under the same name again takes over from the broadcast before. */
+  name: string;
+  /** Media type of the parts. Default: each blob's own. */
+  type?: string;
+}
+
+/** What {@link Peer.publishLive} gives. */
+export interface LivePublishing {
+  /** `peeredge-live:KEY/NAME`: this peer's public key, and the name. */
+  readonly link: string;
+  /**
+   * Publishes one more part, and signs the list that it extends. Parts come in the order of the calls. `durationMs`: how long it
+   * plays.
+   *
+   * @throws {PeerEdgeError} As {@link Peer.publish}.
+   */
+  append(part: Blob, options?: { durationMs?: number }): Promise<Published>;
+  /** Nothing more follows. @throws {PeerEdgeError} `consent_required`, `closed`. */
+  end(): Promise<void>;
+}
+
+/** One part of a live content. */
+export interface LivePart {
+  /** Its content id. */
+  content: string;
+  /** Its link, for {@link Peer.fetch}. */
+  link: string;
+  /**
+   * The first part of a broadcast is 0. A number below the one before begins another broadcast under the same name; one that is
+   * left out was missed: by a reader that let 1024 wait, or a peer that was away for more than 64.
+   */
+  number: number;
+  /** Bytes. */
+  length: number;
+  /** How long it plays; 0 when it does not. */
+  durationMs: number;
+}
+
 /** A visitor's peer. Made by {@link createPeer}. */
 export interface Peer {
   /** This peer's public key, 52 characters; `null` until the first consent. */
@@ -254,7 +294,8 @@ export interface Peer {
    * `Content-Type`, `Content-Length`, `Accept-Ranges`, `Content-Range`, `ETag`. The body streams, and is pulled: what is not
    * read is not fetched (but for 4 MiB ahead). If the rest becomes unavailable, reading it fails with a {@link PeerEdgeError}.
    *
-   * @param link `peeredge:ID`, or `https://RELAY/c/ID/NAME`: only the id counts, and it is this peer's own relay that is asked.
+   * @param link `peeredge:ID`, or `https://RELAY/c/ID/NAME`: only the id counts, and it is this peer's own relay that is asked. Of a
+   *   live link the body is its parts one behind the other, from the last 64 on until it ends; a range is ignored.
    * @throws {PeerEdgeError} `invalid_link`, `consent_required`, `unavailable`, `manifest_invalid`, `closed`, `internal`.
    * @throws The signal's reason (a `DOMException` named `AbortError` by default) after an abort.
    */
@@ -268,6 +309,21 @@ export interface Peer {
    * @throws The signal's reason after an abort.
    */
   publish(file: Blob, options?: PublishOptions): Promise<Published>;
+
+  /**
+   * Begins a content that grows: its link names this peer's key, and every extension is signed by it.
+   *
+   * @throws {PeerEdgeError} `invalid_option`, `consent_required`, `closed`.
+   */
+  publishLive(options: LiveOptions): Promise<LivePublishing>;
+
+  /**
+   * Follows a content that grows: gives its parts as they come, each once and in order, from the last 64 on, and ends with it.
+   * Waits without end while the publisher is silent: abort it, or leave the loop. Nobody but the link's key can add a part.
+   *
+   * @throws {PeerEdgeError} `invalid_link`, `consent_required`, `closed`; later from the iterator: the same, or the signal's reason.
+   */
+  followLive(link: string | URL, options?: { signal?: AbortSignal | null }): Promise<AsyncIterableIterator<LivePart>>;
 
   /**
    * Stops serving a content and removes it from the store. Requests for it that are under way fail with `unavailable`.

@@ -1,6 +1,6 @@
 use crate::{output, refused, settings, stats, whole};
 use js_sys::Array;
-use peeredge_node::{HttpFailure, Input, Node, RangeSpec, TaskInput};
+use peeredge_node::{HttpFailure, Input, LiveEntry, LiveInput, Node, RangeSpec, TaskInput};
 use peeredge_wire::limits::TASK_INLINE_BYTES_MAX;
 use peeredge_wire::relay::{Blob, TaskAssurance, TaskLimits, TaskMark, TaskRequest};
 use peeredge_wire::{ConnectionId, ContentId, RequestId, Time, Token};
@@ -271,6 +271,46 @@ impl Engine {
     #[wasm_bindgen(js_name = taskTrouble)]
     pub fn task_trouble(&mut self, now_us: f64, lease: f64, detail: String) {
         self.input(now_us, Input::Task(TaskInput::Trouble { lease: whole(lease), detail }));
+    }
+
+    /// Begins a live content under this name, now (milliseconds since 1970).
+    #[wasm_bindgen(js_name = liveBegin)]
+    pub fn live_begin(&mut self, now_us: f64, name: String, epoch_ms: f64) {
+        self.input(now_us, Input::Live(LiveInput::Begin { name, epoch_ms: whole(epoch_ms) }));
+    }
+
+    /// Adds a content to a live content.
+    #[wasm_bindgen(js_name = liveAppend)]
+    pub fn live_append(
+        &mut self,
+        now_us: f64,
+        name: String,
+        content: &str,
+        length: f64,
+        duration_ms: u32,
+    ) -> Result<(), JsError> {
+        let entry = LiveEntry { content: content_id(content)?, length: whole(length), duration_ms };
+        self.input(now_us, Input::Live(LiveInput::Append { name, entry }));
+        Ok(())
+    }
+
+    /// Ends a live content.
+    #[wasm_bindgen(js_name = liveEnd)]
+    pub fn live_end(&mut self, now_us: f64, name: String) {
+        self.input(now_us, Input::Live(LiveInput::End { name }));
+    }
+
+    /// The page follows a live content.
+    pub fn follow(&mut self, now_us: f64, follow: u32, publisher: &str, name: String) -> Result<(), JsError> {
+        let publisher = publisher.parse().map_err(refused)?;
+        let follow = RequestId(follow);
+        self.input(now_us, Input::Live(LiveInput::Follow { follow, publisher, name }));
+        Ok(())
+    }
+
+    /// The page no longer follows it.
+    pub fn unfollow(&mut self, now_us: f64, follow: u32) {
+        self.input(now_us, Input::Live(LiveInput::Unfollow { follow: RequestId(follow) }));
     }
 
     /// The deadline has come.

@@ -1,5 +1,5 @@
 use js_sys::{Array, Uint8Array};
-use peeredge_node::{Area, Event, FetchError, Output, Resource, Role, Server};
+use peeredge_node::{Area, Event, FetchError, LiveEntry, Output, Resource, Role, Server};
 use peeredge_wire::relay::{Blob, TaskFromRelay, TaskLimits};
 use peeredge_wire::{ConnectionId, RequestId, Token};
 use wasm_bindgen::JsValue;
@@ -74,6 +74,13 @@ pub(crate) fn to_array(output: Output) -> Array {
             array!["failed", request, error.code(), error.to_string(), length]
         }
         Output::Task(task) => to_task(task),
+        Output::Live { follow: RequestId(follow), news } => {
+            let part = |entry: LiveEntry| -> Array {
+                array![entry.content.to_string(), entry.length as f64, entry.duration_ms]
+            };
+            let parts: Array = news.entries.into_iter().map(part).collect();
+            array!["live", follow, news.first as f64, news.is_new_broadcast, news.ended, parts]
+        }
         Output::Event(event) => to_event(event),
     }
 }

@@ -1,4 +1,5 @@
 use crate::caps::Caps;
+use crate::live::LiveInput;
 use crate::tasks::TaskInput;
 use peeredge_wire::{ConnectionId, ContentId, RequestId, Token};
 
@@ -123,6 +124,8 @@ pub enum Input {
     Caps(Caps),
     /// The page or the shell says something about tasks.
     Task(TaskInput),
+    /// The page publishes or follows a content that grows.
+    Live(LiveInput),
     /// The deadline that [`crate::Node::deadline`] gave has come, or nothing in particular happened.
     Wake,
     /// Say goodbye: the node closes the relay socket and every connection, and then wants nothing more.

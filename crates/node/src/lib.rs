@@ -14,6 +14,7 @@ mod fetch;
 mod http;
 mod input;
 mod lanes;
+mod live;
 mod output;
 mod picture;
 mod receive;
@@ -27,11 +28,12 @@ mod timers;
 pub use caps::Caps;
 pub use error::FetchError;
 pub use input::{HttpFailure, Input, RangeSpec};
+pub use live::LiveInput;
 pub use output::{Area, Event, Output, Resource, Role, Server};
 pub use stats::{ActiveBlock, ContentStats, PeerStats, Stats};
 pub use tasks::TaskInput;
 
-pub use peeredge_dts::{PublishError, Published, Publisher};
+pub use peeredge_dts::{LiveEntry, LiveNews, PublishError, Published, Publisher};
 
 use ahead::Ahead;
 use blocks::Blocks;
@@ -127,6 +129,7 @@ pub struct Node {
     upload: Upload,
     ahead: Ahead,
     tasks: tasks::Tasks,
+    live: live::Live,
     totals: Totals,
     tokens: u32,
     uses: u64,
@@ -156,6 +159,7 @@ impl Node {
             upload: Upload::new(),
             ahead: Ahead::default(),
             tasks: tasks::Tasks::default(),
+            live: live::Live::default(),
             totals: Totals::default(),
             tokens: 0,
             uses: 0,
@@ -223,6 +227,7 @@ impl Node {
                 self.settle_ahead();
             }
             Input::Task(task) => self.task_input(task),
+            Input::Live(live) => self.live_input(live),
             Input::Wake => {}
             Input::Close => self.close(),
         }

@@ -1,5 +1,6 @@
 use crate::error::FetchError;
 use core::num::NonZeroU16;
+use peeredge_dts::LiveNews;
 use peeredge_wire::relay::TaskFromRelay;
 use peeredge_wire::{ConnectionId, ContentId, PeerId, RequestId, Token};
 
@@ -140,6 +141,13 @@ pub enum Output {
     },
     /// Something about tasks: a lease to run or drop, or what became of a task that was handed in.
     Task(TaskFromRelay),
+    /// A live content that the page follows has grown, as its publisher signed.
+    Live {
+        /// The page's number for it.
+        follow: RequestId,
+        /// What is new.
+        news: LiveNews,
+    },
     /// Something happened that the page may want to show.
     Event(Event),
 }

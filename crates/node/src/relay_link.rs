@@ -125,6 +125,9 @@ impl Node {
                     self.out.push_back(Output::Stun { port });
                 }
             }
+            FromRelay::Head { publisher, name, head } if self.relay.is_ready() => {
+                self.take_head(publisher, &name, &head);
+            }
             FromRelay::CarryOpen { from, session, credit_bytes } if self.relay.is_ready() => {
                 self.carry_opened(from, session, credit_bytes);
             }
@@ -156,6 +159,7 @@ impl Node {
         self.ahead_untold();
         self.settle_ahead();
         self.tasks_again();
+        self.tell_live();
         for signal in core::mem::take(&mut self.relay.unsent) {
             self.relay_send(signal);
         }

@@ -101,7 +101,7 @@ impl World {
                 self.page(life, request, |fetch, now, _| fetch.report.end = FetchEnd::Failed(now, error));
             }
             // Nobody in these worlds has tasks.
-            Output::Task(_) => {}
+            Output::Task(_) | Output::Live { .. } => {}
             Output::Event(event) => {
                 if let NodeEvent::PeerBlamed { peer, .. } = event {
                     self.note("blame", life, 0, &peer.0);

@@ -1,4 +1,5 @@
 import { messageOf } from "../errors.js";
+import type { LiveCall } from "../live.js";
 import type { Engine, Output } from "../peeredge.js";
 import { MemoryStore } from "../store/memory.js";
 import { OpfsStore } from "../store/opfs.js";
@@ -97,6 +98,8 @@ export class Host {
         return this.#input((engine, now) => engine.caps(now, message.caps));
       case "task":
         return this.#input((engine, now) => callTask(engine, now, message.task));
+      case "live":
+        return this.#input((engine, now) => callLive(engine, now, message.live));
       case "stats":
         this.#post({ type: "stats", stats: message.stats, value: this.#stats(running) });
         return;
@@ -289,6 +292,10 @@ export class Host {
       case "marked":
       case "refused":
         return this.#post({ type: "task", task: output });
+      case "live": {
+        const [, follow, first, newBroadcast, ended, parts] = output;
+        return this.#post({ type: "live", follow, news: { first, newBroadcast, ended, parts } });
+      }
       case "relayReady":
         return this.#post({ type: "event", name: "relay", detail: { state: "ready", relay: output[1] } });
       case "relayLost":
@@ -397,6 +404,21 @@ export class Host {
     clearTimeout(timer);
     this.terminate();
     this.#post({ type: "closed" });
+  }
+}
+
+function callLive(engine: Engine, now: number, live: LiveCall): void {
+  switch (live.call) {
+    case "begin":
+      return engine.liveBegin(now, live.name, live.epochMs);
+    case "append":
+      return engine.liveAppend(now, live.name, live.content, live.length, live.durationMs);
+    case "end":
+      return engine.liveEnd(now, live.name);
+    case "follow":
+      return engine.follow(now, live.follow, live.publisher, live.name);
+    case "unfollow":
+      return engine.unfollow(now, live.follow);
   }
 }
 

@@ -1,3 +1,4 @@
+import type { LiveCall, LiveNews } from "../live.js";
 import type { EngineSettings, EngineCaps, Output } from "../peeredge.js";
 import type { PeerEvents, Stats, StoreOptions } from "../types.js";
 
@@ -19,6 +20,7 @@ export type ToEngine =
   | { type: "signal"; connection: number; signal: string }
   | { type: "closed"; connection: number }
   | { type: "task"; task: TaskCall }
+  | { type: "live"; live: LiveCall }
   | { type: "roundTrip"; connection: number; ms: number }
   | { type: "close" };
 
@@ -42,6 +44,7 @@ export type FromEngine =
   | { type: "removed"; remove: number }
   | { type: "stats"; stats: number; value: EngineStats }
   | { type: "task"; task: TaskWord }
+  | { type: "live"; follow: number; news: LiveNews }
   | EngineEvent
   | { type: "fatal"; message: string }
   | { type: "closed" };

@@ -255,6 +255,7 @@ impl Driver {
             | Output::Done { .. }
             | Output::Failed { .. }
             | Output::Task(_)
+            | Output::Live { .. }
             | Output::Event(_)) => _ = self.told.send(told),
         }
     }

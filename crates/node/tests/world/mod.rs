@@ -5,7 +5,7 @@
 use core::time::Duration;
 use peeredge_dts::Layout;
 use peeredge_node::{
-    Area, Config, Event, HttpFailure, Input, Node, Output, Publisher, Resource, Role, Server,
+    Area, Config, Event, HttpFailure, Input, LiveNews, Node, Output, Publisher, Resource, Role, Server,
 };
 use peeredge_wire::relay::{CarryEnd, FromRelay, ToRelay};
 use peeredge_wire::{ConnectionId, ContentId, PeerId, RequestId, Time};
@@ -28,6 +28,7 @@ pub struct Peer {
     pub ended: BTreeMap<RequestId, Result<(), &'static str>>,
     pub events: Vec<Event>,
     pub tasks: Vec<peeredge_wire::relay::TaskFromRelay>,
+    pub lives: Vec<(RequestId, LiveNews)>,
     /// What it said about tasks.
     pub task_frames: Vec<peeredge_wire::relay::TaskToRelay>,
     pub http: BTreeMap<ContentId, Stored>,
@@ -68,6 +69,7 @@ pub struct World {
     pub carried_bytes_per_s: u32,
     /// Bytes of pieces that passed through the relay.
     pub carried_bytes: u64,
+    heads: BTreeMap<(PeerId, String), Vec<u8>>,
     announced: BTreeMap<(usize, ContentId), (u16, u8)>,
     queue: BTreeMap<(Time, u64), (usize, Input)>,
     sequence: u64,
@@ -114,6 +116,7 @@ impl World {
             direct_paths: true,
             carried_bytes_per_s: 0,
             carried_bytes: 0,
+            heads: BTreeMap::new(),
             announced: BTreeMap::new(),
             queue: BTreeMap::new(),
             sequence: 0,
@@ -137,6 +140,7 @@ impl World {
             ended: BTreeMap::new(),
             events: Vec::new(),
             tasks: Vec::new(),
+            lives: Vec::new(),
             task_frames: Vec::new(),
             http: BTreeMap::new(),
             http_gets: Vec::new(),
@@ -353,6 +357,7 @@ impl World {
                 _ = self.peers[from].ended.insert(request, Err(error.code()))
             }
             Output::Task(task) => self.peers[from].tasks.push(task),
+            Output::Live { follow, news } => self.peers[from].lives.push((follow, news)),
             Output::Event(event) => self.peers[from].events.push(event),
         }
     }
@@ -420,6 +425,20 @@ impl World {
                     self.later(other, Input::RelayMessage(signal.encode()));
                 }
             }
+            ToRelay::Head { name, head } => {
+                let publisher = self.peers[from].node.id();
+                self.heads.insert((publisher, name.clone()), head.clone());
+                for other in 0..self.peers.len() {
+                    let head = FromRelay::Head { publisher, name: name.clone(), head: head.clone() };
+                    self.later(other, Input::RelayMessage(head.encode()));
+                }
+            }
+            ToRelay::Follow { publisher, name } => {
+                if let Some(head) = self.heads.get(&(publisher, name.clone())).cloned() {
+                    let head = FromRelay::Head { publisher, name, head };
+                    self.later(from, Input::RelayMessage(head.encode()));
+                }
+            }
             ToRelay::CarryOpen { to, session, credit_bytes } => {
                 self.carry(from, to, |from| FromRelay::CarryOpen { from, session, credit_bytes });
             }
@@ -436,6 +455,11 @@ impl World {
             }
             _ => {}
         }
+    }
+
+    /// The latest head that a peer told the relay.
+    pub fn head(&self, publisher: usize, name: &str) -> Vec<u8> {
+        self.heads[&(self.peers[publisher].node.id(), name.to_owned())].clone()
     }
 
     fn carry(&mut self, from: usize, to: PeerId, message: impl FnOnce(PeerId) -> FromRelay) {
