@@ -363,6 +363,11 @@ impl Node {
             return self.lane_greeted(id);
         }
         let peer = connection.peer;
+        if connection.role == Role::Offerer {
+            let after_ms = self.now.since(connection.since).as_millis() as u32;
+            let opened_after_ms = connection.carried.is_none().then_some(after_ms);
+            self.relay_send(ToRelay::Met { peer, opened_after_ms });
+        }
         self.out.push_back(Output::Event(Event::PeerOpened { peer }));
         let wanted = self.requested();
         for content in wanted {
@@ -464,6 +469,9 @@ impl Node {
             self.out.push_back(Output::Event(Event::PeerClosed { peer: connection.peer }));
         }
         if !connection.greeted && is_first {
+            if connection.role == Role::Offerer && !self.closing {
+                self.relay_send(ToRelay::Met { peer: connection.peer, opened_after_ms: None });
+            }
             // It was meant for something that is still wanted: ask the relay for someone else.
             let wanted = self.requested();
             wanted.into_iter().for_each(|content| self.announce_soon(content));

@@ -224,6 +224,7 @@ impl Node {
             Input::Caps(caps) => {
                 self.config.caps = caps;
                 self.pump_all();
+                self.tell_capacity();
                 self.settle_ahead();
             }
             Input::Task(task) => self.task_input(task),

@@ -163,6 +163,7 @@ impl Node {
             Received::New => {
                 connection.received_bytes += bytes;
                 connection.gave = now;
+                self.relay.came(connection.peer, content, bytes);
                 if is_relay {
                     self.totals.from_relay_bytes += bytes;
                 } else {

@@ -6,7 +6,7 @@ use crate::{Node, input};
 use core::num::NonZeroU16;
 use core::time::Duration;
 use ed25519_dalek::Signer;
-use peeredge_wire::relay::{FromRelay, Report, ToRelay, hello_payload};
+use peeredge_wire::relay::{FromRelay, Receipt, Report, ToRelay, hello_payload};
 use peeredge_wire::{ContentId, PROTOCOL_VERSION, PeerId, Time};
 use std::collections::VecDeque;
 
@@ -16,6 +16,8 @@ const ANNOUNCE_FIRST: Duration = Duration::from_secs(1);
 const ANNOUNCE_MAX: Duration = Duration::from_secs(30);
 /// Signals kept while the relay is away; an offer and its candidates are about ten.
 const UNSENT_SIGNALS_MAX: usize = 128;
+/// Receipts with one report.
+const RECEIPTS_MAX: usize = 64;
 /// Introductions that one announce asks for.
 const INTRODUCTIONS: u8 = 8;
 
@@ -36,6 +38,13 @@ pub(crate) struct RelayLink {
     pub(crate) relay: Option<PeerId>,
     report_every: Duration,
     reported: Report,
+    /// The relay's challenge on this connection: receipts are bound to it.
+    nonce: [u8; 32],
+    epoch: u32,
+    /// The bound of the upload that the relay knows of.
+    told_up: u64,
+    /// What came from whom since the last report, for receipts.
+    came: Vec<(PeerId, ContentId, u64)>,
     /// Signals made while the relay was away: a handshake that it interrupts goes on when it is back.
     unsent: VecDeque<ToRelay>,
 }
@@ -48,12 +57,27 @@ impl RelayLink {
             relay: None,
             report_every: Duration::from_secs(10),
             reported: Report::default(),
+            nonce: [0; 32],
+            epoch: 0,
+            told_up: u64::MAX,
+            came: Vec::new(),
             unsent: VecDeque::new(),
         }
     }
 
     pub(crate) fn is_ready(&self) -> bool {
         self.state == State::Ready
+    }
+
+    /// Verified bytes came from a peer.
+    pub(crate) fn came(&mut self, peer: PeerId, content: ContentId, bytes: u64) {
+        let known = self.came.iter().position(|(p, c, _)| *p == peer && *c == content);
+        match known {
+            Some(at) => self.came[at].2 += bytes,
+            // What one report interval cannot hold is not worth a receipt.
+            None if self.came.len() < RECEIPTS_MAX => self.came.push((peer, content, bytes)),
+            None => {}
+        }
     }
 }
 
@@ -102,6 +126,7 @@ impl Node {
         match message {
             FromRelay::Challenge { nonce, relay } if self.relay.state == State::Proving => {
                 self.relay.relay = Some(relay);
+                self.relay.nonce = nonce;
                 let signature = self.key.sign(&hello_payload(&nonce, &relay)).to_bytes();
                 let hello = ToRelay::Hello { version: PROTOCOL_VERSION, peer: self.id(), signature };
                 self.out.push_back(Output::RelaySend(hello.encode()));
@@ -155,6 +180,8 @@ impl Node {
             content.announce_at = Time::ZERO;
             content.announce_wait = ANNOUNCE_FIRST;
         }
+        self.relay.told_up = u64::MAX;
+        self.tell_capacity();
         self.announce_due();
         self.ahead_untold();
         self.settle_ahead();
@@ -221,7 +248,32 @@ impl Node {
             channels: total.channels,
         }));
         if self.relay.is_ready() {
+            self.give_receipts();
             self.timers.by(Timer::Report, self.now + self.relay.report_every);
+        }
+    }
+
+    fn give_receipts(&mut self) {
+        for (sender, content, bytes) in core::mem::take(&mut self.relay.came) {
+            let connection = self.connections.with_peer(&sender).and_then(|id| self.connections.all.get(&id));
+            let rate = connection.and_then(|c| c.rate.rate()).map_or(0, |rate| rate.bytes_per_s as u32);
+            self.relay.epoch += 1;
+            let epoch = self.relay.epoch;
+            let mut receipt =
+                Receipt { sender, content, bytes, bytes_per_s: rate, epoch, signature: [0; 64] };
+            receipt.signature = self.key.sign(&receipt.payload(&self.relay.nonce)).to_bytes();
+            self.relay_send(ToRelay::Receipt(receipt));
+        }
+    }
+
+    /// Tells what this peer gives at most, where that is bounded.
+    pub(crate) fn tell_capacity(&mut self) {
+        let caps = &self.config.caps;
+        let up_bytes_per_s = if caps.upload_allowed { caps.upload_bytes_per_s_max } else { 0 };
+        if self.relay.is_ready()
+            && core::mem::replace(&mut self.relay.told_up, up_bytes_per_s) != up_bytes_per_s
+        {
+            self.relay_send(ToRelay::Capacity { up_bytes_per_s, cost_class: 0 });
         }
     }
 

@@ -30,7 +30,7 @@ impl Place {
     }
 
     fn sources_for(&mut self, now: Time, member: u64) -> Vec<Introduction> {
-        self.matcher.sources_for(&mut self.registry, now, Member(member), CONTENT, 16, |_, _| false)
+        self.matcher.sources_for(&mut self.registry, now, Member(member), CONTENT, 16, |_, _| false, |_| ())
     }
 
     fn takers_of(&mut self, now: Time, member: u64) -> Vec<Introduction> {
@@ -172,7 +172,7 @@ fn barred_pairs_do_not_meet() {
     place.announce(2, WHOLE_PERMILLE, 0);
     place.announce(3, 0, 4);
     let barred = |to: Member, of: Member| to == Member(3) && of == Member(1);
-    let chosen = place.matcher.sources_for(&mut place.registry, NOW, Member(3), CONTENT, 4, barred);
+    let chosen = place.matcher.sources_for(&mut place.registry, NOW, Member(3), CONTENT, 4, barred, |_| ());
     assert_eq!(of(&chosen), [2]);
     assert_eq!(place.matcher.takers_of(&mut place.registry, NOW, Member(1), CONTENT, 4, barred), []);
 }

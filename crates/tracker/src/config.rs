@@ -41,6 +41,11 @@ pub struct TrackerConfig {
     pub accused_max: usize,
     /// How introductions are chosen.
     pub matching: MatchSettings,
+    /// How much receivers' words count.
+    pub trust: TrustSettings,
+    /// What a GB from peers of each class costs the operator, in the currency of all values; class 0 is everybody's at first.
+    /// Default: one class, free of cost.
+    pub cost_classes: Vec<f32>,
     /// How replicas are placed ahead of demand.
     pub ahead: AheadSettings,
     /// How tasks are given out and their results believed; none refuses them. Its referee is the relay's own node, once that
@@ -54,6 +59,36 @@ pub struct TrackerConfig {
     pub stun_port: u16,
     /// What is carried between peers that find no path. Default: nothing.
     pub carry: CarrySettings,
+}
+
+/// How much receivers' words count for what peers can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TrustSettings {
+    /// Bytes a second of one place with a peer. Default 65,536.
+    pub place_bytes_per_s: u32,
+    /// Places with one peer, whatever is borne out. Default 256.
+    pub places_max: u32,
+    /// Bytes a second that the receivers of one owner can bear out together. Default 262,144.
+    pub witness_bytes_per_s_max: u32,
+    /// Seconds after which the receivers of one owner say anew how fast a sender is. Default 600.
+    pub rate_again_s: u32,
+    /// Seconds from the opening of a connection after which something should have come. Default 45.
+    pub came_within_s: u32,
+    /// Senders that are remembered, each up to 2 KiB; the one heard of least recently goes first. Default 20,000.
+    pub senders_max: usize,
+}
+
+impl Default for TrustSettings {
+    fn default() -> Self {
+        TrustSettings {
+            place_bytes_per_s: 65_536,
+            places_max: 256,
+            witness_bytes_per_s_max: 262_144,
+            rate_again_s: 600,
+            came_within_s: 45,
+            senders_max: 20_000,
+        }
+    }
 }
 
 /// What a relay carries between peers that find no path. All counts are bytes of messages.
@@ -108,6 +143,8 @@ impl TrackerConfig {
             blame_for_s: 600,
             accused_max: 4096,
             matching: MatchSettings::default(),
+            trust: TrustSettings::default(),
+            cost_classes: vec![0.0],
             ahead: AheadSettings::default(),
             tasks: Some(DispatchSettings {
                 seed: u64::from_le_bytes(
@@ -144,6 +181,8 @@ impl fmt::Debug for TrackerConfig {
             .field("blame_for_s", &self.blame_for_s)
             .field("accused_max", &self.accused_max)
             .field("matching", &self.matching)
+            .field("trust", &self.trust)
+            .field("cost_classes", &self.cost_classes)
             .field("ahead", &self.ahead)
             .field("tasks", &self.tasks.is_some())
             .field("tasks_per_peer_max", &self.tasks_per_peer_max)

@@ -20,6 +20,13 @@ pub enum TrackerInput {
         /// The same number for the same owner.
         owner: u64,
     },
+    /// What a connection's bytes cost the operator, as far as the shell can tell by its address.
+    CostClass {
+        /// Which connection.
+        conn: ConnId,
+        /// A place in [`crate::TrackerConfig::cost_classes`]; 0 without this.
+        class: u8,
+    },
     /// One binary message arrived. The shell may cut it off behind
     /// [`RELAY_FRAME_BYTES_MAX`](peeredge_wire::limits::RELAY_FRAME_BYTES_MAX)` + 1` bytes: longer ones are refused all the same.
     Frame {

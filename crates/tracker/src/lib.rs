@@ -13,12 +13,14 @@ mod carry;
 mod config;
 mod io;
 mod live;
+mod meetings;
+mod standing;
 mod stats;
 mod tasks;
 mod tracker;
 
 pub use ahead::{AheadSettings, AheadStats};
-pub use config::{CarrySettings, TrackerConfig};
+pub use config::{CarrySettings, TrackerConfig, TrustSettings};
 pub use io::{ConnId, TrackerInput, TrackerOutput};
 pub use peeredge_hvm::{DispatchSettings, DispatchStats};
 pub use peeredge_routing::matching::{MarketPicture, MatchSettings, Terms};

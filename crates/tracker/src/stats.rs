@@ -41,6 +41,16 @@ pub struct TrackerStats {
     pub pooled: Units,
     /// What is placed ahead of demand.
     pub ahead: AheadStats,
+    /// Receipts that count.
+    pub receipts: u64,
+    /// Bytes that receivers signed for, from peers and from the relay's own node.
+    pub receipted_bytes: [u64; 2],
+    /// Receipts that do not: not signed by who brought them, brought twice, about themselves or about somebody they never met.
+    pub receipts_refused: u64,
+    /// Introductions that opened, and that did not.
+    pub met: [u64; 2],
+    /// Introductions that opened to a holder from whom nothing came.
+    pub nothing_came: u64,
     /// The market that introductions come from.
     pub market: MarketPicture,
     /// Peers that offer to run tasks.

@@ -5,17 +5,19 @@ use crate::carry::Carries;
 use crate::config::TrackerConfig;
 use crate::io::{ConnId, TrackerInput, TrackerOutput};
 use crate::live::Lives;
+use crate::meetings::Meetings;
+use crate::standing::{Party, Standings};
 use crate::stats::TrackerStats;
 use crate::tasks::Tasks;
 use core::time::Duration;
 use ed25519_dalek::{Signature, VerifyingKey};
 use peeredge_hvm::{BytesPerS, Units};
 use peeredge_routing::deploy::Order;
-use peeredge_routing::matching::{Introduction, Matcher};
+use peeredge_routing::matching::{Introduction, Matcher, Terms};
 use peeredge_routing::registry::{AnnounceError, Announcement, Member, Registry, RegistryLimits};
 use peeredge_wire::relay::{
-    CarryEnd, ErrorCode, FromRelay, Report, TaskFromRelay, TaskRefusal, TaskRequest, TaskToRelay, ToRelay,
-    hello_payload,
+    CarryEnd, ErrorCode, FromRelay, Receipt, Report, TaskFromRelay, TaskRefusal, TaskRequest, TaskToRelay,
+    ToRelay, hello_payload,
 };
 use peeredge_wire::{ContentId, DecodeError, PROTOCOL_VERSION, PeerId, Time};
 use std::collections::{BTreeMap, VecDeque};
@@ -38,6 +40,7 @@ pub struct Tracker {
     registry: Registry,
     matcher: Matcher,
     blames: Blames,
+    standings: Standings,
     ahead: Ahead,
     tasks: Option<Tasks>,
     carries: Carries,
@@ -54,6 +57,7 @@ struct Conn {
     bucket: Bucket,
     reminded: Option<Time>,
     owner: Option<u64>,
+    cost_class: u8,
 }
 
 #[derive(Debug)]
@@ -70,6 +74,13 @@ struct Peer {
     reported: Time,
     units: Units,
     channels: u16,
+    /// The challenge that it answered; its receipts are bound to it.
+    nonce: [u8; 32],
+    receipt_epoch: u32,
+    /// What it says to give at most, and of which class of cost it says to be at least.
+    up_bytes_per_s_max: u64,
+    cost_class: u8,
+    meetings: Meetings,
 }
 
 /// What ends a connection, or only a message: the code says which.
@@ -100,6 +111,7 @@ impl Tracker {
                 usize::from(config.accusers_min),
                 Duration::from_secs(u64::from(config.blame_for_s)),
             ),
+            standings: Standings::new(config.trust),
             ahead: Ahead::new(config.ahead),
             tasks: config
                 .tasks
@@ -129,6 +141,12 @@ impl Tracker {
             TrackerInput::Owner { conn, owner } => {
                 if let Some(conn) = self.conns.get_mut(&conn) {
                     conn.owner = Some(owner);
+                }
+            }
+            TrackerInput::CostClass { conn, class } => {
+                if let Some(state) = self.conns.get_mut(&conn) {
+                    state.cost_class = class;
+                    self.set_terms(now, conn);
                 }
             }
             TrackerInput::Wake => {
@@ -161,6 +179,11 @@ impl Tracker {
         let hello = self.hellos.front().map(|(at, _)| *at);
         let tasks = self.tasks.as_ref().and_then(Tasks::deadline);
         hello.into_iter().chain(self.ahead.deadline()).chain(tasks).min()
+    }
+
+    /// On what terms a peer serves now.
+    pub fn terms(&self, conn: ConnId) -> Option<Terms> {
+        self.matcher.terms(member(conn))
     }
 
     /// A picture of the tracker.
@@ -200,8 +223,10 @@ impl Tracker {
         let nonce = self.challenge();
         self.forget(conn);
         let full = self.conns.len() >= self.config.peers_max;
-        self.conns
-            .insert(conn, Conn { stage: Stage::Challenged { nonce }, bucket, reminded: None, owner: None });
+        self.conns.insert(
+            conn,
+            Conn { stage: Stage::Challenged { nonce }, bucket, reminded: None, owner: None, cost_class: 0 },
+        );
         if self.stopping {
             self.close(conn, ErrorCode::ShuttingDown, "the relay is going down");
         } else if full {
@@ -273,6 +298,24 @@ impl Tracker {
             }
             ToRelay::Report(report) => {
                 self.report(now, conn, &report);
+                Ok(())
+            }
+            ToRelay::Capacity { up_bytes_per_s, cost_class } => {
+                if let Some(peer) = ready(&mut self.conns, conn) {
+                    (peer.up_bytes_per_s_max, peer.cost_class) = (up_bytes_per_s, cost_class);
+                    self.set_terms(now, conn);
+                }
+                Ok(())
+            }
+            ToRelay::Met { peer: other, opened_after_ms } => {
+                self.met(now, conn, &other, opened_after_ms.is_some());
+                Ok(())
+            }
+            ToRelay::Receipt(receipt) => {
+                match self.receipt(now, conn, peer, &receipt) {
+                    Some(()) => self.counts.receipts += 1,
+                    None => self.counts.receipts_refused += 1,
+                }
                 Ok(())
             }
             ToRelay::Spare { storage_bytes, up_bytes_per_s } => {
@@ -367,10 +410,20 @@ impl Tracker {
             self.close(older, ErrorCode::Replaced, "the same key connected again");
         }
         if let Some(state) = self.conns.get_mut(&conn) {
-            state.stage =
-                Stage::Ready(Peer { id: peer, reported: now, units: Units::default(), channels: 0 });
+            state.stage = Stage::Ready(Peer {
+                id: peer,
+                reported: now,
+                units: Units::default(),
+                channels: 0,
+                nonce: *nonce,
+                receipt_epoch: 0,
+                up_bytes_per_s_max: u64::MAX,
+                cost_class: 0,
+                meetings: Meetings::default(),
+            });
         }
         self.peers.insert(peer, conn);
+        self.set_terms(now, conn);
         let report_every_s = self.config.report_every_s;
         self.send(conn, &FromRelay::Welcome { version: PROTOCOL_VERSION, report_every_s });
         let (stun_port, carried_bytes_per_s) = (self.config.stun_port, self.config.carry.bytes_per_s_max);
@@ -400,7 +453,7 @@ impl Tracker {
         if fresh && !said.reserve {
             self.ahead.asked(member(conn), content);
         }
-        let Tracker { config, conns, registry, matcher, blames, .. } = self;
+        let Tracker { config, conns, registry, matcher, blames, standings, .. } = self;
         let barred = |a: Member, b: Member| {
             !blames.is_empty()
                 && match (peer_of(conns, a), peer_of(conns, b)) {
@@ -408,16 +461,29 @@ impl Tracker {
                     _ => true,
                 }
         };
+        let party_of = |of: &Member| party_of(conns, ConnId(of.0));
+        let taker = party_of(&member(conn));
+        // Three of four that are wanted should open.
+        let arrange = |sources: &mut Vec<Member>| {
+            let needed = f64::from(wants) * 0.75;
+            if let Some(taker) = taker {
+                sources.retain(|of| party_of(of).is_some());
+                standings.arrange(taker, sources, |of| party_of(of).unwrap_or(taker), needed);
+            }
+        };
         let mut found = Vec::new();
         if announced.more_to_give {
             let max = usize::from(config.takers_per_announce_max);
             found = matcher.takers_of(registry, now, member(conn), content, max, barred);
         }
         let max = usize::from(config.introductions_per_announce_max);
-        found.extend(matcher.sources_for(registry, now, member(conn), content, max, barred));
+        found.extend(matcher.sources_for(registry, now, member(conn), content, max, barred, arrange));
         for Introduction { to, of, have_permille } in found {
             let Some(peer) = peer_of(&self.conns, of) else { continue };
             self.counts.introductions += 1;
+            if let Some(told) = ready(&mut self.conns, ConnId(to.0)) {
+                told.meetings.add(peer, content, have_permille > 0);
+            }
             self.send(ConnId(to.0), &FromRelay::Introduce { content, peer, have_permille });
         }
         Ok(())
@@ -561,6 +627,94 @@ impl Tracker {
         sum.from_http_bytes = sum.from_http_bytes.saturating_add(report.from_http_bytes);
         sum.wasted_bytes = sum.wasted_bytes.saturating_add(report.wasted_bytes);
         (peer.reported, peer.units, peer.channels) = (now, units, report.channels);
+        self.judge_meetings(now, conn);
+    }
+
+    /// Tells the matcher what a peer is good for: what receivers bear out, but no more than it says itself.
+    fn set_terms(&mut self, now: Time, conn: ConnId) {
+        let Some(party) = party_of(&self.conns, conn) else { return };
+        let Some(Conn { stage: Stage::Ready(peer), owner, cost_class, .. }) = self.conns.get(&conn) else {
+            return;
+        };
+        let TrackerConfig { matching, trust, cost_classes, .. } = &self.config;
+        if peer.id == self.config.relay {
+            return self.matcher.set_terms(member(conn), matching.reserve);
+        }
+        let place = f64::from(trust.place_bytes_per_s.max(1));
+        let borne_out = self.standings.sent_bytes_per_s(now, &peer.id).unwrap_or_default();
+        // Twice of it, so that who is used up can show more.
+        let places = ((2.0 * borne_out / place) as u32).clamp(matching.unknown.places, trust.places_max);
+        let says = peer.up_bytes_per_s_max.div_ceil(place as u64).min(u64::from(u32::MAX)) as u32;
+        let cost = |class: u8| cost_classes.get(usize::from(class)).copied().unwrap_or_default();
+        let terms = Terms {
+            places: places.min(says),
+            cost_per_gb: cost(*cost_class).max(cost(peer.cost_class)),
+            quality: self.standings.quality(party),
+            owner: owner.map(|_| party.network()),
+        };
+        self.matcher.set_terms(member(conn), terms);
+    }
+
+    /// A peer says whether the connection to one of whom it was told opened.
+    fn met(&mut self, now: Time, conn: ConnId, other: &PeerId, opened: bool) {
+        let news = ready(&mut self.conns, conn).is_some_and(|peer| peer.meetings.met(now, other, opened));
+        let other = self.peers.get(other).copied();
+        if let (true, Some(other)) = (news, other)
+            && let (Some(a), Some(b)) = (party_of(&self.conns, conn), party_of(&self.conns, other))
+        {
+            self.counts.met[usize::from(!opened)] += 1;
+            self.standings.met(a, b, opened);
+            self.set_terms(now, conn);
+            self.set_terms(now, other);
+        }
+    }
+
+    /// A receiver's receipt. None when it counts for nothing: cheap reasons first.
+    fn receipt(&mut self, now: Time, conn: ConnId, receiver: PeerId, receipt: &Receipt) -> Option<()> {
+        let sender = receipt.sender;
+        let sender_conn = self.peers.get(&sender).copied().filter(|_| sender != receiver)?;
+        let told = |conns: &mut BTreeMap<ConnId, Conn>, conn, of: &PeerId| {
+            ready(conns, conn).is_some_and(|peer| peer.meetings.has(of))
+        };
+        if !told(&mut self.conns, conn, &sender) && !told(&mut self.conns, sender_conn, &receiver) {
+            return None;
+        }
+        let peer = ready(&mut self.conns, conn).filter(|peer| receipt.epoch > peer.receipt_epoch)?;
+        let key = VerifyingKey::from_bytes(&receiver.0).ok()?;
+        key.verify_strict(&receipt.payload(&peer.nonce), &Signature::from_bytes(&receipt.signature)).ok()?;
+        peer.receipt_epoch = receipt.epoch;
+        peer.meetings.came(&sender);
+        let from_relay = sender == self.config.relay;
+        let sum = &mut self.counts.receipted_bytes[usize::from(from_relay)];
+        *sum = sum.saturating_add(receipt.bytes);
+        if !from_relay {
+            let (from, to) = (party_of(&self.conns, sender_conn)?, party_of(&self.conns, conn)?);
+            self.standings.came(now, from, to, receipt.bytes, receipt.bytes_per_s);
+            self.set_terms(now, sender_conn);
+        }
+        Some(())
+    }
+
+    /// Holders of whom a peer was told and whose connection opened should have given something by now.
+    fn judge_meetings(&mut self, now: Time, conn: ConnId) {
+        let within = Duration::from_secs(u64::from(self.config.trust.came_within_s));
+        let Some(late) = ready(&mut self.conns, conn).map(|peer| peer.meetings.nothing_came(now, within))
+        else {
+            return;
+        };
+        for (other, content) in late {
+            // Who has it all by now did not need that one any more.
+            let still_lacks =
+                self.registry.said(member(conn), content).is_some_and(|said| said.have_permille < 1000);
+            let other = self.peers.get(&other).copied().filter(|_| other != self.config.relay && still_lacks);
+            if let Some(other) = other
+                && let (Some(from), Some(to)) = (party_of(&self.conns, other), party_of(&self.conns, conn))
+            {
+                self.counts.nothing_came += 1;
+                self.standings.nothing_came(now, from, to);
+                self.set_terms(now, other);
+            }
+        }
     }
 
     /// Only who is here can be blamed: otherwise made-up names would push the real ones out.
@@ -632,6 +786,20 @@ impl Tracker {
 /// The registry numbers members as the shell numbers connections: neither is ever used for two.
 fn member(conn: ConnId) -> Member {
     Member(conn.0)
+}
+
+fn ready(conns: &mut BTreeMap<ConnId, Conn>, conn: ConnId) -> Option<&mut Peer> {
+    match conns.get_mut(&conn).map(|c| &mut c.stage) {
+        Some(Stage::Ready(peer)) => Some(peer),
+        _ => None,
+    }
+}
+
+/// A peer and whoever stands behind it; a key stands for itself where the shell cannot tell.
+fn party_of(conns: &BTreeMap<ConnId, Conn>, conn: ConnId) -> Option<Party> {
+    let Conn { stage: Stage::Ready(peer), owner, .. } = conns.get(&conn)? else { return None };
+    let own = u64::from_le_bytes(*peer.id.0.first_chunk().expect("an id has 32 bytes"));
+    Some(Party { peer: peer.id, owner: owner.unwrap_or(own) })
 }
 
 fn peer_of(conns: &BTreeMap<ConnId, Conn>, member: Member) -> Option<PeerId> {

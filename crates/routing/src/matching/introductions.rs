@@ -30,7 +30,8 @@ pub struct MatchSettings {
     pub seek_again_after_ms: u64,
     /// Terms of members of which nothing is known. Default: 4 places, free of cost.
     pub unknown: Terms,
-    /// Terms of the operator's own peers. Default: 10,000 places, and a GB costs 0.05.
+    /// Terms of the operator's own peers. Default: 10,000 places, and a GB costs 0.8: peers that hold a
+    /// twentieth go before.
     pub reserve: Terms,
     /// What a GB of a content is worth that has no value of its own. Default 1.
     pub value_per_gb: f32,
@@ -44,7 +45,7 @@ impl Default for MatchSettings {
             places_per_want: 2,
             seek_again_after_ms: 30_000,
             unknown: Terms { places: 4, cost_per_gb: 0.0, quality: 1.0, owner: None },
-            reserve: Terms { places: 10_000, cost_per_gb: 0.05, quality: 1.0, owner: None },
+            reserve: Terms { places: 10_000, cost_per_gb: 0.8, quality: 1.0, owner: None },
             value_per_gb: 1.0,
         }
     }
@@ -152,6 +153,11 @@ impl Matcher {
         self.sellers.set(&mut self.market, member, terms);
     }
 
+    /// On what terms a member serves; none for one that the matcher has not met.
+    pub fn terms(&self, member: Member) -> Option<Terms> {
+        self.sellers.node_of(member).and_then(|node| self.sellers.at(node)).map(|(_, terms)| terms)
+    }
+
     /// A GB of this content is worth so much to whoever pays for it; what is in the market already keeps its worth.
     pub fn set_value(&mut self, content: ContentId, value_per_gb: f32) {
         self.values.insert(content, value_per_gb.max(0.0));
@@ -199,7 +205,9 @@ impl Matcher {
         self.sellers.node_of(member).map_or(0.0, |node| self.market.prices(node)[0])
     }
 
-    /// Up to `max` members that `member` should be told of. `barred` names pairs that must not meet.
+    /// Up to `max` members that `member` should be told of. `barred` names pairs that must not meet; `arrange` may change the order
+    /// of those chosen and leave some out.
+    #[allow(clippy::too_many_arguments, reason = "who, what and when, and what only the caller knows")]
     pub fn sources_for(
         &mut self,
         registry: &mut Registry,
@@ -208,6 +216,7 @@ impl Matcher {
         content: ContentId,
         max: usize,
         barred: impl Fn(Member, Member) -> bool,
+        arrange: impl FnOnce(&mut Vec<Member>),
     ) -> Vec<Introduction> {
         let wants = registry.said(member, content).map_or(0, |said| usize::from(said.wants)).min(max);
         if wants == 0 {
@@ -229,21 +238,27 @@ impl Matcher {
         {
             chosen.push(reserve);
         }
-        for (first, second) in pairs {
+        for (first, second) in &pairs {
             let is_chosen = |c: &Candidate| chosen.iter().any(|other| other.member == c.member);
-            if chosen.len() >= wants {
-                break;
+            if chosen.len() < wants && !is_chosen(first) && !second.as_ref().is_some_and(is_chosen) {
+                chosen.push(*first);
             }
-            if !is_chosen(&first) && !second.is_some_and(|c| is_chosen(&c)) {
-                chosen.push(first);
+        }
+        // The others of the pairs, where there are no more.
+        for other in pairs.iter().flat_map(|(first, second)| second.iter().chain([first])) {
+            if chosen.len() < wants && !chosen.iter().any(|c| c.member == other.member) {
+                chosen.push(*other);
             }
         }
         chosen.truncate(wants);
-        let introduce = |c: Candidate| {
-            registry.note(now, member, c.member, content);
-            Introduction { to: member, of: c.member, have_permille: c.have_permille }
+        let mut order: Vec<Member> = chosen.iter().map(|c| c.member).collect();
+        arrange(&mut order);
+        let introduce = |of: Member| {
+            let Candidate { have_permille, .. } = chosen.iter().find(|c| c.member == of)?;
+            registry.note(now, member, of, content);
+            Some(Introduction { to: member, of, have_permille: *have_permille })
         };
-        chosen.into_iter().map(introduce).collect()
+        order.into_iter().filter_map(introduce).collect()
     }
 
     /// Up to `max` waiting members that should be told that `member` now has something to give.
@@ -399,7 +414,7 @@ impl Matcher {
         let node = self.sellers.node(&mut self.market, entry.member, terms);
         let (_, terms) = self.sellers.at(node)?;
         let candidate = self.candidate(now, content, entry, terms, self.market.prices(node)[0]);
-        (candidate.worth > terms.cost_per_gb).then_some(candidate)
+        (candidate.worth > terms.cost_per_gb && terms.places > 0).then_some(candidate)
     }
 
     fn candidate(&self, now: Time, content: ContentId, entry: &Entry, terms: Terms, price: f32) -> Candidate {

@@ -11,7 +11,7 @@ pub struct Terms {
     pub places: u32,
     /// What a GB from it costs the operator, in the currency of all values.
     pub cost_per_gb: f32,
-    /// What receivers got of what it promised, and how fast, from 0 to 1.
+    /// What receivers get of what it promises, and how fast, next to others: around 1.
     pub quality: f32,
     /// Who stands behind it: two places of one receiver are never with one owner. None stands for itself.
     pub owner: Option<u32>,

@@ -9,11 +9,13 @@
 
 mod carry;
 mod from_relay;
+mod receipt;
 mod tasks;
 mod to_relay;
 
 pub use carry::CarryEnd;
 pub use from_relay::{ErrorCode, FromRelay};
+pub use receipt::Receipt;
 pub use tasks::{
     Blob, TaskAssurance, TaskFromRelay, TaskLimits, TaskMark, TaskRefusal, TaskRequest, TaskToRelay,
 };

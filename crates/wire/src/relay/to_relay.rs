@@ -1,4 +1,5 @@
 use super::carry;
+use super::receipt::{RECEIPT, Receipt};
 use super::tasks::TaskToRelay;
 use crate::limits::{
     CARRIED_PIECE_BYTES_MAX, LIVE_HEAD_BYTES_MAX, NAME_BYTES_MAX, RELAY_FRAME_BYTES_MAX, SIGNAL_BYTES_MAX,
@@ -68,6 +69,22 @@ pub enum ToRelay {
         /// In which block.
         block: u32,
     },
+    /// "I give no more than this, and it is no cheaper than that": the relay counts on less and on dearer bytes, never the reverse.
+    Capacity {
+        /// Payload bytes a second to all peers together.
+        up_bytes_per_s: u64,
+        /// Which of the operator's classes of cost the peer belongs to at least; 0 for whichever the operator says.
+        cost_class: u8,
+    },
+    /// What became of an introduction, told by whoever offered.
+    Met {
+        /// With whom.
+        peer: PeerId,
+        /// Milliseconds until messages passed directly; none when they never did.
+        opened_after_ms: Option<u32>,
+    },
+    /// What a peer has sent.
+    Receipt(Receipt),
     /// "My visitor agreed to hold contents ahead of demand, and nothing else keeps me busy": the relay may answer with
     /// [`super::FromRelay::Prefetch`]. Without storage, no longer.
     Spare {
@@ -150,6 +167,8 @@ const WITHDRAW: u8 = 0x03;
 const SIGNAL: u8 = 0x04;
 const REPORT: u8 = 0x05;
 const BLAME: u8 = 0x06;
+const CAPACITY: u8 = 0x10;
+const MET: u8 = 0x11;
 const SPARE: u8 = 0x18;
 const LENGTH: u8 = 0x19;
 const CARRY_OPEN: u8 = 0x30;
@@ -159,6 +178,8 @@ const CARRY_CLOSE: u8 = 0x33;
 const HEAD: u8 = 0x34;
 const FOLLOW: u8 = 0x35;
 const UNFOLLOW: u8 = 0x36;
+/// No connection takes so many milliseconds to open.
+const NEVER_OPENED: u32 = u32::MAX;
 
 impl ToRelay {
     /// Whether a frame is a piece that passes through: it is metered by bytes, not by frames.
@@ -189,6 +210,13 @@ impl ToRelay {
             ToRelay::Blame { accused, content, block } => {
                 Writer::new(BLAME, 69).raw(&accused.0).raw(&content.0).u32(*block)
             }
+            ToRelay::Capacity { up_bytes_per_s, cost_class } => {
+                Writer::new(CAPACITY, 10).u64(*up_bytes_per_s).u8(*cost_class)
+            }
+            ToRelay::Met { peer, opened_after_ms } => {
+                Writer::new(MET, 37).raw(&peer.0).u32(opened_after_ms.unwrap_or(NEVER_OPENED))
+            }
+            ToRelay::Receipt(receipt) => receipt.signed().raw(&receipt.signature),
             ToRelay::Spare { storage_bytes, up_bytes_per_s } => {
                 Writer::new(SPARE, 17).u64(*storage_bytes).u64(*up_bytes_per_s)
             }
@@ -254,6 +282,20 @@ impl ToRelay {
                 content: ContentId(r.array()?),
                 block: r.u32()?,
             },
+            CAPACITY => ToRelay::Capacity { up_bytes_per_s: r.u64()?, cost_class: r.u8()? },
+            MET => {
+                let (peer, after_ms) = (PeerId(r.array()?), r.u32()?);
+                let opened_after_ms = (after_ms != NEVER_OPENED).then_some(after_ms);
+                ToRelay::Met { peer, opened_after_ms }
+            }
+            RECEIPT => ToRelay::Receipt(Receipt {
+                sender: PeerId(r.array()?),
+                content: ContentId(r.array()?),
+                bytes: r.u64()?,
+                bytes_per_s: r.u32()?,
+                epoch: r.u32()?,
+                signature: r.array()?,
+            }),
             SPARE => ToRelay::Spare { storage_bytes: r.u64()?, up_bytes_per_s: r.u64()? },
             LENGTH => ToRelay::Length { content: ContentId(r.array()?), bytes: r.u64()? },
             CARRY_OPEN => {

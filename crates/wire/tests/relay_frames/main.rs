@@ -2,13 +2,14 @@
 
 mod carry;
 mod live;
+mod receipts;
 #[path = "../support/mod.rs"]
 mod support;
 
 use peeredge_wire::limits::{RELAY_FRAME_BYTES_MAX, SIGNAL_BYTES_MAX};
 use peeredge_wire::relay::{
-    Blob, ErrorCode, FromRelay, Report, TaskAssurance, TaskFromRelay, TaskLimits, TaskMark, TaskRefusal,
-    TaskRequest, TaskToRelay, ToRelay, hello_payload,
+    Blob, ErrorCode, FromRelay, Receipt, Report, TaskAssurance, TaskFromRelay, TaskLimits, TaskMark,
+    TaskRefusal, TaskRequest, TaskToRelay, ToRelay, hello_payload,
 };
 use peeredge_wire::{ContentId, DecodeError, PeerId};
 use proptest::prelude::*;
@@ -536,6 +537,17 @@ fn any_to_relay() -> impl Strategy<Value = ToRelay> {
             content,
             block
         }),
+        any::<(u64, u8)>()
+            .prop_map(|(up_bytes_per_s, cost_class)| ToRelay::Capacity { up_bytes_per_s, cost_class }),
+        (peer(), prop::option::of(0..u32::MAX))
+            .prop_map(|(peer, opened_after_ms)| ToRelay::Met { peer, opened_after_ms }),
+        (peer(), content(), any::<(u64, u32, u32)>(), any::<[u8; 32]>()).prop_map(
+            |(sender, content, (bytes, bytes_per_s, epoch), half)| {
+                let mut signature = [7; 64];
+                signature[..32].copy_from_slice(&half);
+                ToRelay::Receipt(Receipt { sender, content, bytes, bytes_per_s, epoch, signature })
+            }
+        ),
         any::<(u64, u64)>()
             .prop_map(|(storage_bytes, up_bytes_per_s)| ToRelay::Spare { storage_bytes, up_bytes_per_s }),
         (content(), any::<u64>()).prop_map(|(content, bytes)| ToRelay::Length { content, bytes }),
