@@ -1,8 +1,14 @@
 // Several connections to one peer on a path with loss, one on a path that a queue fills; in real tabs, through the link lab.
+import { execFile } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { RELAY } from "../../scripts/lib/steps.mjs";
 import { Lab } from "../lab/lab.mjs";
 import { MIB } from "./flows/flow.mjs";
-import { Stage } from "./harness.mjs";
+import { Stage, temporaryFolder } from "./harness.mjs";
+import { randomBytes } from "./random.mjs";
 
 let stage;
 let lab;
@@ -52,4 +58,30 @@ test("a full queue without loss: more are tried once at most, and one is left, s
   const { most, last } = await connectionsOver("queued", { delay_ms: 20, bytes_per_s: 400_000, queue_bytes: 256 << 10 }, 5 * MIB);
   expect(most).toBeLessThanOrEqual(4);
   expect(last).toBe(1);
+});
+
+test("`peeredge get` opens more of them, too, where loss holds one back", async () => {
+  const length = 6 * MIB;
+  const up = { delay_ms: 20, loss: 0.02 };
+  for (const who of ["native giver", "native taker"]) await lab.endpoint(who, { up });
+  const giver = await stage.tab();
+  await giver.create({ relay: await lab.gate("native giver", "relay", stage.relay.url) });
+  const { content } = await giver.publish({ seed: 9, length });
+  const path = join(temporaryFolder("get"), "got.bin");
+  const relay = await lab.gate("native taker", "relay", stage.relay.url);
+  // The relay never had it, so every byte comes from the tab.
+  const got = promisify(execFile)(RELAY, ["get", `${relay}/c/${content}`, "-o", path, "--no-http", "--quiet"], { timeout: 120_000 });
+  let over = false;
+  const done = got.finally(() => (over = true));
+  let most = 0;
+  while (!over) {
+    const { peers } = await giver.stats();
+    most = Math.max(most, ...peers.map((peer) => peer.connections));
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  await done;
+  expect(Buffer.compare(readFileSync(path), randomBytes(9, length))).toBe(0);
+  expect(most).toBeGreaterThan(3);
+  expect(most).toBeLessThanOrEqual(8);
+  await stage.closeTabs();
 });

@@ -139,6 +139,7 @@ async fn follow(event: RtcEvent, peers: &mut BTreeMap<u64, Peer>, stack: &impl S
             let signal = String::from_utf8(signal).expect("signals are JSON");
             say(json!({"event": "signal", "connection": connection.0, "signal": signal}));
         }
+        RtcEvent::RoundTrip { .. } => {}
         RtcEvent::Opened { connection } => say(json!({"event": "opened", "connection": connection.0})),
         RtcEvent::Closed { connection, reason } => {
             peers.remove(&connection.0);

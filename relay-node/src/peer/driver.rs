@@ -310,6 +310,10 @@ fn translate(event: RtcEvent) -> Option<Input> {
             Input::Message { connection: narrow(connection), message }
         }
         RtcEvent::Credit { connection, bytes } => Input::Credit { connection: narrow(connection), bytes },
+        RtcEvent::RoundTrip { connection, time } => {
+            let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+            Input::RoundTrip { connection: narrow(connection), micros }
+        }
         RtcEvent::Closed { connection, reason } => {
             tracing::debug!(connection = connection.0, %reason, "peer connection closed");
             Input::Closed { connection: narrow(connection) }

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
 use str0m::channel::{ChannelConfig, ChannelId, Reliability};
@@ -16,6 +16,9 @@ use str0m::{Candidate, Event, IceConnectionState, Input, Output, Rtc, RtcError};
 use super::flow::{Burst, Flow};
 use super::signal::{CandidateUse, Signal, SignalError, judge_candidate};
 use super::{CHANNEL_ID, CHANNEL_LABEL, CloseReason, ConnectionId, Role, RtcConfig, RtcEvent};
+
+/// How often the round trip is told.
+const ROUND_TRIP_EVERY: Duration = Duration::from_secs(1);
 
 /// Where a connection puts what it has for others.
 #[derive(Default)]
@@ -88,6 +91,7 @@ impl Connection {
         let mut rtc = Rtc::builder()
             .clear_codecs()
             .set_ice_lite(config.ice_lite)
+            .set_stats_interval(Some(ROUND_TRIP_EVERY))
             .set_dtls_cert(certificate.clone())
             .set_sctp_max_message_size(config.message_bytes_max as u32)
             // The queue here decides what goes into str0m; its own limit only must not refuse that.
@@ -422,6 +426,10 @@ impl Connection {
                 outbox.events.push(RtcEvent::Message { connection, message: data.data });
             }
             Event::ChannelOpen(..) | Event::ChannelData(_) => return Err(CloseReason::ForeignChannel),
+            Event::PeerStats(stats) if self.opened_at.is_some() => {
+                let time = stats.selected_candidate_pair.and_then(|pair| pair.current_round_trip_time);
+                outbox.events.extend(time.map(|time| RtcEvent::RoundTrip { connection, time }));
+            }
             Event::ChannelClose(channel) if channel == self.channel => return Err(CloseReason::Remote),
             Event::Closed => return Err(CloseReason::Remote),
             Event::IceConnectionStateChange(IceConnectionState::Disconnected) if self.opened_at.is_some() => {

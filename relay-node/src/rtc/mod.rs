@@ -23,6 +23,7 @@ pub mod stun;
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 pub use config::{RtcConfig, RtcConfigError, RtcSocket, outbound_address};
 pub use handle::{RtcCommandError, RtcEvents, RtcHandle, RtcSpawnError, spawn};
@@ -115,6 +116,14 @@ pub enum RtcEvent {
         connection: ConnectionId,
         /// How many bytes more.
         bytes: u64,
+    },
+    /// How long a connectivity check took there and back lately: a packet's time on the path, without waiting behind the data of
+    /// this connection. About once a second while the channel is open.
+    RoundTrip {
+        /// On which connection.
+        connection: ConnectionId,
+        /// How long.
+        time: Duration,
     },
     /// The connection is over and its id forgotten.
     Closed {

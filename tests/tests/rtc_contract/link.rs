@@ -56,10 +56,16 @@ impl End {
     }
 
     pub async fn next(&mut self) -> RtcEvent {
+        // Round trips may be told between any two others.
         let event = async {
-            match self {
-                End::Native(_, events) => events.recv().await,
-                End::WebrtcRs(peer) => peer.next().await,
+            loop {
+                let event = match self {
+                    End::Native(_, events) => events.recv().await,
+                    End::WebrtcRs(peer) => peer.next().await,
+                };
+                if !matches!(event, Some(RtcEvent::RoundTrip { .. })) {
+                    return event;
+                }
             }
         };
         tokio::time::timeout(HANG, event).await.expect("an event comes").expect("the stack runs")
@@ -111,6 +117,7 @@ impl Side {
                 assert!(self.opened, "a message before the channel is open");
                 self.inbox.push_back(message);
             }
+            RtcEvent::RoundTrip { .. } => {}
             RtcEvent::Closed { reason, .. } => {
                 assert!(self.closed.is_none(), "closed twice");
                 self.closed = Some(reason);
