@@ -12,6 +12,7 @@
 //! | [`peer`] | one node against the world: relay, WebRTC, store, HTTP |
 //! | [`get`] | `peeredge get`: one content into one file |
 //! | [`rtc`] | WebRTC data channels |
+//! | [`tasks`] | tasks: run for others, and handed in |
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -25,3 +26,4 @@ pub mod publish;
 pub mod rtc;
 pub mod serve;
 pub mod store;
+pub mod tasks;

@@ -174,8 +174,6 @@ fn value_of(value: Val) -> Option<Value> {
 
 /// Invalid in the proposal's own folder; the standard made it valid (its `meet-bottom` in unreached-valid.wast).
 const VALID_SINCE: (&str, usize) = ("reference-types/unreached-invalid.wast", 539);
-/// Calls through a table of functions whose module could not be instantiated as a whole: nobody could give it gas.
-const WITHOUT_GAS: [(&str, usize); 2] = [("linking.wast", 275), ("linking.wast", 288)];
 
 #[derive(Default)]
 struct Count {
@@ -189,8 +187,7 @@ fn compare(file: &str, text: &str, count: &mut Count) {
     let Some(commands) = suite::commands(text) else { return };
     let mut sides = [Side::new(false), Side::new(true)];
     for (line, command) in commands {
-        // The older proposals' folders hold the file, too.
-        if WITHOUT_GAS.iter().any(|(of, at)| file.ends_with(of) && line == *at) {
+        if suite::is_without_gas(file, line) {
             count.left_out += 1;
             continue;
         }

@@ -79,11 +79,37 @@ const GET: &[Own] = &[
     own("quiet", Some('q'), None, "No progress."),
 ];
 
+const WORK: &[Own] = &[
+    own("relay", Some('r'), Some("URL"), "Relay to work for."),
+    own("slots", None, Some("N"), "Tasks at once. Default: the cores."),
+    own("duty", None, Some("N"), "Thousandths of the time in which each computes. Default 1000."),
+    own("memory", None, Some("MIB"), "Memory that each may have. Default 256."),
+];
+
+const RUN: &[Own] = &[
+    own("input", Some('i'), Some("FILE"), "The task's input; `-` is standard input. Default: empty."),
+    own("output", Some('o'), Some("FILE"), "Where to write what it puts out. Default: standard output."),
+    own("relay", Some('r'), Some("URL"), "Relay to ask. Default: the one of this machine's settings."),
+    own("replicas", None, Some("N"), "Equal answers of distinct owners that are needed. Default 2."),
+    own("assurance", None, Some("HOW"), "Instead of replicas: `cheap` or `strict`, by the workers' records."),
+    own("gas", None, Some("N"), "Gas that a run may use. Default 100 billion, about a minute of one core."),
+    own("memory", None, Some("MIB"), "Memory that it may grow to. Default 64."),
+    own(
+        "checkpoint-steps",
+        None,
+        Some("N"),
+        "Steps between checkpoints, from which it goes on elsewhere. Default: none.",
+    ),
+    own("quiet", Some('q'), None, "The output only."),
+];
+
 /// The flags that only this command knows.
 pub(super) fn own_flags(command: &str) -> &'static [Own] {
     match command {
         "publish" => PUBLISH,
         "get" => GET,
+        "work" => WORK,
+        "run" => RUN,
         _ => &[],
     }
 }

@@ -20,6 +20,8 @@ Commands:
   serve          run a relay: introductions, its own seeding peer, HTTP, metrics
   publish        turn files into links, whether a relay is running or not
   get            download a link as a native peer
+  work           run tasks of others on this machine
+  run            have a task run by others, and their answers compared
   check-config   read all settings, and say what is wrong with them
   print-config   show every setting, its value, and where it came from
 
@@ -34,6 +36,8 @@ pub(super) fn command(name: &str) -> String {
         "serve" => SERVE,
         "publish" => PUBLISH,
         "get" => GET,
+        "work" => WORK,
+        "run" => RUN,
         "check-config" => CHECK_CONFIG,
         _ => PRINT_CONFIG,
     });
@@ -47,7 +51,7 @@ pub(super) fn command(name: &str) -> String {
         let _ = writeln!(out, "  {short}--{:18} {}", format!("{}{value}", flag.name), flag.doc);
     }
     out.push_str(match name {
-        "publish" | "get" => "\nSettings (`peeredge serve --help` tells of all; these matter here):\n",
+        "publish" | "get" | "work" | "run" => "\nSettings (`peeredge serve --help` tells of all; these matter here):\n",
         _ => "\nSettings, as flags; in a file as `key = value`, in the environment as PEEREDGE_KEY.\n\
               Later sources win: defaults, file (--config FILE, PEEREDGE_CONFIG or ./peeredge.toml), environment, flags.\n",
     });
@@ -65,6 +69,9 @@ pub(super) fn command(name: &str) -> String {
 fn matters(command: &str, key: &str) -> bool {
     match command {
         "publish" => matches!(key, "data_dir" | "public_url" | "bind" | "store_bytes_max"),
+        "work" | "run" => {
+            matches!(key, "cache_bytes_max" | "rtc" | "rtc_bind" | "rtc_public" | "public_url" | "log_level")
+        }
         "get" => matches!(
             key,
             "cache_bytes_max" | "rtc" | "rtc_bind" | "rtc_public" | "upload_bytes_per_s_max" | "log_level"
@@ -115,6 +122,29 @@ Examples:
 
 Exit codes: 0 done, 1 failed, 2 wrong words or settings, 3 nobody has the content, 4 what arrived contradicts the link,
 5 the range is outside the content, 130 interrupted.
+";
+
+const WORK: &str = "\
+peeredge work --relay URL: run tasks of others on this machine until stopped (ctrl-C or SIGTERM).
+
+Tasks are sandboxed WebAssembly without files, network or clock, on threads of their own. The relay measures this machine by the
+results that others agree with; nothing is claimed.
+
+Examples:
+  peeredge work --relay https://relay.example
+  peeredge work --relay http://127.0.0.1:8080 --slots 2 --duty 250
+      Two tasks at once, each computing a quarter of the time.
+";
+
+const RUN: &str = "\
+peeredge run MODULE: have a task run by browsers and native nodes, and their answers compared.
+
+Examples:
+  peeredge run task.wasm --input picture.raw --replicas 2 -o result.raw
+  peeredge run task.wasm --relay https://relay.example --assurance strict < /dev/null
+
+Exit codes: 0 done, 1 failed, 2 wrong words or settings, 3 nobody took it or could run it, 4 the module is no task, 5 the task
+ended otherwise than done, 130 interrupted.
 ";
 
 const CHECK_CONFIG: &str = "\

@@ -4,7 +4,9 @@ mod args;
 mod get;
 mod help;
 mod publish;
+mod run;
 mod stop;
+mod work;
 
 use crate::config::{Effective, KEYS, load, nearest};
 use crate::{log, serve};
@@ -14,7 +16,7 @@ use std::fmt;
 use std::process::ExitCode;
 
 /// Every command, as suggestions know them.
-const COMMANDS: &[&str] = &["serve", "publish", "get", "check-config", "print-config", "help"];
+const COMMANDS: &[&str] = &["serve", "publish", "get", "work", "run", "check-config", "print-config", "help"];
 
 /// Why a command did not do what it was asked for.
 #[derive(Debug)]
@@ -69,6 +71,8 @@ fn dispatch(words: impl IntoIterator<Item = OsString>) -> Result<(), Failure> {
                 "serve" => run_serve(args, effective),
                 "publish" => publish::run(args, effective),
                 "get" => get::run(args, effective),
+                "work" => work::run(args, effective),
+                "run" => run::run(args, effective),
                 "check-config" => check_config(args, effective),
                 _ => print_config(args, &effective),
             }

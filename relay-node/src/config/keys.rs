@@ -111,6 +111,8 @@ settings! {
     rtc_connections_max: u32 = 512;
     /// Payload bytes a second that the relay sends over WebRTC to all peers together. 0: no cap.
     upload_bytes_per_s_max: Bytes = Bytes(0);
+    /// Tasks that the relay runs at once itself, to settle what workers disagree on, on threads of their own. 0: none are settled.
+    task_slots: u32 = 1;
     /// Web origins whose pages may use this relay (https://site.example). `*` is any.
     origins: Vec<String> = vec!["*".into()];
     /// TCP connections at a time.

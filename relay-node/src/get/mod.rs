@@ -200,7 +200,7 @@ async fn start(options: &Options, store: Option<&Arc<Store>>) -> Result<Handle, 
     let cap = options.config.upload_bytes_per_s_max.0;
     config.caps.upload_bytes_per_s_max = if cap == 0 { u64::MAX } else { cap };
     config.caps.connections_made_max = u32::MAX;
-    let rtc = start_rtc(options).await;
+    let rtc = start_rtc(&options.config, &options.relay).await;
     let worker =
         store.map(|store| StoreWorker::start(store.clone())).transpose().map_err(GetError::Thread)?;
     let handle = Driver::spawn(Parts {
@@ -223,19 +223,19 @@ async fn start(options: &Options, store: Option<&Arc<Store>>) -> Result<Handle, 
 }
 
 /// WebRTC on the address that leads to the relay, or none: then the relay's HTTP is left.
-async fn start_rtc(options: &Options) -> Option<(RtcHandle, RtcEvents)> {
-    if !options.config.rtc {
+pub(crate) async fn start_rtc(config: &Config, relay: &Endpoint) -> Option<(RtcHandle, RtcEvents)> {
+    if !config.rtc {
         return None;
     }
-    let mut socket = match options.config.rtc_bind.parse() {
+    let mut socket = match config.rtc_bind.parse() {
         Ok(bind) => RtcSocket::bound(bind),
         Err(_) => {
-            let toward = tokio::net::lookup_host((options.relay.host.as_str(), options.relay.port)).await;
+            let toward = tokio::net::lookup_host((relay.host.as_str(), relay.port)).await;
             let toward = toward.ok()?.next()?;
             RtcSocket::bound(SocketAddr::new(outbound_address(toward).ok()?, 0))
         }
     };
-    socket.advertised = options.config.rtc_public.parse().ok();
+    socket.advertised = config.rtc_public.parse().ok();
     match rtc::spawn(RtcConfig::new(vec![socket])) {
         Ok(rtc) => Some(rtc),
         Err(error) => {

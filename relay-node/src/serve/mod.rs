@@ -14,6 +14,8 @@ use crate::metrics::Metrics;
 use crate::peer::{Driver, Handle, Parts, RelayLink};
 use crate::rtc::{self, RtcConfig, RtcEvents, RtcHandle, RtcSocket, RtcSpawnError};
 use crate::store::{Store, StoreError, StoreWorker};
+use crate::tasks::Desk;
+use peeredge_hvm::Limits;
 use peeredge_node::{Event, Input, Node, Output};
 use peeredge_tracker::{AheadSettings, TrackerConfig};
 use std::fmt;
@@ -121,7 +123,8 @@ pub async fn serve(mut config: Config, stop: impl Future<Output = ()>) -> Result
     });
     let handle = own_peer(node, rtc, &app)?;
     inbox::watch(app.clone(), handle.inputs.clone()).map_err(ServeError::Thread)?;
-    let watching = tokio::spawn(watch_peer(handle, app.clone()));
+    let desk = referee(&handle, &app)?;
+    let watching = tokio::spawn(watch_peer(handle, desk, app.clone()));
     tracing::info!(bind = %app.config.bind, url = app.config.public_url(), data = %root.display(), "relay is up");
     note_url(&root, Some(&app.config.public_url()));
     let listening = tokio::spawn(listen::run(listener, app.clone()));
@@ -199,12 +202,29 @@ fn own_peer(node: Node, rtc: Option<(RtcHandle, RtcEvents)>, app: &Arc<App>) -> 
     Ok(handle)
 }
 
+/// The relay's own peer as the judge of tasks.
+fn referee(handle: &Handle, app: &Arc<App>) -> Result<Option<Desk>, ServeError> {
+    let slots = app.config.task_slots.min(64) as u8;
+    if slots == 0 {
+        return Ok(None);
+    }
+    let desk = Desk::new(handle.inputs.clone(), app.store.clone(), usize::from(slots), 1000);
+    let desk = desk.map_err(|error| ServeError::Thread(io::Error::other(error.to_string())))?;
+    desk.offer(slots, Limits::MEMORY_PAGES_MAX);
+    Ok(Some(desk))
+}
+
 /// Keeps the picture of the relay's own peer current until the relay stops; then closes that peer.
-async fn watch_peer(mut handle: Handle, app: Arc<App>) {
+async fn watch_peer(mut handle: Handle, desk: Option<Desk>, app: Arc<App>) {
     let mut stopped = pin!(app.stopped());
     loop {
         tokio::select! {
             told = handle.told.recv() => match told {
+                Some(output @ (Output::Task(_) | Output::Head { .. } | Output::Data { .. } | Output::Done { .. } | Output::Failed { .. })) => {
+                    if let Some(desk) = &desk {
+                        desk.told(output);
+                    }
+                }
                 Some(Output::Event(Event::RelayReady { relay })) => {
                     app.ready.store(true, Ordering::Release);
                     tracing::info!(%relay, "ready");

@@ -1,0 +1,447 @@
+//! What a node's word about tasks sets going: leases are fetched for, run on threads of their own, and answered.
+
+use crate::publish::{Job as PublishJob, publish_into};
+use crate::serve::key;
+use crate::store::Store;
+use peeredge_hvm::{Answer, Checkpoint, End, Limits, instrument};
+use peeredge_node::{Input, Output, RangeSpec, TaskInput};
+use peeredge_task_runner::{From, Job, Stop, TaskRunner};
+use peeredge_wire::limits::TASK_INLINE_BYTES_MAX;
+use peeredge_wire::relay::{
+    Blob, TaskAssurance, TaskFromRelay, TaskLimits, TaskMark, TaskRefusal, TaskRequest,
+};
+use peeredge_wire::{ContentId, PeerId, RequestId};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+use tokio::sync::{mpsc, oneshot};
+
+/// A module, input, output or checkpoint has at most so many bytes.
+const CONTENT_BYTES_MAX: u64 = 1 << 30;
+const MODULE_BYTES_MAX: u64 = 32 << 20;
+/// No run takes longer.
+const DEADLINE: Duration = Duration::from_secs(600);
+/// Rewritten modules that are kept for the next run.
+const MODULES_MAX: usize = 16;
+/// The desk's own fetches are numbered from here, out of the way of others'.
+const REQUESTS_FROM: u32 = 1 << 30;
+
+/// What this node did for others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Computed {
+    /// Runs answered.
+    pub tasks: u64,
+    /// Gas of them.
+    pub gas: u64,
+}
+
+/// A task to be run by others.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The module's bytes.
+    pub module: Vec<u8>,
+    /// Its input.
+    pub input: Vec<u8>,
+    /// What a run may use.
+    pub limits: TaskLimits,
+    /// How sure to be.
+    pub assurance: TaskAssurance,
+}
+
+/// A task's result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ran {
+    /// The output.
+    pub output: Vec<u8>,
+    /// Gas of one run.
+    pub gas: u64,
+    /// Runs given for it.
+    pub runs: u16,
+    /// Whether the relay ran it itself.
+    pub refereed: bool,
+    /// Whose answers agree.
+    pub workers: Vec<PeerId>,
+}
+
+/// Why a task has no result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RunError {
+    /// The module is no task.
+    Module(String),
+    /// The task ended otherwise than done.
+    Ended {
+        /// How.
+        end: End,
+        /// After how much gas.
+        gas: u64,
+    },
+    /// The relay has no result.
+    Refused(TaskRefusal),
+    /// Something could not be shared or fetched.
+    Content(String),
+    /// The peer ended.
+    Closed,
+}
+
+impl fmt::Display for RunError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RunError::Module(why) => write!(f, "the module is no task: {why}"),
+            RunError::Ended { end, gas } => write!(f, "the task ended: {end}, after {gas} gas"),
+            RunError::Refused(why) => write!(f, "no result: {}", why.name()),
+            RunError::Content(why) => write!(f, "{why}"),
+            RunError::Closed => write!(f, "the peer ended"),
+        }
+    }
+}
+
+impl std::error::Error for RunError {}
+
+struct Lease {
+    stop: Stop,
+}
+
+#[derive(Clone)]
+struct Module {
+    rewritten: Arc<[u8]>,
+    is_movable: bool,
+}
+
+struct Inner {
+    inputs: mpsc::UnboundedSender<Input>,
+    store: Arc<Store>,
+    runner: TaskRunner,
+    next: AtomicU32,
+    fetching: Mutex<BTreeMap<RequestId, mpsc::UnboundedSender<Output>>>,
+    waiting: Mutex<BTreeMap<u32, mpsc::UnboundedSender<TaskFromRelay>>>,
+    leases: Mutex<BTreeMap<u64, Lease>>,
+    modules: Mutex<Vec<((ContentId, u32), Module)>>,
+    /// Thousandths of the time in which each thread computes.
+    duty_permille: u16,
+    tasks: AtomicU64,
+    gas: AtomicU64,
+}
+
+/// Carries out what a node says about tasks. Cheap to clone.
+#[derive(Clone)]
+pub struct Desk(Arc<Inner>);
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+impl Desk {
+    /// A desk beside the node that takes `inputs` and keeps its contents in `store`, with so many threads for tasks.
+    ///
+    /// # Errors
+    /// When this machine gives no threads.
+    pub fn new(
+        inputs: mpsc::UnboundedSender<Input>,
+        store: Arc<Store>,
+        threads: usize,
+        duty_permille: u16,
+    ) -> Result<Self, peeredge_task_runner::NoThreads> {
+        Ok(Desk(Arc::new(Inner {
+            inputs,
+            store,
+            runner: TaskRunner::new(threads)?,
+            next: AtomicU32::new(REQUESTS_FROM),
+            fetching: Mutex::default(),
+            waiting: Mutex::default(),
+            leases: Mutex::default(),
+            modules: Mutex::default(),
+            duty_permille: duty_permille.clamp(1, 1000),
+            tasks: AtomicU64::new(0),
+            gas: AtomicU64::new(0),
+        })))
+    }
+
+    /// Offers so many tasks at once; 0 pauses.
+    pub fn offer(&self, slots: u8, memory_pages: u32) {
+        self.say(TaskInput::Offer { slots, memory_pages });
+    }
+
+    /// What this node did for others.
+    pub fn computed(&self) -> Computed {
+        Computed { tasks: self.0.tasks.load(Ordering::Relaxed), gas: self.0.gas.load(Ordering::Relaxed) }
+    }
+
+    /// Takes an output of the node; gives it back when it is not about tasks or the desk's fetches.
+    pub fn told(&self, output: Output) -> Option<Output> {
+        let request = match &output {
+            Output::Head { request, .. } | Output::Data { request, .. } => *request,
+            Output::Done { request } | Output::Failed { request, .. } => *request,
+            Output::Task(_) => {
+                let Output::Task(task) = output else { unreachable!("it was just matched") };
+                self.task(task);
+                return None;
+            }
+            _ => return Some(output),
+        };
+        match lock(&self.0.fetching).get(&request) {
+            Some(fetch) => {
+                let _ = fetch.send(output);
+                None
+            }
+            None => Some(output),
+        }
+    }
+
+    fn say(&self, task: TaskInput) {
+        let _ = self.0.inputs.send(Input::Task(task));
+    }
+
+    fn task(&self, task: TaskFromRelay) {
+        match task {
+            TaskFromRelay::Lease { lease, beat_ms, module, input, limits, resume } => {
+                let desk = self.clone();
+                let stop = Stop::new();
+                lock(&self.0.leases).insert(lease, Lease { stop: stop.clone() });
+                tokio::spawn(async move {
+                    let beats = tokio::spawn(beat(desk.clone(), lease, beat_ms));
+                    let ran = desk.work(lease, module, input, limits, resume, stop).await;
+                    beats.abort();
+                    lock(&desk.0.leases).remove(&lease);
+                    if let Err(detail) = ran {
+                        tracing::debug!(lease, detail, "a task could not be run");
+                        desk.say(TaskInput::Trouble { lease, detail });
+                    }
+                });
+            }
+            TaskFromRelay::Revoke { lease } => {
+                if let Some(lease) = lock(&self.0.leases).get(&lease) {
+                    lease.stop.now();
+                }
+            }
+            // The node shows its answers itself.
+            TaskFromRelay::AskReveal { .. } => {}
+            TaskFromRelay::Result { request, .. }
+            | TaskFromRelay::Progress { request, .. }
+            | TaskFromRelay::Marked { request, .. }
+            | TaskFromRelay::Refused { request, .. } => {
+                if let Some(waiting) = lock(&self.0.waiting).get(&request) {
+                    let _ = waiting.send(task);
+                }
+            }
+        }
+    }
+
+    async fn work(
+        &self,
+        lease: u64,
+        module: ContentId,
+        input: Blob,
+        limits: TaskLimits,
+        resume: Option<TaskMark>,
+        stop: Stop,
+    ) -> Result<(), String> {
+        let Module { rewritten, is_movable } = self.module(module, limits.memory_pages).await?;
+        let from = match resume {
+            Some(mark) => {
+                let bytes = self.fetch(mark.checkpoint, CONTENT_BYTES_MAX).await?;
+                let checkpoint = Checkpoint::decode(&bytes, limits.memory_pages);
+                From::Checkpoint(Box::new(checkpoint.map_err(|error| error.to_string())?))
+            }
+            None => From::Input(match input {
+                Blob::Inline(bytes) => bytes.into(),
+                Blob::Content(content) => self.fetch(content, CONTENT_BYTES_MAX).await?.into(),
+            }),
+        };
+        let job = Job {
+            rewritten,
+            is_movable,
+            from,
+            limits: hvm_limits(&limits),
+            deadline: DEADLINE,
+            checkpoint_every_steps: limits.checkpoint_steps,
+        };
+        let (mark, mut marks) = mpsc::unbounded_channel();
+        let (ended, end) = oneshot::channel();
+        let began = Instant::now();
+        let on_progress = move |progress: peeredge_task_runner::Progress| {
+            if let Some(checkpoint) = progress.checkpoint {
+                let _ = mark.send((checkpoint, progress.gas));
+            }
+        };
+        let stopped = stop.clone();
+        self.0.runner.submit(job, on_progress, stop, move |ran| drop(ended.send(ran)));
+        let marking = async {
+            let mut before: Option<ContentId> = None;
+            while let Some((checkpoint, gas)) = marks.recv().await {
+                let Ok(content) = self.share(checkpoint.encode(), "checkpoint").await else { continue };
+                let mark = Some(TaskMark { checkpoint: content, gas });
+                self.say(TaskInput::Beat { lease, mark });
+                if let Some(old) = before.replace(content).filter(|old| *old != content) {
+                    let _ = self.0.inputs.send(Input::Remove { content: old });
+                }
+            }
+            before
+        };
+        let (ran, last) = tokio::join!(end, marking);
+        if let Some(content) = last {
+            let _ = self.0.inputs.send(Input::Remove { content });
+        }
+        let outcome = ran.map_err(|_| "the runner ended".to_owned())?.outcome;
+        if !outcome.end.is_of_task() {
+            return Err(format!("the run ended here: {}", outcome.end));
+        }
+        // A thread that has worked rests, so that its share of the time holds.
+        let duty = u32::from(self.0.duty_permille);
+        if duty < 1000 && !matches!(outcome.end, End::Cancelled) {
+            drop(stopped);
+            tokio::time::sleep(began.elapsed() * (1000 - duty) / duty).await;
+        }
+        let output_hash = *blake3::hash(&outcome.output).as_bytes();
+        let (end, gas) = (outcome.end as u8, outcome.gas);
+        let output = match outcome.output.len() <= TASK_INLINE_BYTES_MAX {
+            true => Blob::Inline(outcome.output),
+            false => Blob::Content(self.share(outcome.output, "output").await?),
+        };
+        self.0.tasks.fetch_add(1, Ordering::Relaxed);
+        self.0.gas.fetch_add(gas, Ordering::Relaxed);
+        self.say(TaskInput::Answer { lease, end, gas, output, output_hash });
+        Ok(())
+    }
+
+    async fn module(&self, content: ContentId, memory_pages: u32) -> Result<Module, String> {
+        let key = (content, memory_pages);
+        if let Some((_, module)) = lock(&self.0.modules).iter().find(|(known, _)| *known == key) {
+            return Ok(module.clone());
+        }
+        let bytes = self.fetch(content, MODULE_BYTES_MAX).await?;
+        let module = rewrite(bytes, memory_pages).await?;
+        let mut modules = lock(&self.0.modules);
+        if modules.len() >= MODULES_MAX {
+            modules.remove(0);
+        }
+        modules.push((key, module.clone()));
+        Ok(module)
+    }
+
+    /// All bytes of a content.
+    async fn fetch(&self, content: ContentId, bytes_max: u64) -> Result<Vec<u8>, String> {
+        let request = RequestId(self.0.next.fetch_add(1, Ordering::Relaxed));
+        let (told, mut words) = mpsc::unbounded_channel();
+        lock(&self.0.fetching).insert(request, told);
+        let forget = Forget(self, request);
+        let send = |input| self.0.inputs.send(input).map_err(|_| "the peer ended".to_owned());
+        send(Input::Fetch { request, content, range: RangeSpec::Whole })?;
+        send(Input::Pull { request, bytes: bytes_max })?;
+        let mut bytes = Vec::new();
+        loop {
+            match words.recv().await {
+                Some(Output::Head { length, .. }) if length > bytes_max => {
+                    let _ = self.0.inputs.send(Input::Abort { request });
+                    return Err(format!("a content of {length} bytes where at most {bytes_max} are allowed"));
+                }
+                Some(Output::Data { bytes: more, .. }) => bytes.extend_from_slice(&more),
+                Some(Output::Done { .. }) => {
+                    drop(forget);
+                    return Ok(bytes);
+                }
+                Some(Output::Failed { error, .. }) => return Err(error.to_string()),
+                Some(_) => {}
+                None => return Err("the peer ended".into()),
+            }
+        }
+    }
+
+    /// Makes a content of these bytes, which this node then shares.
+    async fn share(&self, bytes: Vec<u8>, name: &'static str) -> Result<ContentId, String> {
+        let desk = self.clone();
+        let shared = tokio::task::spawn_blocking(move || {
+            let store = &desk.0.store;
+            let path =
+                store.root().join("tmp").join(format!("task-{:032x}", u128::from_le_bytes(key::random())));
+            std::fs::write(&path, bytes).map_err(|error| format!("{}: {error}", path.display()))?;
+            let media_type = Some("application/octet-stream".to_owned());
+            let job = PublishJob { path: path.clone(), name: Some(name.into()), media_type };
+            let inputs = desk.0.inputs.clone();
+            let mut imported = |imported: crate::store::Imported| {
+                let content = imported.entry.content;
+                let _ = inputs.send(Input::Stored { content, state: imported.state });
+            };
+            let outcome = publish_into(store, &job, u64::MAX, &mut |_, _| (), &mut imported);
+            let _ = std::fs::remove_file(&path);
+            outcome.map(|outcome| outcome.content).map_err(|error| error.to_string())
+        });
+        shared.await.map_err(|error| error.to_string())?
+    }
+
+    /// Has a task run by others.
+    ///
+    /// # Errors
+    /// See [`RunError`].
+    pub async fn run(&self, task: Request, mut progress: impl FnMut(u16, PeerId)) -> Result<Ran, RunError> {
+        let Request { module, input, limits, assurance } = task;
+        // What is no task fails here, before anyone else sees it.
+        rewrite(module.clone(), limits.memory_pages).await.map_err(RunError::Module)?;
+        let module = self.share(module, "task.wasm").await.map_err(RunError::Content)?;
+        let input = match input.len() <= TASK_INLINE_BYTES_MAX {
+            true => Blob::Inline(input),
+            false => Blob::Content(self.share(input, "input").await.map_err(RunError::Content)?),
+        };
+        let request = self.0.next.fetch_add(1, Ordering::Relaxed);
+        let (told, mut words) = mpsc::unbounded_channel();
+        lock(&self.0.waiting).insert(request, told);
+        self.say(TaskInput::Submit(TaskRequest { request, module, input, limits, assurance, value: 0 }));
+        loop {
+            match words.recv().await {
+                Some(TaskFromRelay::Progress { runs, worker, .. }) => progress(runs, worker),
+                Some(TaskFromRelay::Refused { why, .. }) => return Err(RunError::Refused(why)),
+                Some(TaskFromRelay::Result { end, gas, digest, runs, refereed, voters, output, .. }) => {
+                    lock(&self.0.waiting).remove(&request);
+                    let end = End::from_number(end).unwrap_or(End::Trap);
+                    if end != End::Done {
+                        return Err(RunError::Ended { end, gas });
+                    }
+                    let output = match output {
+                        Blob::Inline(bytes) => bytes,
+                        Blob::Content(content) => {
+                            self.fetch(content, CONTENT_BYTES_MAX).await.map_err(RunError::Content)?
+                        }
+                    };
+                    if Answer::parts(end as u8, &output, gas).map(|answer| answer.digest) != Some(digest) {
+                        return Err(RunError::Content(
+                            "the output is not what its workers signed for".into(),
+                        ));
+                    }
+                    return Ok(Ran { output, gas, runs, refereed, workers: voters });
+                }
+                Some(_) => {}
+                None => return Err(RunError::Closed),
+            }
+        }
+    }
+}
+
+/// Takes a fetch's place away, however it ends.
+struct Forget<'a>(&'a Desk, RequestId);
+
+impl Drop for Forget<'_> {
+    fn drop(&mut self) {
+        lock(&self.0.0.fetching).remove(&self.1);
+    }
+}
+
+async fn beat(desk: Desk, lease: u64, beat_ms: u32) {
+    let mut every = tokio::time::interval(Duration::from_millis(u64::from(beat_ms.max(100))));
+    loop {
+        every.tick().await;
+        desk.say(TaskInput::Beat { lease, mark: None });
+    }
+}
+
+fn hvm_limits(limits: &TaskLimits) -> Limits {
+    Limits { gas: limits.gas, memory_pages: limits.memory_pages, output_bytes: limits.output_bytes }
+}
+
+/// Rewriting reads every byte: away from the threads that carry messages.
+async fn rewrite(bytes: Vec<u8>, memory_pages: u32) -> Result<Module, String> {
+    let limits = Limits { memory_pages, ..Limits::default() };
+    let rewritten = tokio::task::spawn_blocking(move || instrument(&bytes, &limits)).await;
+    let rewritten = rewritten.map_err(|error| error.to_string())?.map_err(|refused| refused.to_string())?;
+    Ok(Module { rewritten: rewritten.bytes.into(), is_movable: rewritten.is_movable })
+}
