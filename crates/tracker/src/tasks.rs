@@ -193,7 +193,7 @@ impl Tasks {
         }
     }
 
-    fn leased_to(&self, lease: u64, peer: PeerId) -> bool {
+    pub(crate) fn leased_to(&self, lease: u64, peer: PeerId) -> bool {
         self.dispatch.lease(LeaseId(lease)).is_some_and(|(worker, _)| worker == peer)
     }
 

@@ -248,7 +248,15 @@ impl Tracker {
         let Some(state) = self.conns.get_mut(&conn) else { return };
         let own = matches!(&state.stage, Stage::Ready(peer) if peer.id == self.config.relay);
         let metered = ToRelay::is_carried(frame) && self.carries.has_any(conn);
-        if !own && !metered && !state.bucket.take(now, 1 + (frame.len() / 1024) as u32) {
+        // An answer that the relay asked for may be long; a worker of many small tasks shows many.
+        let is_asked = match (&state.stage, TaskToRelay::shown(frame)) {
+            (Stage::Ready(peer), Some(lease)) => {
+                self.tasks.as_ref().is_some_and(|tasks| tasks.leased_to(lease, peer.id))
+            }
+            _ => false,
+        };
+        let cost = if is_asked { 1 } else { 1 + (frame.len() / 1024) as u32 };
+        if !own && !metered && !state.bucket.take(now, cost) {
             if state.reminded.is_none_or(|at| now.since(at) >= REMIND_AFTER) {
                 state.reminded = Some(now);
                 self.tell(conn, ErrorCode::TooFast, "frames are dropped until you slow down");

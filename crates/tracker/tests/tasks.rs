@@ -221,3 +221,18 @@ fn two_keys_of_one_network_do_not_vote_on_one_task() {
     let third = offer(&mut place, 4);
     assert!(lease(&mut place, third).is_some());
 }
+
+#[test]
+fn a_worker_of_many_small_tasks_is_not_too_fast() {
+    let mut place = Place::new();
+    let (asks, works) = (place.join(1), offer(&mut place, 2));
+    let output = [7; 16_000];
+    // Some hundred KiB of answers within a moment: beyond what anybody may send unasked.
+    for request in 0..150 {
+        submit(&mut place, asks, request, TaskAssurance::Replicas(1));
+        let lease = lease(&mut place, works).expect("nobody else is there");
+        answer(&mut place, works, 2, 2, lease, &output);
+        place.read(asks);
+        place.pass(50);
+    }
+}

@@ -338,6 +338,12 @@ const MARKED: u8 = 0xa6;
 const DETAIL_BYTES_MAX: usize = 200;
 
 impl TaskToRelay {
+    /// The lease whose answer a frame shows, if it does: such a frame is as long as the output, and was asked for.
+    pub fn shown(frame: &[u8]) -> Option<u64> {
+        let lease = frame.strip_prefix(&[REVEAL])?.first_chunk()?;
+        Some(u64::from_le_bytes(*lease))
+    }
+
     pub(super) fn write(&self) -> Writer {
         match self {
             TaskToRelay::Offer { slots, memory_pages } => Writer::new(OFFER, 6).u8(*slots).u32(*memory_pages),
