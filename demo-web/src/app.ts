@@ -84,7 +84,7 @@ export class App {
   /** Makes the peer, which opens nothing yet; goes on where this tab was before a reload. */
   async begin(): Promise<void> {
     try {
-      this.peer = await createPeer({ relay: location.origin, consent: "pending", caps: this.settings.caps });
+      this.peer = await createPeer({ relay: location.origin, consent: "pending", caps: this.settings.caps, compute: { allowed: this.settings.computes } });
     } catch (error) {
       this.problem = problemOf(error);
       return this.#changed();

@@ -50,3 +50,16 @@ export function shortId(id: string): string {
 export function count(number: number, one: string, many = `${one}s`): string {
   return `${number} ${number === 1 ? one : many}`;
 }
+
+const GAS = ["", " k", " M", " G", " T"];
+
+/** `5.3 G gas`: gas is what WebAssembly's instructions cost, the same on every device. */
+export function gas(count: number): string {
+  let unit = 0;
+  let value = Math.max(0, count);
+  while (value >= 999.5 && unit < GAS.length - 1) {
+    value /= 1000;
+    unit += 1;
+  }
+  return `${value.toFixed(unit < 2 || value >= 99.95 ? 0 : 1)}${GAS[unit]} gas`;
+}

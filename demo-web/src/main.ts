@@ -7,6 +7,7 @@ import { capsView } from "./views/caps.ts";
 import { consentView } from "./views/consent.ts";
 import { headerView } from "./views/header.ts";
 import { heldView } from "./views/held.ts";
+import { jobView } from "./views/job.ts";
 import { button, card, icon } from "./views/parts.ts";
 import { peersView } from "./views/peers.ts";
 import { sharesView } from "./views/shares.ts";
@@ -30,6 +31,7 @@ const shares = sharesView(app);
 const blocks = blocksView(app);
 const peers = peersView(app);
 const held = heldView(app);
+const job = jobView(app);
 const caps = capsView(app, "caps");
 const notice = h("div", { class: "problem notice", role: "alert", hidden: true }, icon("warning"), h("div", {}, h("strong"), h("p")));
 
@@ -44,7 +46,7 @@ const workspace = h(
   { class: "workspace" },
   h("h1", { class: "visually-hidden" }, "PeerEdge, a live demonstration"),
   notice,
-  h("div", { class: "column" }, stage.element, blocks.element, peers.element, held.element),
+  h("div", { class: "column" }, stage.element, blocks.element, peers.element, held.element, job.element),
   h(
     "div",
     { class: "column" },
@@ -64,7 +66,7 @@ function update(): void {
   workspace.hidden = !granted;
   header.update();
   if (!granted) return consent.update();
-  for (const view of [stage, shares, blocks, peers, held, caps]) view.update();
+  for (const view of [stage, shares, blocks, peers, held, job, caps]) view.update();
   swarm.update(app.swarm);
   setText(self, app.peer?.id ? `you are ${shortId(app.peer.id)}` : "");
   const problem = app.problem ?? (app.refusal ? { title: "The relay refused something", advice: app.refusal } : null);

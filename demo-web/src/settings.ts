@@ -1,6 +1,7 @@
 import type { Caps } from "peeredge";
 
 const AGREED = "peeredge-demo-agreed";
+const COMPUTES = "peeredge-demo-computes";
 const CAPS = "peeredge-demo-caps";
 
 /**
@@ -13,6 +14,15 @@ export class Settings {
 
   set agreed(yes: boolean) {
     write(sessionStorageOrNull(), AGREED, yes ? "yes" : null);
+  }
+
+  /** Whether this tab computes for others: asked for apart, and in each tab anew. */
+  get computes(): boolean {
+    return read(sessionStorageOrNull(), COMPUTES) === "yes";
+  }
+
+  set computes(yes: boolean) {
+    write(sessionStorageOrNull(), COMPUTES, yes ? "yes" : null);
   }
 
   get caps(): Partial<Caps> {

@@ -125,7 +125,7 @@ test("limits hold, stay, and are taken back; withdrawing ends everything", async
   await visitor.page.getByText("Relay connected").waitFor();
   await visitor.page.getByLabel("Give bytes to other visitors").last().uncheck();
   await visitor.page.locator("#caps-connections").fill("3");
-  await visitor.page.getByText("3 peers").waitFor();
+  await visitor.page.locator("output[for='caps-connections']", { hasText: /^3$/ }).waitFor();
   await visitor.page.reload();
   await visitor.page.getByText("Relay connected").waitFor();
   expect(await visitor.page.locator("#caps-upload").isChecked()).toBe(false);
@@ -158,4 +158,27 @@ test("tabs of one browser show flows between each other", async () => {
   // The third is connected with nobody, and knows of the others all the same.
   await third.page.getByRole("img", { name: /^The swarm: 2 other visitors/ }).waitFor();
   expect([...first.complaints, ...second.complaints, ...third.complaints]).toEqual([]);
+});
+
+test("a picture is computed in another tab, tile by tile, and both say so", async () => {
+  const asker = await visit(PHONE);
+  await agree(asker);
+  const worker = await visit(DESKTOP);
+  await agree(worker);
+  await worker.page.getByLabel("Compute for others in this tab").check();
+  await worker.page.getByText("Waiting for somebody's task.").waitFor();
+  await asker.page.getByRole("button", { name: "Have it computed" }).click();
+  await asker.page.getByText(/^Done in .+ runs for 40 tiles/).waitFor({ timeout: 120_000 });
+  await asker.page.getByText(/^40 tiles, .+ gas$/).waitFor();
+  await worker.page.getByText(/^This tab computed \d+ tiles for others: .+ gas/).waitFor();
+  // The set's middle is night; far to the left every point leaves at once.
+  const [middle, corner] = await asker.page.locator("canvas.picture").evaluate((canvas) => {
+    const at = (x, y) => [...canvas.getContext("2d").getImageData(canvas.width * x, canvas.height * y, 1, 1).data];
+    return [at(0.65, 0.5), at(0.01, 0.02)];
+  });
+  expect(middle).toEqual([10, 18, 24, 255]);
+  expect(corner).not.toEqual(middle);
+  expect(corner[3]).toBe(255);
+  expect(await sideways(asker)).toBe(0);
+  expect([...asker.complaints, ...worker.complaints]).toEqual([]);
 });

@@ -10,7 +10,7 @@ const WASM_GZIP_BYTES_MAX = 250_000;
 const crates = (...folders) => ["Cargo.toml", "Cargo.lock", ...folders.flatMap((folder) => [`${folder}/Cargo.toml`, `${folder}/src`])];
 const PURE = ["crates/wire", "crates/code", "crates/dts", "crates/hvm", "crates/routing", "crates/node"];
 const REWRITER = ".cache/rewriter/peeredge_rewriter.wasm";
-const TARGET = process.env.CARGO_TARGET_DIR ?? "target";
+export const TARGET = process.env.CARGO_TARGET_DIR ?? "target";
 const DTS = new Set(["index.d.ts", "types.d.ts", "errors.d.ts", "hls/index.d.ts", "sw/register.d.ts", "sw/worker.d.ts"]);
 /** Entries that are loaded apart from the main one, with what they share with it. */
 const APART = {
@@ -77,6 +77,15 @@ export async function tasks() {
     mkdirSync(join(CACHE, "tasks"), { recursive: true });
     const built = resolve(ROOT, TARGET, "wasm32-unknown-unknown/release/examples");
     for (const [index, name] of names.entries()) cpSync(join(built, `${name}.wasm`), join(ROOT, outputs[index]));
+  });
+}
+
+/** The WebAssembly spec testsuite, its modules as they are and rewritten: .cache/spec/suite.json, for the browser to run. */
+export async function spec() {
+  const inputs = [...crates("crates/wire", "crates/hvm", "task-runner"), "task-runner/examples", "task-runner/tests/suite"];
+  await step("spec testsuite", { inputs, outputs: [".cache/spec/suite.json"] }, async () => {
+    mkdirSync(join(CACHE, "spec"), { recursive: true });
+    await run("cargo", ["run", "--quiet", "--package", "peeredge-task-runner", "--example", "spec", "--", join(CACHE, "spec/suite.json")]);
   });
 }
 
@@ -170,6 +179,10 @@ export async function relay() {
 /** The demo, built from the packed package as a stranger would. */
 export async function demo() {
   const folder = "demo-web";
+  // The job that the page offers is the guest kit's example.
+  await tasks();
+  mkdirSync(join(ROOT, folder, "public"), { recursive: true });
+  cpSync(join(CACHE, "tasks/fractal.wasm"), join(ROOT, folder, "public/fractal.wasm"));
   await step("demo", { inputs: [folder, ".cache/peeredge.tgz", "package-lock.json"], outputs: [`${folder}/dist/index.html`] }, async () => {
     await unpackAsInstalled(join(ROOT, folder));
     // Vite only takes the types away: that they hold is seen here.
