@@ -3,7 +3,7 @@ import { spawn } from "node:child_process";
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { CACHE, ROOT, Stop, say, verb } from "./lib/run.mjs";
-import { packages, relay, rust, sdk, tasks } from "./lib/steps.mjs";
+import { packages, relay, rust, sdk, spec, tasks } from "./lib/steps.mjs";
 import { chromium } from "./lib/chromium.mjs";
 
 const PARTS = {
@@ -29,6 +29,7 @@ verb(async (words) => {
       await relay();
       await tasks();
     }
+    if (part === "browser") await spec();
     if (part !== "rust") await sdk();
     say(`tests: ${part}`);
     if (!(await PARTS[part]())) failures.push(part);

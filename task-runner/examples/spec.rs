@@ -87,7 +87,9 @@ impl Types<'_> {
             Some(name) => self.named.get(name),
             None => Some(&self.current),
         };
-        let [params, results] = exports.and_then(|of| of.get(&call.name)).cloned().unwrap_or_default();
+        // Of what this engine does not take, the types are not known.
+        let known = exports.and_then(|of| of.get(&call.name)).cloned();
+        let [params, results] = known.unwrap_or(["?".into(), "?".into()]);
         let args: Option<Vec<Json>> = call.args.as_ref().map(|args| args.iter().map(value).collect());
         json!({ "module": call.module, "name": call.name, "args": args, "params": params, "results": results })
     }
