@@ -1,9 +1,20 @@
 /** Times the exports of two modules, each run in a fresh instance, in turn: the best of each, and the gas of the second. */
 export function time(both, work, rounds) {
-  const modules = both.map((bytes) => new WebAssembly.Module(bytes));
-  let began = performance.now();
-  for (let n = 0; n < 20; n++) new WebAssembly.Instance(modules[1]);
-  const times = { instantiate_ms: (performance.now() - began) / 20 };
+  let began;
+  const since = () => performance.now() - began;
+  const compile_ms = [];
+  const modules = both.map((bytes) => {
+    began = performance.now();
+    const module = new WebAssembly.Module(bytes);
+    compile_ms.push(since());
+    return module;
+  });
+  const instantiate_ms = modules.map((module) => {
+    began = performance.now();
+    for (let n = 0; n < 20; n++) new WebAssembly.Instance(module);
+    return since() / 20;
+  });
+  const times = { compile_ms, instantiate_ms };
   for (const [name, n] of Object.entries(work)) {
     const best = [Infinity, Infinity];
     const results = [];
@@ -16,7 +27,7 @@ export function time(both, work, rounds) {
         if (left) left.value = 1n << 60n;
         began = performance.now();
         results[side] = exports[name](n);
-        const ms = performance.now() - began;
+        const ms = since();
         if (round >= 0) best[side] = Math.min(best[side], ms);
         if (left) gas = (1n << 60n) - left.value;
       });

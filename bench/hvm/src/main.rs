@@ -18,6 +18,7 @@ fn main() {
 
     let engine = Engine::new(&peeredge_task_runner::config()).expect("wasmtime knows this machine");
     let mut sides = [Side::new(&engine, &original), Side::new(&engine, &rewritten)];
+    let compile_ms = sides.each_ref().map(|side| side.compile_ms);
     for work in work {
         let (name, n) = work.split_once('=').expect("NAME=N");
         let n: u32 = n.parse().expect("a number");
@@ -45,20 +46,25 @@ fn main() {
     }
     let mb_per_s = f64::from(times) * original.len() as f64 / 1e6 / began.elapsed().as_secs_f64();
     println!(
-        r#"{{"rewrite_mb_per_s":{mb_per_s:.2},"original_bytes":{},"rewritten_bytes":{}}}"#,
+        r#"{{"rewrite_mb_per_s":{mb_per_s:.2},"original_bytes":{},"rewritten_bytes":{},"compile_ms":[{:.1},{:.1}]}}"#,
         original.len(),
-        rewritten.len()
+        rewritten.len(),
+        compile_ms[0],
+        compile_ms[1]
     );
 }
 
 /// A module, instantiated anew for every run, as tasks are.
 struct Side {
     module: Module,
+    compile_ms: f64,
 }
 
 impl Side {
     fn new(engine: &Engine, bytes: &[u8]) -> Self {
-        Side { module: Module::new(engine, bytes).expect("it compiles") }
+        let began = Instant::now();
+        let module = Module::new(engine, bytes).expect("it compiles");
+        Side { module, compile_ms: began.elapsed().as_secs_f64() * 1e3 }
     }
 
     fn start(&self) -> (Store<()>, Instance) {
