@@ -80,8 +80,7 @@ fn play(horizon: &Horizon, mut choose: impl FnMut(&Arrival, &[u32]) -> Option<us
 }
 
 fn bound(horizon: &Horizon) -> f64 {
-    let mut market =
-        Market::new(MarketSettings { tolerance: 0.003, coarse: 0.003, ..MarketSettings::default() });
+    let mut market = Market::new(MarketSettings::default());
     for budget in &horizon.budgets {
         market.join(Node { capacity: [*budget, 0], cost: 0.0, domain: 0 });
     }
@@ -94,8 +93,7 @@ fn bound(horizon: &Horizon) -> f64 {
             .collect();
         market.insert(&Demand { size: [1, 0], replicas: 1, move_cost: 0.0, candidates: &nets });
     }
-    market.level(12);
-    market.solve(1);
+    market.level(1.0, 40);
     market.certify().bound
 }
 

@@ -11,7 +11,7 @@ use std::time::Instant;
 
 /// One setting for all markets.
 fn settings() -> MarketSettings {
-    MarketSettings { tolerance: 0.01, coarse: 0.03, steps_per_demand: 40, ..MarketSettings::default() }
+    MarketSettings::default()
 }
 
 /// Measures the market.
@@ -30,8 +30,7 @@ pub fn run(setting: &Setting) -> Report {
         let mut market = instance.market(settings());
         let built = started.elapsed().as_secs_f64();
         let started = Instant::now();
-        market.level(8);
-        market.solve(if full { 1 } else { 0 });
+        market.solve(2);
         let cold = started.elapsed().as_secs_f64();
         let found = market.certify();
         let name = match (full, few_large) {
@@ -101,8 +100,7 @@ fn two_shards(shape: Shape, seed: u64) -> f64 {
                 scope.spawn(move || {
                     let instance = Instance::draw(half, seed ^ (shard + 100));
                     let mut market = instance.market(settings());
-                    market.level(8);
-                    market.solve(0);
+                    market.solve(2);
                     barrier.wait();
                     let times = change(&mut market, &instance, changes, seed ^ (shard + 200));
                     changes as f64 / (times.iter().map(|t| f64::from(*t)).sum::<f64>() / 1e9)

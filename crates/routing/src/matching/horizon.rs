@@ -122,8 +122,7 @@ impl Planner {
         }
         let scale = self.sample.len() as f64 / to_come;
         let slope = self.trend.slope();
-        let mut market =
-            Market::new(MarketSettings { tolerance: 0.003, coarse: 0.003, ..MarketSettings::default() });
+        let mut market = Market::new(MarketSettings::default());
         for left in &self.left {
             let part = f64::from(*left) * scale;
             // What does not come out even is drawn.
@@ -143,7 +142,7 @@ impl Planner {
             );
             market.insert(&Demand { size: [1, 0], replicas: 1, move_cost: 0.0, candidates: &candidates });
         }
-        market.solve(1);
+        market.level(1.0, 28);
         for (node, price) in self.prices.iter_mut().enumerate() {
             *price = if self.left[node] == 0 { f32::MAX } else { market.prices(NodeId(node as u32))[0] };
         }

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use std::collections::BTreeMap;
 
 fn settings() -> MarketSettings {
-    MarketSettings { tolerance: 0.001, coarse: 0.001, samples: 64, ..MarketSettings::default() }
+    MarketSettings { samples: 64, ..MarketSettings::default() }
 }
 
 fn node(capacity: u32, cost: f32) -> Node {
@@ -146,8 +146,7 @@ fn wish(dice: &mut u64, nodes: u64) -> Candidates {
 fn twenty_thousand_changes_do_not_wear_the_market_out() {
     let (nodes, demands) = (100, 1200);
     let mut dice = 5;
-    let mut market =
-        Market::new(MarketSettings { tolerance: 0.005, coarse: 0.005, ..MarketSettings::default() });
+    let mut market = Market::new(MarketSettings::default());
     (0..nodes).for_each(|_| {
         market.join(node(10, 0.0));
     });

@@ -1,20 +1,23 @@
-//! Demands bid for nodes' capacity, and prices keep them apart.
+//! Demands are given to nodes by prices that keep them apart.
 //!
 //! Every node has a price for each of its two resources, every demand a short list of candidate nodes with what it is worth there.
-//! A demand bids at the node that leaves it most after price and cost, up to what makes its second choice as good (the auction
-//! of Bertsekas, Annals of OR 14, 1988); the lowest bids for each unit of size are displaced and bid again elsewhere. A node that loses
-//! a holder looks for the demand that gains most by coming (the reverse auction) and lowers its price to what was offered.
-//! Prices move only by this feedback, so any change of demand, capacity or cost is handled where it happens, with bounded work;
-//! what is left over is done by a few checks with every change, in turn over all demands.
+//! Prices move by feedback alone: in turn, demands say where they would go, which raises that node's price, and time lowers all. So
+//! prices come to where demand meets capacity, and follow when either changes. Demands go where they are left with most; whoever finds
+//! no room displaces others if that gains more than they lose, and room that becomes free goes to whoever gains most by it. Each of
+//! these is a gain as a whole, so nothing goes in circles whatever the sizes are, and any change of demand, capacity or
+//! cost is handled where it happens, with bounded work; what is left over is done by a few checks with every change.
 //!
 //! Whatever the prices are, they bound the optimum from above (weak duality), and [`Market::certify`] reports that bound.
 //!
 //! Sizes are whole numbers of the caller's smallest units, so that nothing drifts; worth and cost are `f32` in any one currency.
 
-mod auction;
 mod certificate;
 mod change;
+mod fill;
+mod levels;
 mod nodes;
+mod place;
+mod solve;
 mod units;
 
 pub use certificate::Certificate;
@@ -23,29 +26,28 @@ pub use units::{Demand, DemandId};
 
 use nodes::Nodes;
 use peeredge_wire::SplitMix64;
+use place::{Trial, Victim};
 use std::collections::VecDeque;
 use units::Units;
 
-/// How a market behaves.
+/// How a market behaves. Worth is measured against what demands are worth for a unit of size on average.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct MarketSettings {
-    /// Candidates kept for a demand; more are cut from the end. Default 16, 8 bytes each.
+    /// Candidates kept for a demand; more are cut from the end. Default 16, 16 bytes each.
     pub candidates_max: usize,
-    /// How much worth, for each unit of size, a demand may miss against its best choice; smaller is nearer to the optimum and slower.
+    /// What a change has to gain for each unit of size, as a part of the average worth. Default 0.002.
     pub tolerance: f32,
-    /// The same while [`Market::solve`] lets all bid who wait; the checks that follow go by the finer one.
-    pub coarse: f32,
-    /// The smallest size that demands have: a node with less room than this is full. Default 1.
-    pub smallest: u32,
-    /// Whole solutions end after so many steps for each demand, settled or not; sizes that do not fit together may never settle. Default 400.
-    pub steps_per_demand: u32,
-    /// Bids that one change may cause at most; what they leave undone waits for the next changes. Default 64.
+    /// How far a check moves prices, as a part of the average worth: larger follows faster, smaller is calmer. Default 0.02.
+    pub feedback: f32,
+    /// Steps that one change may cause at most; what they leave undone waits for the next changes. Default 16.
     pub bids_per_change: u32,
-    /// Demands checked with every change, in turn. Default 16.
+    /// Demands checked with every change, in turn. Default 8.
     pub checks_per_change: u32,
-    /// Demands that a node with room looks at, drawn from those that have it as a candidate. Default 24.
+    /// Holders of a node that are looked at when one of them has to go. Default 24.
     pub samples: u32,
-    /// Seed of these draws.
+    /// Demands that a node with room looks at, of those that have it as a candidate. Default 256.
+    pub looks: u32,
+    /// Seed of what is drawn where there are more.
     pub seed: u64,
 }
 
@@ -54,12 +56,11 @@ impl Default for MarketSettings {
         MarketSettings {
             candidates_max: 16,
             tolerance: 0.002,
-            coarse: 0.002,
-            smallest: 1,
-            steps_per_demand: 400,
-            bids_per_change: 64,
-            checks_per_change: 16,
+            feedback: 0.02,
+            bids_per_change: 16,
+            checks_per_change: 8,
             samples: 24,
+            looks: 256,
             seed: 1,
         }
     }
@@ -68,7 +69,7 @@ impl Default for MarketSettings {
 /// What happened so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MarketCounts {
-    /// Bids made.
+    /// Demands that looked for a node.
     pub bids: u64,
     /// Demands that were moved from one node to another, each of which costs its fill again.
     pub moves: u64,
@@ -84,14 +85,25 @@ pub struct Market {
     settings: MarketSettings,
     nodes: Nodes,
     units: Units,
-    /// Units without a node that are to bid.
+    /// Units without a node that are to look for one.
     pending: VecDeque<u32>,
-    /// Nodes with room whose price is not zero.
-    slack: VecDeque<u32>,
+    /// Nodes with room, and how deep moves may go on from there.
+    slack: VecDeque<(u32, u8)>,
     /// The next unit to check.
     turn: usize,
+    /// The last node whose price sank, and what is due to the next, in units.
+    sunk: usize,
+    due: usize,
+    /// What demands are worth for a unit of size, and of how many that is the mean.
+    scale: f32,
+    scaled: u32,
     counts: MarketCounts,
     dice: SplitMix64,
+    trial: Trial,
+    /// Kept for their memory alone.
+    victims: Vec<Victim>,
+    chosen: Vec<Victim>,
+    waiting: Vec<u32>,
 }
 
 impl Market {
@@ -103,8 +115,16 @@ impl Market {
             pending: VecDeque::new(),
             slack: VecDeque::new(),
             turn: 0,
+            sunk: 0,
+            due: 0,
+            scale: 0.0,
+            scaled: 0,
             counts: MarketCounts::default(),
             dice: SplitMix64::new(settings.seed),
+            trial: Trial::default(),
+            victims: Vec::new(),
+            chosen: Vec::new(),
+            waiting: Vec::new(),
             settings,
         }
     }
@@ -114,7 +134,7 @@ impl Market {
         self.counts
     }
 
-    /// Units that wait to bid, and nodes that wait to look for holders: the work that bounds left undone.
+    /// Units that wait to be served, and nodes that wait to look for holders: the work that bounds left undone.
     pub fn backlog(&self) -> usize {
         self.pending.len() + self.slack.len()
     }

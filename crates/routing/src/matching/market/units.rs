@@ -20,18 +20,23 @@ pub struct Demand<'a> {
 
 pub(super) const NOWHERE: u32 = u32::MAX;
 
+/// Where a replica is, apart from the rest of it: what nodes read of many when they look for one.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Spot {
+    pub(super) node: u32,
+    /// What it is worth there, before price and cost; 0 for nowhere.
+    pub(super) worth: f32,
+    pub(super) size: [u32; 2],
+}
+
 /// One replica of a demand.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Unit {
-    pub(super) node: u32,
-    /// Its bid at that node, for each unit of effective size.
-    pub(super) bid: f32,
-    /// Its worth there, before price and cost.
-    pub(super) worth: f32,
-    pub(super) size: [u32; 2],
     pub(super) move_cost: f32,
     /// The next replica of the same demand; itself if there is only one.
     pub(super) ring: u32,
+    /// Its place among its node's holders.
+    pub(super) held: u32,
     pub(super) candidates: u8,
     pub(super) alive: bool,
     /// Whether it stands in the queue of those that are to bid.
@@ -44,6 +49,9 @@ pub(super) struct Unit {
 #[derive(Clone, Debug)]
 pub(super) struct Units {
     pub(super) all: Vec<Unit>,
+    pub(super) spots: Vec<Spot>,
+    /// Units in use.
+    pub(super) alive: usize,
     free: Vec<u32>,
     row: usize,
     pub(super) edge_node: Vec<u32>,
@@ -52,7 +60,15 @@ pub(super) struct Units {
 
 impl Units {
     pub(super) fn new(row: usize) -> Self {
-        Units { all: Vec::new(), free: Vec::new(), row, edge_node: Vec::new(), edge_worth: Vec::new() }
+        Units {
+            all: Vec::new(),
+            spots: Vec::new(),
+            alive: 0,
+            free: Vec::new(),
+            row,
+            edge_node: Vec::new(),
+            edge_worth: Vec::new(),
+        }
     }
 
     /// Adds the replicas of a demand; gives the first, through whose ring the others are found.
@@ -62,17 +78,15 @@ impl Units {
             let id = self.free.pop().unwrap_or_else(|| {
                 let id = u32::try_from(self.all.len()).expect("fewer than 2^32 units");
                 self.all.push(Unit {
-                    node: NOWHERE,
-                    bid: 0.0,
-                    worth: 0.0,
-                    size: [1, 0],
                     move_cost: 0.0,
                     ring: id,
+                    held: 0,
                     candidates: 0,
                     alive: false,
                     queued: false,
                     served: false,
                 });
+                self.spots.push(Spot { node: NOWHERE, worth: 0.0, size: [0; 2] });
                 self.edge_node.resize(self.all.len() * self.row, 0);
                 self.edge_worth.resize(self.all.len() * self.row, 0.0);
                 id
@@ -83,13 +97,12 @@ impl Units {
                 self.edge_worth[id as usize * self.row + at] = *worth;
             }
             let queued = self.all[id as usize].queued;
+            self.alive += 1;
+            self.spots[id as usize] = Spot { node: NOWHERE, worth: 0.0, size: demand.size };
             self.all[id as usize] = Unit {
-                node: NOWHERE,
-                bid: 0.0,
-                worth: 0.0,
-                size: demand.size,
                 move_cost: demand.move_cost,
                 ring: id,
+                held: 0,
                 candidates: count as u8,
                 alive: true,
                 queued,
@@ -108,6 +121,7 @@ impl Units {
     pub(super) fn remove(&mut self, id: u32) {
         let unit = &mut self.all[id as usize];
         (unit.alive, unit.candidates, unit.ring) = (false, 0, id);
+        self.alive -= 1;
         self.free.push(id);
     }
 
@@ -123,7 +137,7 @@ impl Units {
     }
 
     pub(super) fn node_of(&self, id: u32) -> Option<u32> {
-        let node = self.all[id as usize].node;
+        let node = self.spots[id as usize].node;
         (node != NOWHERE).then_some(node)
     }
 
@@ -134,21 +148,9 @@ impl Units {
         (&self.edge_node[from..to], &self.edge_worth[from..to])
     }
 
-    /// The places of a unit's candidates in the rows.
-    pub(super) fn places(&self, id: u32) -> core::ops::Range<usize> {
-        let from = id as usize * self.row;
-        from..from + self.all[id as usize].candidates as usize
-    }
-
-    /// The unit in whose row a place lies, if it still names this node.
-    pub(super) fn named_by(&self, place: u32, node: u32) -> Option<u32> {
-        let id = place as usize / self.row;
-        let at = place as usize % self.row;
-        (at < self.all[id].candidates as usize && self.edge_node[place as usize] == node).then_some(id as u32)
-    }
-
-    pub(super) fn holds(&self, id: u32, node: u32, bid: f32) -> bool {
-        let unit = &self.all[id as usize];
-        unit.node == node && unit.bid.to_bits() == bid.to_bits()
+    /// Whether a unit in use still names this node with this worth.
+    pub(super) fn names(&self, id: u32, node: u32, worth: f32) -> bool {
+        let (nodes, worths) = self.edges(id);
+        nodes.iter().zip(worths).any(|(n, w)| *n == node && w.to_bits() == worth.to_bits())
     }
 }
