@@ -1,5 +1,6 @@
 //! The market of demands and nodes: time, certified gap, and what changes cost.
 
+pub mod cases;
 pub mod instance;
 
 use crate::Setting;
