@@ -201,7 +201,8 @@ fn the_operators_peer_serves_those_for_whom_others_have_no_place() {
     });
     let told: Vec<bool> = told.collect();
     // Three holders with four places each, two for each taker.
-    assert!(told[..6].iter().all(|told| !told) && told[8..].iter().all(|told| *told), "{told:?}");
+    // The last two places may be with one holder, and not two places of one taker.
+    assert!(told[..5].iter().all(|told| !told) && told[8..].iter().all(|told| *told), "{told:?}");
     while place.matcher.go_on(100) {}
     let picture = place.matcher.picture();
     assert_eq!((picture.asked, picture.served), (40, 40), "{picture:?}");

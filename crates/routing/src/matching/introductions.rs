@@ -127,11 +127,11 @@ pub struct Matcher {
 impl Matcher {
     /// A matcher whose draws follow from `seed`.
     pub fn new(settings: MatchSettings, seed: u64) -> Self {
-        let tolerance = settings.value_per_gb.max(1e-6) * 0.02;
         let market = Market::new(MarketSettings {
             candidates_max: CANDIDATES_MAX,
-            tolerance,
-            coarse: tolerance,
+            tolerance: 0.02,
+            feedback: 0.1,
+            prompt: true,
             bids_per_change: 16,
             checks_per_change: 2,
             samples: 8,

@@ -116,17 +116,21 @@ impl Market {
 
     /// Works on what earlier changes left undone, with at most so many steps. Gives whether anything is still left.
     pub fn go_on(&mut self, steps: u32) -> bool {
+        self.live = true;
         self.settle(u64::from(steps));
+        self.live = false;
         self.backlog() > 0
     }
 
     /// The bounded work that follows a change.
     fn work(&mut self) {
+        self.live = true;
         self.settle(u64::from(self.settings.bids_per_change));
         for _ in 0..self.settings.checks_per_change {
             self.check_next();
         }
         self.settle(u64::from(self.settings.bids_per_change) / 4);
+        self.live = false;
     }
 
     /// The next unit in turn moves the prices a little, and looks whether it could be better off.

@@ -88,7 +88,12 @@ impl Market {
         for _ in 0..steps {
             if let Some(unit) = self.pending.pop_front() {
                 self.units.all[unit as usize].queued = false;
-                self.place(unit);
+                if self.units.all[unit as usize].alive {
+                    if self.live {
+                        self.feel(unit);
+                    }
+                    self.place(unit);
+                }
             } else if let Some((node, depth)) = self.slack.pop_front() {
                 self.nodes.queued[node as usize] = false;
                 self.fill(node, depth);

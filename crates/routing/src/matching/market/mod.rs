@@ -39,6 +39,9 @@ pub struct MarketSettings {
     pub tolerance: f32,
     /// How far a check moves prices, as a part of the average worth: larger follows faster, smaller is calmer. Default 0.02.
     pub feedback: f32,
+    /// Whether whoever finds a node full raises its price at once. For few demands, which see the prices before checks have found
+    /// them; with many it makes prices too high. Default false.
+    pub prompt: bool,
     /// Steps that one change may cause at most; what they leave undone waits for the next changes. Default 16.
     pub bids_per_change: u32,
     /// Demands checked with every change, in turn. Default 8.
@@ -57,6 +60,7 @@ impl Default for MarketSettings {
             candidates_max: 16,
             tolerance: 0.002,
             feedback: 0.02,
+            prompt: false,
             bids_per_change: 16,
             checks_per_change: 8,
             samples: 24,
@@ -100,6 +104,8 @@ pub struct Market {
     counts: MarketCounts,
     dice: SplitMix64,
     trial: Trial,
+    /// Whether a change is being worked on, not a whole solution.
+    live: bool,
     /// Kept for their memory alone.
     victims: Vec<Victim>,
     chosen: Vec<Victim>,
@@ -122,6 +128,7 @@ impl Market {
             counts: MarketCounts::default(),
             dice: SplitMix64::new(settings.seed),
             trial: Trial::default(),
+            live: false,
             victims: Vec::new(),
             chosen: Vec::new(),
             waiting: Vec::new(),
@@ -146,8 +153,8 @@ impl Market {
 
     /// Whether any demand has this node among its candidates.
     pub fn is_named(&mut self, node: NodeId) -> bool {
-        let (named, units) = (&mut self.nodes.states[node.0 as usize].named, &self.units);
-        named.retain(|place| units.named_by(*place, node.0).is_some());
+        let (named, units) = (&mut self.nodes.named[node.0 as usize], &self.units);
+        named.retain(|name| units.names(name.unit, node.0, name.worth));
         !named.is_empty()
     }
 

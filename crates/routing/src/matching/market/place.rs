@@ -52,12 +52,33 @@ impl Market {
             below = net;
             self.open();
             self.chain(id, Some((node, worth)));
-            if self.close(base) {
+            let gained = self.trial.gained;
+            let kept = self.close(base);
+            if self.live && self.settings.prompt {
+                let gain = worth - spot.size[0] as f32 * self.nodes.costs[node as usize];
+                self.press(node, id, gain - gained.max(base));
+            }
+            if kept {
                 return;
             }
         }
         if let Some((node, worth, _)) = free {
             self.enter(id, node, worth);
+        }
+    }
+
+    /// A full node asks what letting a unit in costs the others, or what that unit would have gained there.
+    fn press(&mut self, node: u32, id: u32, charge: f32) {
+        let size = self.units.spots[id as usize].size;
+        let prices = self.nodes.prices(node);
+        let short = charge - size[0] as f32 * prices[0] - size[1] as f32 * prices[1];
+        let room = self.nodes.room[node as usize];
+        let full = [0, 1].map(|r| size[r] > room[r]);
+        let parts = full.iter().filter(|full| **full).count();
+        if short > 0.0 && parts > 0 {
+            for r in (0..2).filter(|r| full[*r]) {
+                self.nodes.asks[node as usize][r] += short / (parts as u32 * size[r]) as f32;
+            }
         }
     }
 
@@ -149,7 +170,11 @@ impl Market {
         for (node, worth) in nodes.iter().zip(worths) {
             let ask = self.nodes.asks[*node as usize];
             let net = worth - by[0] * ask[0] - by[1] * ask[1];
-            if net > best.2
+            // Of equals the one with more room.
+            let roomier = || {
+                best.0 != NOWHERE && self.nodes.room[*node as usize][0] > self.nodes.room[best.0 as usize][0]
+            };
+            if (net > best.2 || net == best.2 && roomier())
                 && net < below
                 && self.nodes.could_hold(*node, size)
                 && (alone || !self.clashes(id, *node))
