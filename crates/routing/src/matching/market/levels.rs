@@ -3,18 +3,21 @@ use super::units::NOWHERE;
 
 /// How often each node's price sinks while all units are looked at once.
 const SINKS: usize = 8;
+/// The last step, as a part of what demands are worth for a unit of size.
+const LAST: f32 = 0.002;
 
 /// A price on the way to where demand meets capacity: whoever would choose a node raises its price by its share of the capacity, and
 /// time lowers all prices alike (the incremental subgradient method: Nedić and Bertsekas, SIAM J. Optimization 12(1), 2001).
 impl Market {
     /// Finds prices: all units say in turn where they would go, `sweeps` times. A step is `first` of what demands are worth for a unit of
-    /// size, and a fifth smaller with each sweep. The prices are the mean of the last sweep.
+    /// size, and a fifth smaller with each sweep, or more where that would not come down to a five-hundredth. The prices are the mean of the last sweep.
     pub fn level(&mut self, first: f32, sweeps: u32) {
         let (nodes, units) = (self.nodes.len(), self.units.all.len());
         if nodes == 0 || units == 0 {
             return;
         }
         let mut step = first * self.scale;
+        let smaller = libm::powf(LAST / first, 1.0 / (sweeps.max(2) - 1) as f32).min(0.8);
         let mut mean = vec![[0.0f32; 2]; nodes];
         let mut apart = Vec::new();
         for sweep in 1..=sweeps {
@@ -34,7 +37,7 @@ impl Market {
                     sunk = if sunk + 1 < nodes { sunk + 1 } else { 0 };
                 }
             }
-            step *= 0.8;
+            step *= smaller;
         }
         if sweeps > 0 {
             for (id, mean) in mean.iter().enumerate().filter(|(id, _)| self.nodes.capacity[*id] != [0; 2]) {

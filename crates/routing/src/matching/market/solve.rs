@@ -1,15 +1,15 @@
 use super::Market;
 use super::units::NOWHERE;
 
-/// Sweeps that find prices from nothing, and the first step; then those that mend prices which are there.
-const AFRESH: (f32, u32) = (2.0, 32);
+/// The first step of prices that are found from nothing, and the first step and sweeps that mend prices which are there.
+const AFRESH: f32 = 2.0;
 const MEND: (f32, u32) = (0.01, 6);
 
 impl Market {
     /// Finds prices, serves those who wait, and looks for changes that gain until there are hardly any, at most `rounds` times.
     pub fn solve(&mut self, rounds: u32) {
         let served = self.nodes.holders.iter().any(|holders| !holders.is_empty());
-        let (first, sweeps) = if served { MEND } else { AFRESH };
+        let (first, sweeps) = if served { MEND } else { (AFRESH, self.settings.sweeps) };
         self.level(first, sweeps);
         self.serve();
         let units = self.units.all.len();
