@@ -58,6 +58,7 @@ enum Message {
     Connected {
         conn: ConnId,
         owner: Option<u64>,
+        cost_class: u8,
         frames: mpsc::UnboundedSender<Outgoing>,
         shared: Arc<Shared>,
     },
@@ -112,14 +113,22 @@ impl Hub {
     }
 
     /// A new connection, whose mailbox holds at most `bytes_max` bytes; `owner` is whoever stands behind it, where that can be
-    /// told. `None` once the hub is gone.
-    pub async fn connect(&self, bytes_max: usize, owner: Option<u64>) -> Option<(Connection, Mailbox)> {
+    /// told, and `cost_class` says what its bytes cost. `None` once the hub is gone.
+    pub async fn connect(
+        &self,
+        bytes_max: usize,
+        owner: Option<u64>,
+        cost_class: u8,
+    ) -> Option<(Connection, Mailbox)> {
         let conn = ConnId(self.next.fetch_add(1, Ordering::Relaxed));
         let (frames, frames_out) = mpsc::unbounded_channel();
         let shared =
             Arc::new(Shared { queued_bytes: AtomicUsize::new(0), bytes_max, overflow: Notify::new() });
         let connection = Connection { conn, messages: self.messages.clone() };
-        self.messages.send(Message::Connected { conn, owner, frames, shared: shared.clone() }).await.ok()?;
+        self.messages
+            .send(Message::Connected { conn, owner, cost_class, frames, shared: shared.clone() })
+            .await
+            .ok()?;
         Some((connection, Mailbox { frames: frames_out, shared }))
     }
 
@@ -164,11 +173,14 @@ async fn run(mut tracker: Tracker, mut inbox: mpsc::Receiver<Message>) {
         let mut after = None;
         match message {
             None => tracker.handle(clock::now(), TrackerInput::Wake),
-            Some(Message::Connected { conn, owner, frames, shared }) => {
+            Some(Message::Connected { conn, owner, cost_class, frames, shared }) => {
                 outboxes.insert(conn, Outbox { frames, shared });
                 tracker.handle(clock::now(), TrackerInput::Connected { conn });
                 if let Some(owner) = owner {
                     tracker.handle(clock::now(), TrackerInput::Owner { conn, owner });
+                }
+                if cost_class != 0 {
+                    tracker.handle(clock::now(), TrackerInput::CostClass { conn, class: cost_class });
                 }
             }
             Some(Message::Frame { conn, frame }) => {

@@ -52,6 +52,10 @@ fn a_wrong_value_names_key_and_source() {
         ("log_format = \"xml\"", "log_format", "json"),
         ("public_url = \"relay.example\"", "public_url", "https://HOST"),
         ("rtc_bind = \"x\"", "rtc_bind", "no address and port"),
+        ("egress_cost_per_gb = \"much\"", "egress_cost_per_gb", "no amount"),
+        ("peer_costs = [\"10.0.0.0=1\"]", "peer_costs", "ADDRESS/BITS=COST"),
+        ("publishers = [\"alice\"]", "publishers", "NAME=VALUE/BUDGET"),
+        ("owners = [\"alice=x\"]", "owners", "no content"),
     ] {
         std::fs::write(&file, format!("{line}\n")).unwrap();
         let says = complaint(&["check-config", "--config", file.to_str().unwrap()]);
@@ -121,4 +125,32 @@ fn help_teaches() {
         assert!(out.status.success());
         assert!(text(&out.stdout).contains("Example"), "{name}");
     }
+}
+
+#[test]
+fn prices_values_and_budgets_are_read_and_shown() {
+    let folder = Folder::new("config");
+    let file = folder.path("peeredge.toml");
+    let content = "a".repeat(52);
+    let text_of = |publisher: &str| {
+        format!(
+            "egress_cost_per_gb = 0.05\npeer_costs = [\"10.0.0.0/8=0.02\"]\n\
+             publishers = [\"alice=2.5/10\", \"bob=1\"]\nowners = [\"{content}={publisher}\"]\n"
+        )
+    };
+    std::fs::write(&file, text_of("alice")).unwrap();
+    let out = run(&["print-config", "--config", file.to_str().unwrap()]);
+    assert!(out.status.success(), "{}", text(&out.stderr));
+    let shown = text(&out.stdout);
+    for line in [
+        "egress_cost_per_gb = 0.05".to_owned(),
+        "peer_costs = [\"10.0.0.0/8=0.02\"]".to_owned(),
+        "publishers = [\"alice=2.5/10.0\", \"bob=1.0\"]".to_owned(),
+        format!("owners = [\"{content}=alice\"]"),
+    ] {
+        assert!(shown.contains(&line), "{line}: {shown}");
+    }
+    std::fs::write(&file, text_of("carol")).unwrap();
+    let says = complaint(&["check-config", "--config", file.to_str().unwrap()]);
+    assert!(says.contains("setting owners") && says.contains("\"carol\" is none of publishers"), "{says}");
 }

@@ -1,6 +1,7 @@
 //! What an operator sees, and who else may.
 mod support;
 
+use peeredge_wire::relay::ToRelay;
 use support::peer::Peer;
 use support::{Folder, Relay, path_of, publish, run};
 
@@ -43,6 +44,8 @@ fn bytes_over_data_channels_are_counted() {
     support::wait_for("the bytes to be counted", || {
         relay.metric("peeredge_relay_sent_bytes_total").is_some_and(|sent| sent >= 500_000.0)
     });
+    // Whoever fetched it was told of the relay's own peer, and says that the connection opened.
+    assert_eq!(relay.metric("peeredge_met_total{opened=\"true\"}"), Some(1.0));
 }
 
 #[test]
@@ -60,4 +63,31 @@ fn only_those_who_may_see_them() {
     let relay = Relay::start(&data, &["--rtc", "false", "--metrics", "off"]);
     assert_eq!(relay.get("/metrics", &[]).status, 403);
     assert_eq!(relay.get("/operator", &[]).status, 403);
+}
+
+#[tokio::test]
+async fn the_market_and_what_publishers_spent_are_shown() {
+    let folder = Folder::new("metrics");
+    let data = folder.path("data");
+    let link = publish(&data, &folder.file("a.bin", 50_000, 1));
+    let content = path_of(&link).split('/').nth(2).expect("/c/ID/NAME").to_owned();
+    let owners = format!("{content}=alice");
+    let relay = Relay::start(&data, &["--publishers", "alice=2.5/10", "--owners", &owners]);
+    let mut peer = Peer::join(relay.address, 1).await;
+    let content = content.parse().expect("a content's id");
+    peer.say(&ToRelay::Announce { content, have_permille: 0, wants: 4 }).await;
+    support::wait_for("the want to be in the market", || {
+        relay.metric("peeredge_market_places{state=\"given\"}") == Some(1.0)
+    });
+    for (name, value) in [
+        ("peeredge_market_price{quantile=\"1\"}", 0.0),
+        ("peeredge_publisher_open{publisher=\"alice\"}", 1.0),
+        ("peeredge_publisher_spent_total{publisher=\"alice\"}", 0.0),
+        ("peeredge_receipts_refused_total", 0.0),
+    ] {
+        assert_eq!(relay.metric(name), Some(value), "{name}");
+    }
+    assert!(relay.metric("peeredge_market_gap").is_some_and(|gap| gap < 1e-6));
+    // Two places were asked for, and one source is there.
+    assert_eq!(relay.metric("peeredge_market_worth").map(|worth| (worth * 10.0).round()), Some(17.0));
 }

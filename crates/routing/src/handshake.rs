@@ -124,6 +124,27 @@ impl Handshakes {
         candidates.len()
     }
 
+    /// All three at once: orders, leaves out what is not worth trying, and keeps as many as can be expected to give `needed`.
+    pub fn choose<T>(&self, taker: End, candidates: &mut Vec<T>, needed: f64, end: impl Fn(&T) -> End) {
+        let mut ranked: Vec<(f64, f64, T)> = Vec::with_capacity(candidates.len());
+        for candidate in candidates.drain(..) {
+            let (score, variance) = self.score(taker, end(&candidate));
+            let lucky = score + CURIOSITY * libm::sqrt(variance);
+            if squash(lucky, variance) >= CHANCE_MIN {
+                ranked.push((lucky, squash(score, variance), candidate));
+            }
+        }
+        ranked.sort_by(|(a, ..), (b, ..)| b.total_cmp(a));
+        let mut expected = 0.0;
+        for (_, chance, candidate) in ranked {
+            if expected >= needed {
+                break;
+            }
+            expected += chance;
+            candidates.push(candidate);
+        }
+    }
+
     fn effect(&self, of: Of) -> Effect {
         let known = self.fresh.get(&of).or_else(|| self.old.get(&of)).copied();
         known.unwrap_or(Effect { mean: 0.0, precision: of.precision() })
@@ -216,6 +237,27 @@ mod tests {
         }
         let many = |network| known.at_once(end(1, network, 0), &[end(2, network, 0); 8], 2.0);
         assert!(many(1) <= 3 && many(2) == 8, "{} {}", many(1), many(2));
+    }
+
+    #[test]
+    fn choosing_is_ordering_leaving_out_and_counting() {
+        let mut known = Handshakes::new();
+        for n in 0..60 {
+            known.report(end(100 + n, 0, 0), end(n % 6, 0, 0), n % 6 >= 3 || n % 3 == 2);
+            known.report(end(100 + n, 0, 0), end(66, 0, 0), false);
+        }
+        let all: Vec<End> = (0..6).chain([66]).map(|peer| end(peer, 0, 0)).collect();
+        let taker = end(900, 0, 0);
+        for needed in [0.5, 2.0, 100.0] {
+            let mut chosen = all.clone();
+            known.choose(taker, &mut chosen, needed, |c| *c);
+            let mut expected = all.clone();
+            known.order(taker, &mut expected, |c| *c);
+            expected.retain(|c| known.is_worth_trying(taker, *c));
+            expected.truncate(known.at_once(taker, &expected, needed));
+            assert_eq!(chosen, expected);
+            assert!(!chosen.contains(&end(66, 0, 0)));
+        }
     }
 
     #[test]

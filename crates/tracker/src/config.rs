@@ -1,4 +1,5 @@
 use crate::ahead::AheadSettings;
+use crate::purse::Publisher;
 use core::fmt;
 use core::time::Duration;
 use peeredge_hvm::DispatchSettings;
@@ -46,6 +47,8 @@ pub struct TrackerConfig {
     /// What a GB from peers of each class costs the operator, in the currency of all values; class 0 is everybody's at first.
     /// Default: one class, free of cost.
     pub cost_classes: Vec<f32>,
+    /// Publishers whose contents have values of their own. Default: none.
+    pub publishers: Vec<Publisher>,
     /// How replicas are placed ahead of demand.
     pub ahead: AheadSettings,
     /// How tasks are given out and their results believed; none refuses them. Its referee is the relay's own node, once that
@@ -145,6 +148,7 @@ impl TrackerConfig {
             matching: MatchSettings::default(),
             trust: TrustSettings::default(),
             cost_classes: vec![0.0],
+            publishers: Vec::new(),
             ahead: AheadSettings::default(),
             tasks: Some(DispatchSettings {
                 seed: u64::from_le_bytes(
@@ -183,6 +187,7 @@ impl fmt::Debug for TrackerConfig {
             .field("matching", &self.matching)
             .field("trust", &self.trust)
             .field("cost_classes", &self.cost_classes)
+            .field("publishers", &self.publishers)
             .field("ahead", &self.ahead)
             .field("tasks", &self.tasks.is_some())
             .field("tasks_per_peer_max", &self.tasks_per_peer_max)

@@ -113,17 +113,14 @@ impl Standings {
 
     /// Puts those first whose connections open, drops those that hardly can, and keeps as many as can be expected to give
     /// `needed`.
-    pub(crate) fn arrange<T: Copy>(
+    pub(crate) fn arrange<T>(
         &self,
         taker: Party,
         found: &mut Vec<T>,
         party: impl Fn(&T) -> Party,
         needed: f64,
     ) {
-        self.opens.order(taker.end(), found, |one| party(one).end());
-        found.retain(|one| self.opens.is_worth_trying(taker.end(), party(one).end()));
-        let ends: Vec<handshake::End> = found.iter().map(|one| party(one).end()).collect();
-        found.truncate(self.opens.at_once(taker.end(), &ends, needed));
+        self.opens.choose(taker.end(), found, needed, |one| party(one).end());
     }
 
     /// Bytes a second that receivers bear out; None for a peer of which nothing is known.

@@ -1,4 +1,5 @@
 use crate::ahead::AheadStats;
+use crate::purse::PurseStats;
 use peeredge_hvm::{DispatchStats, Units};
 use peeredge_routing::matching::MarketPicture;
 use peeredge_wire::relay::{ErrorCode, Report};
@@ -53,6 +54,8 @@ pub struct TrackerStats {
     pub nothing_came: u64,
     /// The market that introductions come from.
     pub market: MarketPicture,
+    /// What was spent for each publisher.
+    pub purses: Vec<PurseStats>,
     /// Peers that offer to run tasks.
     pub workers: usize,
     /// Tasks without a result.

@@ -6,6 +6,7 @@ use crate::config::TrackerConfig;
 use crate::io::{ConnId, TrackerInput, TrackerOutput};
 use crate::live::Lives;
 use crate::meetings::Meetings;
+use crate::purse::Purses;
 use crate::standing::{Party, Standings};
 use crate::stats::TrackerStats;
 use crate::tasks::Tasks;
@@ -41,6 +42,7 @@ pub struct Tracker {
     matcher: Matcher,
     blames: Blames,
     standings: Standings,
+    purses: Purses,
     ahead: Ahead,
     tasks: Option<Tasks>,
     carries: Carries,
@@ -103,15 +105,20 @@ impl Tracker {
         let draws = blake3::derive_key("peeredge tracker draws v1", &config.seed);
         let mut seed = [0; 8];
         seed.copy_from_slice(&draws[..8]);
+        let mut matcher = Matcher::new(config.matching, u64::from_le_bytes(seed));
+        for publisher in &config.publishers {
+            publisher.contents.iter().for_each(|content| matcher.set_value(*content, publisher.value_per_gb));
+        }
         Tracker {
             registry: Registry::new(limits),
-            matcher: Matcher::new(config.matching, u64::from_le_bytes(seed)),
+            matcher,
             blames: Blames::new(
                 config.accused_max,
                 usize::from(config.accusers_min),
                 Duration::from_secs(u64::from(config.blame_for_s)),
             ),
             standings: Standings::new(config.trust),
+            purses: Purses::new(&config.publishers),
             ahead: Ahead::new(config.ahead),
             tasks: config
                 .tasks
@@ -211,6 +218,7 @@ impl Tracker {
             announces: self.registry.entries(),
             ahead: self.ahead.stats(),
             market: self.matcher.picture(),
+            purses: self.purses.stats(),
             barred: self.blames.barred_count(self.now),
             carry_sessions: self.carries.count(),
             live_contents: self.lives.count(),
@@ -461,6 +469,9 @@ impl Tracker {
         if fresh && !said.reserve {
             self.ahead.asked(member(conn), content);
         }
+        if let Some(open) = self.purses.is_open(now, &content) {
+            self.matcher.open_reserve(content, open);
+        }
         let Tracker { config, conns, registry, matcher, blames, standings, .. } = self;
         let barred = |a: Member, b: Member| {
             !blames.is_empty()
@@ -469,15 +480,14 @@ impl Tracker {
                     _ => true,
                 }
         };
-        let party_of = |of: &Member| party_of(conns, ConnId(of.0));
-        let taker = party_of(&member(conn));
+        let taker = party_of(conns, conn);
         // Three of four that are wanted should open.
         let arrange = |sources: &mut Vec<Member>| {
-            let needed = f64::from(wants) * 0.75;
-            if let Some(taker) = taker {
-                sources.retain(|of| party_of(of).is_some());
-                standings.arrange(taker, sources, |of| party_of(of).unwrap_or(taker), needed);
-            }
+            let Some(taker) = taker else { return };
+            let known = |of: Member| Some((of, party_of(conns, ConnId(of.0))?));
+            let mut found: Vec<(Member, Party)> = sources.drain(..).filter_map(known).collect();
+            standings.arrange(taker, &mut found, |(_, party)| *party, f64::from(wants) * 0.75);
+            sources.extend(found.into_iter().map(|(of, _)| of));
         };
         let mut found = Vec::new();
         if announced.more_to_give {
@@ -488,10 +498,9 @@ impl Tracker {
         found.extend(matcher.sources_for(registry, now, member(conn), content, max, barred, arrange));
         for Introduction { to, of, have_permille } in found {
             let Some(peer) = peer_of(&self.conns, of) else { continue };
+            let Some(told) = ready(&mut self.conns, ConnId(to.0)) else { continue };
+            told.meetings.add(peer, content, have_permille > 0);
             self.counts.introductions += 1;
-            if let Some(told) = ready(&mut self.conns, ConnId(to.0)) {
-                told.meetings.add(peer, content, have_permille > 0);
-            }
             self.send(ConnId(to.0), &FromRelay::Introduce { content, peer, have_permille });
         }
         Ok(())
@@ -695,7 +704,10 @@ impl Tracker {
         let from_relay = sender == self.config.relay;
         let sum = &mut self.counts.receipted_bytes[usize::from(from_relay)];
         *sum = sum.saturating_add(receipt.bytes);
-        if !from_relay {
+        if from_relay {
+            let cost = f64::from(self.config.matching.reserve.cost_per_gb) * receipt.bytes as f64 / 1e9;
+            self.purses.spend(now, &receipt.content, cost);
+        } else {
             let (from, to) = (party_of(&self.conns, sender_conn)?, party_of(&self.conns, conn)?);
             self.standings.came(now, from, to, receipt.bytes, receipt.bytes_per_s);
             self.set_terms(now, sender_conn);

@@ -1,6 +1,7 @@
 //! Every setting, once: its key, type, default and meaning. Files, environment, flags, `print-config` and `--help`
 //! all read this table.
 
+use super::market::{Money, NetworkCost, Owned, PublisherValue};
 use super::value::{Bytes, Millis, Setting};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -144,6 +145,16 @@ settings! {
     /// Milliseconds in which demand is counted together, before idle peers whose visitors agreed are asked to hold contents ahead
     /// of it. 0: they are never asked.
     ahead_slot_ms: Millis = Millis(900_000);
+    /// What a GB is worth that arrives at a page, in any one currency.
+    value_per_gb: Money = Money(1_000_000);
+    /// What a GB from the relay's own peer costs, in the same currency. The nearer to the value, the more is left to peers.
+    egress_cost_per_gb: Money = Money(800_000);
+    /// What a GB from peers of some networks costs (ADDRESS/BITS=COST); the first that fits counts, all others are free.
+    peer_costs: Vec<NetworkCost> = Vec::new();
+    /// What a GB is worth to each publisher, and what the relay's own peer may cost for it in a day (NAME=VALUE or NAME=VALUE/BUDGET).
+    publishers: Vec<PublisherValue> = Vec::new();
+    /// Whose a content is, for publishers of other values (CONTENT=NAME).
+    owners: Vec<Owned> = Vec::new();
     /// Who may read /metrics and the page /operator that draws them: loopback, all or off.
     metrics: MetricsAccess = MetricsAccess::Loopback;
     /// Least severe log lines that are written: error, warn, info, debug or trace.

@@ -192,6 +192,7 @@ fn texts_of(value: &DeValue<'_>, is_list: bool) -> Result<Vec<String>, &'static 
         }
         DeValue::String(text) => Ok(vec![text.to_string()]),
         DeValue::Integer(number) if number.radix() == 10 => Ok(vec![number.as_str().replace('_', "")]),
+        DeValue::Float(number) => Ok(vec![number.as_str().replace('_', "")]),
         DeValue::Boolean(value) => Ok(vec![value.to_string()]),
         other => Err(other.type_str()),
     }

@@ -2,15 +2,18 @@
 
 mod keys;
 mod layers;
+mod market;
 mod suggest;
 mod value;
 
 pub use keys::{Config, KEYS, Key, LogFormat, MetricsAccess};
 pub use layers::{ConfigError, Effective, Flag, Source, load};
+pub use market::{Money, NetworkCost, Owned, PublisherValue};
 pub use suggest::nearest;
 pub use value::{Bytes, Millis};
 
-use std::net::SocketAddr;
+use peeredge_tracker::Publisher;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 impl Config {
@@ -52,6 +55,30 @@ impl Config {
         }
     }
 
+    /// What peers cost, by class: whoever fits none of `peer_costs` is of class 0, the others of the class behind their place.
+    pub fn cost_classes(&self) -> Vec<f32> {
+        [0.0].into_iter().chain(self.peer_costs.iter().map(|network| network.cost_per_gb.amount())).collect()
+    }
+
+    /// The class of a peer at this address.
+    pub fn cost_class(&self, ip: IpAddr) -> u8 {
+        self.peer_costs.iter().position(|network| network.holds(ip)).map_or(0, |at| at as u8 + 1)
+    }
+
+    /// Publishers with what they own.
+    pub fn publishers(&self) -> Vec<Publisher> {
+        let owned = |name: &str| {
+            self.owners.iter().filter(|owned| owned.name == name).map(|owned| owned.content).collect()
+        };
+        let publisher = |publisher: &PublisherValue| Publisher {
+            name: publisher.name.clone(),
+            value_per_gb: publisher.value_per_gb.amount(),
+            budget_per_day: publisher.budget_per_day.map(Money::amount),
+            contents: owned(&publisher.name),
+        };
+        self.publishers.iter().map(publisher).collect()
+    }
+
     /// Contradictions between settings, each with the key to change.
     fn check(&self) -> Result<(), (&'static str, String)> {
         if self.bind.ip().is_unspecified() && self.public_url.is_empty() {
@@ -87,6 +114,14 @@ impl Config {
             let says =
                 format!("{} is none of error, warn, info, debug and trace", value::quote(&self.log_level));
             return Err(("log_level", says));
+        }
+        if self.peer_costs.len() > usize::from(u8::MAX) {
+            return Err(("peer_costs", "at most 255 networks".into()));
+        }
+        for owned in &self.owners {
+            if !self.publishers.iter().any(|publisher| publisher.name == owned.name) {
+                return Err(("owners", format!("{} is none of publishers", value::quote(&owned.name))));
+            }
         }
         if self.ping_interval_ms >= self.idle_timeout_ms {
             return Err((

@@ -9,6 +9,7 @@ use axum::extract::{Extension, Request, State};
 use axum::response::Response;
 use hyper::StatusCode;
 use hyper::header;
+use peeredge_tracker::{PurseStats, TrackerStats};
 use peeredge_wire::relay::ErrorCode;
 use std::sync::Arc;
 
@@ -221,12 +222,73 @@ async fn write_tracker(app: &App, page: &mut Page) {
     ] {
         page.single(name, kind, help, value as f64);
     }
+    write_market(&stats, page);
     page.single(
         "peeredge_reported_channels",
         "gauge",
         "Data channels that peers say are open.",
         f64::from(reported.channels),
     );
+}
+
+fn write_market(stats: &TrackerStats, page: &mut Page) {
+    let label = |name: &str, value: &str| format!("{{{name}=\"{value}\"}}");
+    let market = &stats.market;
+    let prices = [("0.5", 0), ("0.9", 1), ("1", 2)]
+        .map(|(share, at)| (label("quantile", share), f64::from(market.prices[at])));
+    page.family(
+        "peeredge_market_price",
+        "gauge",
+        "What a GB from a peer costs others beyond its own cost.",
+        &prices,
+    );
+    let places =
+        [(label("state", "asked"), market.asked as f64), (label("state", "given"), market.served as f64)];
+    page.family("peeredge_market_places", "gauge", "Places with sources that wants ask for.", &places);
+    page.single(
+        "peeredge_market_gap",
+        "gauge",
+        "Share of the best possible worth that may be missing, proved by the prices.",
+        market.gap,
+    );
+    page.single(
+        "peeredge_market_worth",
+        "gauge",
+        "Worth of the places given less cost, a GB each.",
+        market.worth,
+    );
+    let receipted = [
+        (label("source", "peers"), stats.receipted_bytes[0] as f64),
+        (label("source", "relay"), stats.receipted_bytes[1] as f64),
+    ];
+    page.family("peeredge_receipted_bytes_total", "counter", "Bytes that receivers signed for.", &receipted);
+    let met =
+        [(label("opened", "true"), stats.met[0] as f64), (label("opened", "false"), stats.met[1] as f64)];
+    page.family("peeredge_met_total", "counter", "Introductions, by what became of them.", &met);
+    for (name, help, value) in [
+        ("peeredge_receipts_total", "Receipts that count.", stats.receipts),
+        ("peeredge_receipts_refused_total", "Receipts that do not.", stats.receipts_refused),
+        ("peeredge_nothing_came_total", "Holders from whom nothing came.", stats.nothing_came),
+    ] {
+        page.single(name, "counter", help, value as f64);
+    }
+    if !stats.purses.is_empty() {
+        let of = |value: fn(&PurseStats) -> f64| -> Vec<_> {
+            stats.purses.iter().map(|purse| (label("publisher", &purse.name), value(purse))).collect()
+        };
+        page.family(
+            "peeredge_publisher_spent_total",
+            "counter",
+            "Cost of the relay's own bytes by receipts.",
+            &of(|purse| purse.spent),
+        );
+        page.family(
+            "peeredge_publisher_open",
+            "gauge",
+            "Whether the budget lets the relay's own peer serve.",
+            &of(|purse| f64::from(u8::from(purse.open))),
+        );
+    }
 }
 
 fn write_node(app: &App, page: &mut Page) {

@@ -152,7 +152,10 @@ async fn run(app: &Arc<App>, socket: Socket, ip: IpAddr) -> &'static str {
     let (mut sink, stream) = socket.split();
     let place = app.limits.enter(ip);
     let connected = match &place {
-        Some(_) => app.hub.connect(app.config.peer_queue_bytes_max.0 as usize, owner(ip)).await,
+        Some(_) => {
+            let bytes_max = app.config.peer_queue_bytes_max.0 as usize;
+            app.hub.connect(bytes_max, owner(ip), app.config.cost_class(ip)).await
+        }
         None => None,
     };
     let Some((connection, mailbox)) = connected else {

@@ -72,7 +72,7 @@ impl Line {
 }
 
 async fn local(hub: &Hub, mut out: mpsc::Receiver<Vec<u8>>, inputs: &mpsc::Sender<Input>) {
-    let Some((connection, mut mailbox)) = hub.connect(LOCAL_MAILBOX_BYTES, None).await else { return };
+    let Some((connection, mut mailbox)) = hub.connect(LOCAL_MAILBOX_BYTES, None, 0).await else { return };
     if inputs.send(Input::RelayOpened).await.is_err() {
         return;
     }

@@ -108,6 +108,14 @@ pub async fn serve(mut config: Config, stop: impl Future<Output = ()>) -> Result
     tracker.carry.bytes_max = config.carry_bytes_max.0;
     tracker.carry.bytes_per_s_all_max = config.carry_bytes_per_s_all_max.0;
     tracker.ahead = AheadSettings::of_slots(config.ahead_slot_ms.0);
+    tracker.matching.value_per_gb = config.value_per_gb.amount();
+    tracker.matching.reserve.cost_per_gb = config.egress_cost_per_gb.amount();
+    if config.upload_bytes_per_s_max.0 > 0 {
+        let places = config.upload_bytes_per_s_max.0 / u64::from(tracker.trust.place_bytes_per_s);
+        tracker.matching.reserve.places = places.clamp(1, 10_000) as u32;
+    }
+    tracker.cost_classes = config.cost_classes();
+    tracker.publishers = config.publishers();
     let hub = Hub::start(tracker);
     let (stopping_in, stopping) = watch::channel(false);
     let app = Arc::new(App {

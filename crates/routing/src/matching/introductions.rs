@@ -8,12 +8,12 @@
 //!
 //! An announce causes one change of the market at most, with bounded work; what that leaves undone is done with the next ones.
 
-use super::market::{Demand, DemandId, Market, MarketSettings};
+use super::market::{Demand, DemandId, Market, MarketSettings, NodeId};
 use super::sellers::{Sellers, Terms};
 use crate::registry::{Entry, Member, Registry};
 use peeredge_wire::SplitMix64;
 use peeredge_wire::{ContentId, Time};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How the matcher behaves.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -98,6 +98,7 @@ struct Sought {
 #[derive(Clone, Copy, Debug)]
 struct Candidate {
     member: Member,
+    node: NodeId,
     have_permille: u16,
     load: u32,
     terms: Terms,
@@ -122,6 +123,8 @@ pub struct Matcher {
     sellers: Sellers,
     wants: BTreeMap<(Member, ContentId), Sought>,
     values: BTreeMap<ContentId, f32>,
+    /// Contents for which the operator's own peers are not to be introduced.
+    closed: BTreeSet<ContentId>,
 }
 
 impl Matcher {
@@ -145,6 +148,7 @@ impl Matcher {
             sellers: Sellers::default(),
             wants: BTreeMap::new(),
             values: BTreeMap::new(),
+            closed: BTreeSet::new(),
         }
     }
 
@@ -161,6 +165,15 @@ impl Matcher {
     /// A GB of this content is worth so much to whoever pays for it; what is in the market already keeps its worth.
     pub fn set_value(&mut self, content: ContentId, value_per_gb: f32) {
         self.values.insert(content, value_per_gb.max(0.0));
+    }
+
+    /// Whether the operator's own peers may be introduced for this content from now on.
+    pub fn open_reserve(&mut self, content: ContentId, open: bool) {
+        if open {
+            self.closed.remove(&content);
+        } else {
+            self.closed.insert(content);
+        }
     }
 
     /// A member no longer wants a content.
@@ -273,7 +286,8 @@ impl Matcher {
     ) -> Vec<Introduction> {
         let Some(said) = registry.said(member, content) else { return Vec::new() };
         let Some(swarm) = registry.swarm(content) else { return Vec::new() };
-        if said.reserve && self.others_suffice(registry, content, member) {
+        if said.reserve && (self.closed.contains(&content) || self.others_suffice(registry, content, member))
+        {
             return Vec::new();
         }
         let terms = self.at_first(said.reserve);
@@ -322,10 +336,12 @@ impl Matcher {
         });
         let mut kept: Vec<Candidate> = Vec::new();
         if let Some(sought) = sought {
-            let nodes = self.market.served_by(sought.demand).filter_map(|node| self.sellers.at(node));
-            for (seller, terms) in nodes {
-                if let Some(entry) = registry.entry(seller, content) {
-                    kept.push(self.candidate(now, content, entry, terms, 0.0));
+            let at = |node| self.sellers.at(node).map(|(seller, terms)| (node, seller, terms));
+            for (node, seller, terms) in self.market.served_by(sought.demand).filter_map(at) {
+                if let Some(entry) = registry.entry(seller, content)
+                    && !(entry.said.reserve && self.closed.contains(&content))
+                {
+                    kept.push(self.candidate(now, content, entry, node, terms));
                 }
             }
         }
@@ -335,12 +351,8 @@ impl Matcher {
                 if let Some(sought) = sought {
                     self.market.depart(sought.demand);
                 }
-                let candidates: Vec<_> = kept
-                    .iter()
-                    .chain(found)
-                    .filter_map(|c| self.sellers.node_of(c.member).map(|node| (node, c.worth)))
-                    .take(CANDIDATES_MAX)
-                    .collect();
+                let candidates: Vec<_> =
+                    kept.iter().chain(found).map(|c| (c.node, c.worth)).take(CANDIDATES_MAX).collect();
                 let demand = self.market.arrive(&Demand {
                     size: [1, 0],
                     replicas: places.max(1) as u8,
@@ -413,21 +425,29 @@ impl Matcher {
         let terms = self.at_first(entry.said.reserve);
         let node = self.sellers.node(&mut self.market, entry.member, terms);
         let (_, terms) = self.sellers.at(node)?;
-        let candidate = self.candidate(now, content, entry, terms, self.market.prices(node)[0]);
+        let candidate = self.candidate(now, content, entry, node, terms);
         (candidate.worth > terms.cost_per_gb && terms.places > 0).then_some(candidate)
     }
 
-    fn candidate(&self, now: Time, content: ContentId, entry: &Entry, terms: Terms, price: f32) -> Candidate {
+    fn candidate(
+        &self,
+        now: Time,
+        content: ContentId,
+        entry: &Entry,
+        node: NodeId,
+        terms: Terms,
+    ) -> Candidate {
         // A peer that holds nothing yet is worth something: it soon will, and then it is already connected.
         let share = (f32::from(entry.said.have_permille) + 200.0) / 1200.0;
         let worth = self.value(content) * share * terms.quality;
         Candidate {
             member: entry.member,
+            node,
             have_permille: entry.said.have_permille,
             load: entry.load.at(now),
             terms,
             worth,
-            net: worth - terms.cost_per_gb - price,
+            net: worth - terms.cost_per_gb - self.market.prices(node)[0],
         }
     }
 
@@ -439,6 +459,9 @@ impl Matcher {
         content: ContentId,
         barred: &impl Fn(Member, Member) -> bool,
     ) -> Option<Candidate> {
+        if self.closed.contains(&content) {
+            return None;
+        }
         let since = self.since(now);
         let of = registry.swarm(content)?.reserve.iter().copied().find(|reserve| {
             *reserve != member
