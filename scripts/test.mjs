@@ -1,4 +1,5 @@
-// npm test [PART...]: sets up what is missing, then runs all tests, or only these parts: rust, wasm, unit, interop, browser.
+// npm test [PART...]: sets up what is missing, then runs all tests, or only these parts: rust, wasm, unit, interop, browser; or arm, which
+// is run only when asked for.
 import { spawn } from "node:child_process";
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -12,13 +13,15 @@ const PARTS = {
   unit: () => vitest("unit"),
   interop: () => counted("tests/interop/rtc_contract.mjs"),
   browser: () => vitest("browser"),
+  arm: () => counted("scripts/arm-tests.mjs"),
 };
+const ASKED_FOR = new Set(["arm"]);
 const total = { passed: 0, failed: 0 };
 
 verb(async (words) => {
   const unknown = words.find((word) => !(word in PARTS));
   if (unknown) throw new Stop(`${unknown} is no part of the tests; these are: ${Object.keys(PARTS).join(", ")}`);
-  const parts = words.length ? words : Object.keys(PARTS);
+  const parts = words.length ? words : Object.keys(PARTS).filter((part) => !ASKED_FOR.has(part));
   await packages();
   await rust();
   // Asked for first: without one there is no use in the minutes before.
@@ -30,7 +33,7 @@ verb(async (words) => {
       await tasks();
     }
     if (part === "browser") await spec();
-    if (part !== "rust") await sdk();
+    if (part !== "rust" && part !== "arm") await sdk();
     say(`tests: ${part}`);
     if (!(await PARTS[part]())) failures.push(part);
   }
@@ -72,9 +75,10 @@ function rustTests() {
   return tested("cargo", ["test", "--workspace", "--no-fail-fast"], countCargo);
 }
 
-/** A script that prints `ok NAME`, or `not ok NAME` or `FAILED NAME`, for each thing it checks. */
+/** A script that prints `ok NAME`, or `not ok NAME` or `FAILED NAME`, for each thing it checks, and what cargo prints. */
 function counted(script) {
   return tested(process.execPath, [join(ROOT, script)], (line) => {
+    countCargo(line);
     if (line.startsWith("ok ")) total.passed += 1;
     if (line.startsWith("not ok ") || line.startsWith("FAILED ")) total.failed += 1;
   });
