@@ -46,17 +46,6 @@ enum Pass {
     Any,
 }
 
-/// Whether a copy that comes sooner is worth its bytes.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Sooner {
-    /// It would only take another symbol's place.
-    Never,
-    /// In the tail, where there is nothing else to ask.
-    Tail,
-    /// Where a reader waits for it; but a reader of a download always waits, and nobody is waiting with it.
-    Urgent,
-}
-
 impl Transfer {
     /// Chooses what to ask of `id` now. Empty while its pipe is full enough, or it holds nothing that is needed.
     pub fn wants(&mut self, now: Time, id: SourceId) -> Vec<Want> {
@@ -72,9 +61,8 @@ impl Transfer {
         }
         let mut left = (room / symbol_len) as u32;
         let mut wants = Vec::new();
-        let (is_seed, almost_idle) = (source.holdings.is_seed(), (source.window_bytes / 8).max(symbol_len));
-        self.urgent(now, id, &mut left, &mut wants);
-        if is_seed && self.fellows(id).next().is_some() {
+        let almost_idle = (source.window_bytes / 8).max(symbol_len);
+        if source.holdings.is_seed() && self.fellows(id).next().is_some() {
             self.pass(now, id, Pass::Own, &mut left, &mut wants);
             // What fellows hold, or are about to, is left to them while they give it, or while the seeder has other work.
             if self.fellows_keep_up(now, id) || self.in_flight_bytes(id) > almost_idle {
@@ -170,13 +158,7 @@ impl Transfer {
             found.extend((from..end).filter(any).take(max as usize));
         }
         let urgent = found.len();
-        // Each receiver begins elsewhere with each source: those who all asked for the first symbols would have the same ones, and
-        // nothing to give to each other.
-        let start = match source.holdings.is_seed() {
-            true => 0,
-            false => (mix(self.key ^ mix(source.key ^ u64::from(block))) % u64::from(symbols)) as u32,
-        };
-        for index in (start..symbols).chain(0..start) {
+        for index in 0..symbols {
             if found.len() as u32 >= max {
                 break;
             }
@@ -236,11 +218,11 @@ impl Transfer {
     /// Everything needed is under way, and `id` has nothing to do: it takes over what the slowest owe.
     fn tail(&mut self, now: Time, id: SourceId, left: u32, wants: &mut Vec<Want>) {
         let mut left = left;
-        let sooner = if self.all_under_way() { Sooner::Tail } else { Sooner::Never };
+        let is_tail = self.all_under_way();
         for at in 0..self.order.len() {
             let block = self.order[at];
-            let late = self.late(now, id, block, sooner);
-            let late_coded = self.late_coded(now, id, block, sooner);
+            let late = self.late(now, id, block, is_tail);
+            let late_coded = self.late_coded(now, id, block, is_tail);
             if (late.is_empty() && late_coded == 0) || left == 0 {
                 continue;
             }
@@ -253,21 +235,6 @@ impl Transfer {
                 self.commit(now, id, block, &late[..count as usize], 0)
             };
             left -= count;
-            push_picks(wants, block, picks);
-        }
-    }
-
-    /// What a waiting reader comes to next and others owe, where this source would bring it much sooner.
-    fn urgent(&mut self, now: Time, id: SourceId, left: &mut u32, wants: &mut Vec<Want>) {
-        for at in 0..self.order.len() {
-            let block = self.order[at];
-            let Some(from) = self.active.get(&block).and_then(|active| active.urgent_from) else { continue };
-            let mut late = self.late(now, id, block, Sooner::Urgent);
-            // Nearest first: they are in the order of their numbers.
-            late.retain(|index| (from..from.saturating_add(URGENT_SYMBOLS)).contains(index));
-            late.truncate(*left as usize);
-            *left -= late.len() as u32;
-            let picks = self.commit(now, id, block, &late, 0);
             push_picks(wants, block, picks);
         }
     }
@@ -294,9 +261,10 @@ impl Transfer {
         })
     }
 
-    /// Source symbols of `block` that those who were asked have not sent in the time that their rate promised, and those that `id`
-    /// would deliver much sooner.
-    fn late(&self, now: Time, id: SourceId, block: u32, sooner: Sooner) -> Vec<u32> {
+    /// Source symbols of `block` that those who were asked have not sent in the time that their rate promised, and in the
+    /// `is_tail` those that `id` would deliver much sooner, too: before the tail, a copy that comes sooner only takes another's
+    /// place.
+    fn late(&self, now: Time, id: SourceId, block: u32, is_tail: bool) -> Vec<u32> {
         let (Some(active), Some(me)) = (self.active.get(&block), self.sources.get(&id)) else {
             return Vec::new();
         };
@@ -309,7 +277,7 @@ impl Transfer {
             if asked_me || flights.len() >= FLIGHTS_MAX || !me.holdings.has_symbol(block, index) {
                 continue;
             }
-            if self.are_late(now, id, flights, sooner) {
+            if self.are_late(now, id, flights, is_tail) {
                 late.push(index);
             }
         }
@@ -317,15 +285,15 @@ impl Transfer {
     }
 
     /// Coded symbols of `block` of which the same is true. Another one does as well, so they are only counted.
-    fn late_coded(&self, now: Time, id: SourceId, block: u32, sooner: Sooner) -> u32 {
+    fn late_coded(&self, now: Time, id: SourceId, block: u32, is_tail: bool) -> u32 {
         let Some(active) = self.active.get(&block) else { return 0 };
         let others = active.coded_flights.values().filter(|f| f.source != id);
-        others.filter(|&&f| self.are_late(now, id, &[f], sooner)).count() as u32
+        others.filter(|&&f| self.are_late(now, id, &[f], is_tail)).count() as u32
     }
 
     /// Whether the soonest of these flights comes too late, compared with what `id` could do.
-    fn are_late(&self, now: Time, id: SourceId, flights: &[Flight], sooner: Sooner) -> bool {
-        let own_s = self.seconds_to_give(id) + 0.02;
+    fn are_late(&self, now: Time, id: SourceId, flights: &[Flight], is_tail: bool) -> bool {
+        let own_s = self.seconds_to_drain(id) + 0.02;
         let soonest_s = flights
             .iter()
             .map(|f| {
@@ -335,19 +303,7 @@ impl Transfer {
                 if waited_s > 2.0 * promised_s + 0.2 { f64::INFINITY } else { promised_s }
             })
             .fold(f64::INFINITY, f64::min);
-        soonest_s
-            > match sooner {
-                Sooner::Never => f64::MAX,
-                Sooner::Tail => 2.0 * own_s + 0.25,
-                Sooner::Urgent => 4.0 * own_s + 1.0,
-            }
-    }
-
-    /// Until one symbol more would be here.
-    fn seconds_to_give(&self, id: SourceId) -> f64 {
-        let rate = self.sources.get(&id).map_or(0.0, |s| s.rate_bytes_per_s);
-        let symbol_s = if rate > 0.0 { f64::from(self.layout.symbol_len()) / rate } else { 0.0 };
-        self.seconds_to_drain(id) + symbol_s
+        soonest_s > if is_tail { 2.0 * own_s + 0.25 } else { f64::MAX }
     }
 
     fn seconds_to_drain(&self, id: SourceId) -> f64 {

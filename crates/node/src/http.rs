@@ -239,7 +239,7 @@ impl Node {
             if transfer.in_flight_bytes(source) == 0 {
                 return 0.0;
             }
-            c.rate.rate().map_or(0.0, |rate| c.pipe.believed_bytes_per_s(self.now, Some(rate), None, true))
+            c.rate.rate().map_or(0.0, |rate| c.pipe.believed_bytes_per_s(self.now, Some(rate), true))
         };
         self.connections.all.iter().map(gives).sum()
     }
