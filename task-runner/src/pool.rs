@@ -1,5 +1,6 @@
 use std::collections::VecDeque;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 
@@ -46,7 +47,8 @@ impl TaskRunner {
                 .stack_size(THREAD_STACK_BYTES)
                 .spawn(move || {
                     while let Some(work) = queue.next() {
-                        work(&ticking);
+                        // A fault in the engine costs one run, whose asker hears that it ended, and not the thread.
+                        let _ = catch_unwind(AssertUnwindSafe(|| work(&ticking)));
                     }
                 })
                 .map_err(|error| NoThreads(error.to_string()))?;

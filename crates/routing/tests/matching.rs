@@ -203,10 +203,12 @@ fn the_operators_peer_serves_those_for_whom_others_have_no_place() {
     // Three holders with four places each, two for each taker.
     // The last two places may be with one holder, and not two places of one taker.
     assert!(told[..5].iter().all(|told| !told) && told[8..].iter().all(|told| *told), "{told:?}");
-    while place.matcher.go_on(100) {}
+    while place.matcher.is_behind() {
+        place.matcher.go_on(100);
+    }
     let picture = place.matcher.picture();
     assert_eq!((picture.asked, picture.served), (40, 40), "{picture:?}");
-    assert!(picture.gap < 0.02, "{picture:?}");
+    assert!(picture.gap < 0.025, "{picture:?}");
     // The second place of most is with a fellow who holds nothing yet: a holder's is worth so much more.
     assert!((0.8..0.9).contains(&picture.prices[2]), "{picture:?}");
 }

@@ -107,3 +107,31 @@ fn one_announce_is_answered_by_a_bounded_number() {
     place.announce(receiver, content(1), 0, 255);
     assert_eq!(place.introduced(receiver).len(), 3);
 }
+
+#[test]
+fn a_market_that_one_change_left_behind_is_worked_on_until_it_is_settled() {
+    let mut place = Place::with(|config| config.matching.unknown.places = 60);
+    let (first, second) = (place.join(1), place.join(2));
+    place.announce(first, content(1), 1000, 0);
+    place.announce(second, content(1), 1000, 0);
+    for n in 10..70 {
+        let taker = place.join(n);
+        place.announce(taker, content(1), 0, 2);
+    }
+    let is_due = |place: &Place| {
+        let soon = place.now + core::time::Duration::from_millis(20);
+        place.tracker.deadline().is_some_and(|at| at <= soon)
+    };
+    (0..100).for_each(|_| place.pass(20));
+    assert!(!is_due(&place), "nothing happens, and nothing is left to do");
+    // One change, which takes a place from everybody.
+    place.leave(first);
+    assert!(is_due(&place));
+    let wakes = (0..1000).find(|_| {
+        place.pass(20);
+        !is_due(&place)
+    });
+    assert!(wakes.is_some(), "it settles");
+    let market = place.tracker.stats().market;
+    assert!(market.served >= 60 && market.gap < 0.1, "{market:?}");
+}

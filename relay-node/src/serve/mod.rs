@@ -227,23 +227,24 @@ async fn watch_peer(mut handle: Handle, desk: Option<Desk>, app: Arc<App>) {
     let mut stopped = pin!(app.stopped());
     loop {
         tokio::select! {
-            told = handle.told.recv() => match told {
-                Some(output @ (Output::Task(_) | Output::Head { .. } | Output::Data { .. } | Output::Done { .. } | Output::Failed { .. })) => {
-                    if let Some(desk) = &desk {
-                        desk.told(output);
-                    }
-                }
-                Some(Output::Event(Event::RelayReady { relay })) => {
-                    app.ready.store(true, Ordering::Release);
-                    tracing::info!(%relay, "ready");
-                }
-                Some(Output::Event(event)) => tracing::debug!(?event, "own peer"),
-                Some(_) => {}
-                None => {
+            told = handle.told.recv() => {
+                let Some(output) = told else {
                     app.ready.store(false, Ordering::Release);
                     return tracing::error!("the relay's own peer ended");
+                };
+                let rest = match &desk {
+                    Some(desk) => desk.told(output),
+                    None => Some(output),
+                };
+                match rest {
+                    Some(Output::Event(Event::RelayReady { relay })) => {
+                        app.ready.store(true, Ordering::Release);
+                        tracing::info!(%relay, "ready");
+                    }
+                    Some(Output::Event(event)) => tracing::debug!(?event, "own peer"),
+                    Some(_) | None => {}
                 }
-            },
+            }
             changed = handle.stats.changed() => {
                 if changed.is_ok() {
                     *app.node.write().expect("no holder panics") = handle.stats.borrow_and_update().clone();

@@ -25,6 +25,8 @@ const MODULE_BYTES_MAX: u64 = 32 << 20;
 const DEADLINE: Duration = Duration::from_secs(600);
 /// Rewritten modules that are kept for the next run.
 const MODULES_MAX: usize = 16;
+/// A large output is shared for so long after it was answered: whoever asked fetches it at once, and a stranger's bytes are not kept.
+const OUTPUT_KEPT: Duration = Duration::from_secs(600);
 /// The desk's own fetches are numbered from here, out of the way of others'.
 const REQUESTS_FROM: u32 = 1 << 30;
 
@@ -118,6 +120,8 @@ struct Inner {
     waiting: Mutex<BTreeMap<u32, mpsc::UnboundedSender<TaskFromRelay>>>,
     leases: Mutex<BTreeMap<u64, Lease>>,
     modules: Mutex<Vec<((ContentId, u32), Module)>>,
+    /// Outputs that are shared, and since when.
+    outputs: Mutex<BTreeMap<ContentId, Instant>>,
     /// Thousandths of the time in which each thread computes.
     duty_permille: u16,
     tasks: AtomicU64,
@@ -152,6 +156,7 @@ impl Desk {
             waiting: Mutex::default(),
             leases: Mutex::default(),
             modules: Mutex::default(),
+            outputs: Mutex::default(),
             duty_permille: duty_permille.clamp(1, 1000),
             tasks: AtomicU64::new(0),
             gas: AtomicU64::new(0),
@@ -265,7 +270,6 @@ impl Desk {
                 let _ = mark.send((checkpoint, progress.gas));
             }
         };
-        let stopped = stop.clone();
         self.0.runner.submit(job, on_progress, stop, move |ran| drop(ended.send(ran)));
         let marking = async {
             let mut before: Option<ContentId> = None;
@@ -289,15 +293,14 @@ impl Desk {
         }
         // A thread that has worked rests, so that its share of the time holds.
         let duty = u32::from(self.0.duty_permille);
-        if duty < 1000 && !matches!(outcome.end, End::Cancelled) {
-            drop(stopped);
+        if duty < 1000 && outcome.end != End::Cancelled {
             tokio::time::sleep(began.elapsed() * (1000 - duty) / duty).await;
         }
         let output_hash = *blake3::hash(&outcome.output).as_bytes();
         let (end, gas) = (outcome.end as u8, outcome.gas);
         let output = match outcome.output.len() <= TASK_INLINE_BYTES_MAX {
             true => Blob::Inline(outcome.output),
-            false => Blob::Content(self.share(outcome.output, "output").await?),
+            false => Blob::Content(self.share_for_a_while(outcome.output).await?),
         };
         self.0.tasks.fetch_add(1, Ordering::Relaxed);
         self.0.gas.fetch_add(gas, Ordering::Relaxed);
@@ -348,6 +351,24 @@ impl Desk {
         }
     }
 
+    /// Shares an output until [`OUTPUT_KEPT`] after it was last answered.
+    async fn share_for_a_while(&self, output: Vec<u8>) -> Result<ContentId, String> {
+        let content = self.share(output, "output").await?;
+        let since = Instant::now();
+        lock(&self.0.outputs).insert(content, since);
+        let desk = self.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(OUTPUT_KEPT).await;
+            let mut outputs = lock(&desk.0.outputs);
+            // Another run may have answered the same since.
+            if outputs.get(&content) == Some(&since) {
+                outputs.remove(&content);
+                let _ = desk.0.inputs.send(Input::Remove { content });
+            }
+        });
+        Ok(content)
+    }
+
     /// Makes a content of these bytes, which this node then shares.
     async fn share(&self, bytes: Vec<u8>, name: &'static str) -> Result<ContentId, String> {
         let desk = self.clone();
@@ -374,7 +395,7 @@ impl Desk {
     ///
     /// # Errors
     /// See [`RunError`].
-    pub async fn run(&self, task: Request, mut progress: impl FnMut(u16, PeerId)) -> Result<Ran, RunError> {
+    pub async fn run(&self, task: Request, progress: impl FnMut(u16, PeerId)) -> Result<Ran, RunError> {
         let Request { module, input, limits, assurance } = task;
         // What is no task fails here, before anyone else sees it.
         rewrite(module.clone(), limits.memory_pages).await.map_err(RunError::Module)?;
@@ -384,15 +405,25 @@ impl Desk {
             false => Blob::Content(self.share(input, "input").await.map_err(RunError::Content)?),
         };
         let request = self.0.next.fetch_add(1, Ordering::Relaxed);
-        let (told, mut words) = mpsc::unbounded_channel();
+        let (told, words) = mpsc::unbounded_channel();
         lock(&self.0.waiting).insert(request, told);
         self.say(TaskInput::Submit(TaskRequest { request, module, input, limits, assurance, value: 0 }));
+        let result = self.result(words, progress).await;
+        lock(&self.0.waiting).remove(&request);
+        result
+    }
+
+    /// What the relay says of a task, to its end.
+    async fn result(
+        &self,
+        mut words: mpsc::UnboundedReceiver<TaskFromRelay>,
+        mut progress: impl FnMut(u16, PeerId),
+    ) -> Result<Ran, RunError> {
         loop {
             match words.recv().await {
                 Some(TaskFromRelay::Progress { runs, worker, .. }) => progress(runs, worker),
                 Some(TaskFromRelay::Refused { why, .. }) => return Err(RunError::Refused(why)),
                 Some(TaskFromRelay::Result { end, gas, digest, runs, refereed, voters, output, .. }) => {
-                    lock(&self.0.waiting).remove(&request);
                     let end = End::from_number(end).unwrap_or(End::Trap);
                     if end != End::Done {
                         return Err(RunError::Ended { end, gas });

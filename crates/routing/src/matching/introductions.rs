@@ -8,11 +8,11 @@
 //!
 //! An announce causes one change of the market at most, with bounded work; what that leaves undone is done with the next ones.
 
-use super::market::{Demand, DemandId, Market, MarketSettings, NodeId};
+use super::drawing::{Candidate, WALK_MAX};
+use super::market::{Demand, DemandId, Market, MarketSettings};
 use super::sellers::{Sellers, Terms};
-use crate::registry::{Entry, Member, Registry};
-use peeredge_wire::SplitMix64;
-use peeredge_wire::{ContentId, Time};
+use crate::registry::{Member, Registry};
+use peeredge_wire::{ContentId, SplitMix64, Time};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How the matcher behaves.
@@ -79,10 +79,6 @@ pub struct MarketPicture {
     pub sellers: usize,
 }
 
-/// Draws that are tried for one introduction before the swarm is walked instead.
-const DRAWS: u32 = 4;
-/// Entries looked at when draws found nobody.
-const WALK_MAX: usize = 32;
 /// Candidates of one want in the market.
 const CANDIDATES_MAX: usize = 12;
 
@@ -94,37 +90,25 @@ struct Sought {
     places: usize,
 }
 
-/// Somebody drawn.
+/// Who asks now, and for what.
 #[derive(Clone, Copy, Debug)]
-struct Candidate {
-    member: Member,
-    node: NodeId,
-    have_permille: u16,
-    load: u32,
-    terms: Terms,
-    worth: f32,
-    /// What is left of the worth after cost and price.
-    net: f32,
-}
-
-impl Candidate {
-    fn is_better(&self, than: &Candidate) -> bool {
-        let rank = |c: &Candidate, other: &Candidate| c.net.max(1e-3) * (other.load as f32 + 1024.0);
-        rank(self, than) > rank(than, self)
-    }
+pub(super) struct Ask {
+    pub(super) now: Time,
+    pub(super) member: Member,
+    pub(super) content: ContentId,
 }
 
 /// Chooses introductions; deterministic by its seed.
 #[derive(Clone, Debug)]
 pub struct Matcher {
-    settings: MatchSettings,
-    dice: SplitMix64,
-    market: Market,
-    sellers: Sellers,
+    pub(super) settings: MatchSettings,
+    pub(super) dice: SplitMix64,
+    pub(super) market: Market,
+    pub(super) sellers: Sellers,
     wants: BTreeMap<(Member, ContentId), Sought>,
     values: BTreeMap<ContentId, f32>,
     /// Contents for which the operator's own peers are not to be introduced.
-    closed: BTreeSet<ContentId>,
+    pub(super) closed: BTreeSet<ContentId>,
 }
 
 impl Matcher {
@@ -132,8 +116,8 @@ impl Matcher {
     pub fn new(settings: MatchSettings, seed: u64) -> Self {
         let market = Market::new(MarketSettings {
             candidates_max: CANDIDATES_MAX,
-            tolerance: 0.02,
-            feedback: 0.1,
+            tolerance: 0.005,
+            feedback: 0.3,
             prompt: true,
             bids_per_change: 16,
             checks_per_change: 2,
@@ -192,9 +176,14 @@ impl Matcher {
         self.sellers.gone(&mut self.market, member);
     }
 
-    /// Works on what announces left undone, with at most so many steps. Gives whether anything is still left.
-    pub fn go_on(&mut self, steps: u32) -> bool {
-        self.market.go_on(steps)
+    /// Whether announces left something undone.
+    pub fn is_behind(&self) -> bool {
+        self.market.backlog() > 0
+    }
+
+    /// Works on what announces left undone, with at most so many steps.
+    pub fn go_on(&mut self, steps: u32) {
+        self.market.go_on(steps);
     }
 
     /// The market now. Takes time in proportion to all wants and members.
@@ -238,12 +227,13 @@ impl Matcher {
             }
             return Vec::new();
         }
-        let reserve = self.reserve_for(registry, now, member, content, &barred);
-        let pairs = self.draw_pairs(registry, now, member, content, wants, &barred);
+        let ask = Ask { now, member, content };
+        let reserve = self.reserve_for(registry, ask, &barred);
+        let pairs = self.draw_pairs(registry, ask, wants, &barred);
         let firsts = pairs.iter().map(|(first, _)| *first);
         let seconds = pairs.iter().filter_map(|(_, second)| *second);
         let found: Vec<Candidate> = reserve.into_iter().chain(firsts).chain(seconds).collect();
-        let mut chosen = self.places_for(registry, now, member, content, wants, &found, &barred);
+        let mut chosen = self.places_for(registry, ask, wants, &found, &barred);
         if let Some(reserve) = reserve
             && reserve.worth > reserve.terms.cost_per_gb
             && !self.others_suffice(registry, content, member)
@@ -316,17 +306,15 @@ impl Matcher {
     }
 
     /// Gives the want its places if it has none or has had them for long; gives those of the sellers that it was not told of.
-    #[allow(clippy::too_many_arguments, reason = "the question's own and what was drawn")]
     fn places_for(
         &mut self,
         registry: &Registry,
-        now: Time,
-        member: Member,
-        content: ContentId,
+        ask: Ask,
         wants: usize,
         found: &[Candidate],
         barred: &impl Fn(Member, Member) -> bool,
     ) -> Vec<Candidate> {
+        let Ask { now, member, content } = ask;
         let places = usize::from(self.settings.places_per_want).min(wants);
         let seek_after = core::time::Duration::from_millis(self.settings.seek_again_after_ms);
         let sought = self.wants.get(&(member, content)).copied();
@@ -373,109 +361,11 @@ impl Matcher {
             .collect()
     }
 
-    /// For each introduction two holders, the better one first: by turns of those that hold the whole and of the others.
-    fn draw_pairs(
-        &mut self,
-        registry: &Registry,
-        now: Time,
-        member: Member,
-        content: ContentId,
-        wants: usize,
-        barred: &impl Fn(Member, Member) -> bool,
-    ) -> Vec<(Candidate, Option<Candidate>)> {
-        let (Some(swarm), Some(own)) = (registry.swarm(content), registry.entry(member, content)) else {
-            return Vec::new();
-        };
-        let since = self.since(now);
-        let mut pairs: Vec<(Candidate, Option<Candidate>)> = Vec::with_capacity(wants);
-        let (whole, part) = swarm.entries.split_at(swarm.whole);
-        let mut dice = self.dice.clone();
-        for turn in 0..wants {
-            let (first, second) = if turn % 2 == 0 { (whole, part) } else { (part, whole) };
-            let fits = |entry: &Entry| {
-                let other = entry.member;
-                let is = |c: &Candidate| c.member == other;
-                !entry.said.reserve
-                    && other != member
-                    && !pairs.iter().any(|(a, b)| is(a) || b.as_ref().is_some_and(is))
-                    && !own.met_since(other, since)
-                    && !entry.met_since(member, since)
-                    && !barred(member, other)
-            };
-            let mut drawn = draw(&mut dice, first, &fits);
-            if drawn[0].is_none() {
-                drawn = draw(&mut dice, second, &fits);
-            }
-            let [a, b] = drawn.map(|entry| entry.and_then(|entry| self.price_up(now, content, entry)));
-            pairs.extend(match (a, b) {
-                (Some(a), Some(b)) if b.is_better(&a) => Some((b, Some(a))),
-                (Some(a), b) => Some((a, b)),
-                (None, b) => b.map(|b| (b, None)),
-            });
-            if drawn[0].is_none() {
-                break;
-            }
-        }
-        self.dice = dice;
-        pairs
-    }
-
-    /// An entry as somebody to be introduced; none when it costs the operator more than it is worth.
-    fn price_up(&mut self, now: Time, content: ContentId, entry: &Entry) -> Option<Candidate> {
-        let terms = self.at_first(entry.said.reserve);
-        let node = self.sellers.node(&mut self.market, entry.member, terms);
-        let (_, terms) = self.sellers.at(node)?;
-        let candidate = self.candidate(now, content, entry, node, terms);
-        (candidate.worth > terms.cost_per_gb && terms.places > 0).then_some(candidate)
-    }
-
-    fn candidate(
-        &self,
-        now: Time,
-        content: ContentId,
-        entry: &Entry,
-        node: NodeId,
-        terms: Terms,
-    ) -> Candidate {
-        // A peer that holds nothing yet is worth something: it soon will, and then it is already connected.
-        let share = (f32::from(entry.said.have_permille) + 200.0) / 1200.0;
-        let worth = self.value(content) * share * terms.quality;
-        Candidate {
-            member: entry.member,
-            node,
-            have_permille: entry.said.have_permille,
-            load: entry.load.at(now),
-            terms,
-            worth,
-            net: worth - terms.cost_per_gb - self.market.prices(node)[0],
-        }
-    }
-
-    fn reserve_for(
-        &mut self,
-        registry: &Registry,
-        now: Time,
-        member: Member,
-        content: ContentId,
-        barred: &impl Fn(Member, Member) -> bool,
-    ) -> Option<Candidate> {
-        if self.closed.contains(&content) {
-            return None;
-        }
-        let since = self.since(now);
-        let of = registry.swarm(content)?.reserve.iter().copied().find(|reserve| {
-            *reserve != member
-                && !barred(member, *reserve)
-                && !registry.met_since(member, *reserve, content, since)
-        })?;
-        self.price_up(now, content, registry.entry(of, content)?)
-    }
-
-    fn at_first(&self, reserve: bool) -> Terms {
+    pub(super) fn at_first(&self, reserve: bool) -> Terms {
         if reserve { self.settings.reserve } else { self.settings.unknown }
     }
 
-    fn value(&self, content: ContentId) -> f32 {
+    pub(super) fn value(&self, content: ContentId) -> f32 {
         self.values.get(&content).copied().unwrap_or(self.settings.value_per_gb)
     }
 
@@ -488,44 +378,7 @@ impl Matcher {
     }
 
     /// Introductions before this moment no longer count.
-    fn since(&self, now: Time) -> Time {
+    pub(super) fn since(&self, now: Time) -> Time {
         Time::from_micros(now.as_micros().saturating_sub(self.settings.again_after_ms.saturating_mul(1000)))
     }
-}
-
-/// Two fitting entries drawn by chance; of a few in a row, should the draws miss.
-fn draw<'a>(
-    dice: &mut SplitMix64,
-    entries: &'a [Entry],
-    fits: &impl Fn(&Entry) -> bool,
-) -> [Option<&'a Entry>; 2] {
-    let mut found = [None, None];
-    if entries.is_empty() {
-        return found;
-    }
-    let mut take = |entry: &'a Entry| {
-        let [first, second] = &mut found;
-        match first {
-            None => *first = Some(entry),
-            Some(other) if other.member != entry.member => *second = Some(entry),
-            Some(_) => {}
-        }
-        second.is_some()
-    };
-    let at = |dice: &mut SplitMix64| (dice.next_u64() % entries.len() as u64) as usize;
-    if entries.len() > WALK_MAX {
-        for _ in 0..2 * DRAWS {
-            let entry = &entries[at(dice)];
-            if fits(entry) && take(entry) {
-                return found;
-            }
-        }
-    }
-    let start = at(dice);
-    for entry in entries[start..].iter().chain(&entries[..start]).take(WALK_MAX) {
-        if fits(entry) && take(entry) {
-            break;
-        }
-    }
-    found
 }

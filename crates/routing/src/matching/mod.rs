@@ -4,6 +4,7 @@
 //! - [`horizon`] makes budgets last when decisions cannot be taken back.
 //! - [`market`] gives demands to nodes by prices, one change at a time, and says how far from the optimum it may be.
 
+mod drawing;
 pub mod horizon;
 pub mod introductions;
 pub mod market;
