@@ -35,9 +35,10 @@ proptest! {
         prop_assert_eq!(decoder.step(usize::MAX), Step::Done);
     }
 
-    /// Asked in several goes, some here already, some still on their way.
+    /// Asked in several goes, some here already, some still on their way. The first goes are too few to be worked out, so they
+    /// may say something twice, which the last cannot mend (a search of 40,000 cases found one): then one more is asked.
     #[test]
-    fn what_is_proposed_beside_what_was_asked_completes_it(k in 65u32..700, goes in 2u32..6, seed: u64) {
+    fn what_is_proposed_beside_what_was_asked_completes_it_but_for_one(k in 65u32..700, goes in 2u32..6, seed: u64) {
         let mut decoder = receiver(k, |i| (u64::from(i) ^ seed) % 3 == 0);
         let missing = decoder.missing();
         let mut asked: Vec<CodedId> = Vec::new();
@@ -53,7 +54,13 @@ proptest! {
         let distinct: BTreeSet<CodedId> = asked.iter().copied().collect();
         prop_assert_eq!(distinct.len(), asked.len());
         add(&mut decoder, &asked[(missing / goes) as usize..]);
-        prop_assert_eq!(decoder.step(usize::MAX), Step::Done);
+        let step = decoder.step(usize::MAX);
+        if step != Step::Done {
+            prop_assert_eq!(step, Step::NeedMore { coded: 1 });
+            let more = decoder.propose(1, !seed);
+            add(&mut decoder, &more);
+            prop_assert_eq!(decoder.step(usize::MAX), Step::Done);
+        }
     }
 }
 
