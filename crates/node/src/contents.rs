@@ -1,5 +1,6 @@
 //! What a node knows of one content.
 
+use crate::http::TRIAL_WAIT_FIRST;
 use core::time::Duration;
 use peeredge_dts::{Bitmap, Layout, Manifest, SourceId, StoredState, Transfer};
 use peeredge_wire::{ConnectionId, Time};
@@ -56,8 +57,10 @@ pub(crate) struct HttpUseOfContent {
     pub(crate) bytes: u64,
     /// What HTTP delivered at, in bytes a second, the last times; none until it has.
     pub(crate) rate: Option<f64>,
-    /// Since when a peer has been there that holds something of it.
-    pub(crate) peers_since: Option<Time>,
+    /// Until when peers are tried without HTTP beside them, and from when on they may be tried again, after which wait then.
+    pub(crate) trial_until: Time,
+    pub(crate) trial_after: Time,
+    pub(crate) trial_wait: Duration,
     /// Since when requests have been under way without a pause, and what they brought.
     pub(crate) busy: (Time, u64),
     /// When HTTP last helped a reader whom peers let starve, and how often in a row it had to.
@@ -86,7 +89,9 @@ impl Content {
                 manifest_in_flight: false,
                 bytes: 0,
                 rate: None,
-                peers_since: None,
+                trial_until: Time::ZERO,
+                trial_after: Time::ZERO,
+                trial_wait: TRIAL_WAIT_FIRST,
                 busy: (Time::ZERO, 0),
                 rescued: Time::ZERO,
                 streak: 0,

@@ -4,7 +4,7 @@
 
 use crate::Node;
 use crate::connections::Connection;
-use crate::contents::HttpUseOfContent;
+use crate::contents::{Content, HttpUseOfContent};
 use crate::input::HttpFailure;
 use crate::output::{Output, Resource, Server};
 use core::time::Duration;
@@ -16,21 +16,33 @@ use peeredge_wire::{ConnectionId, ContentId, Time, Token};
 const RELAY: SourceId = SourceId(u32::MAX);
 const ORIGIN: SourceId = SourceId(u32::MAX - 1);
 const TIMEOUT_MS: u32 = 15_000;
-/// Symbols of one request while peers are expected to take over, and when HTTP carries everything.
+/// Symbols of the first request that helps a reader whom peers let starve.
 const RUN_SHORT: u32 = 16;
 /// Symbols of the first request of a page that plays: many may begin at once.
 const RUN_PACED: u32 = 4;
-const RUN_LONG: u32 = 64;
+/// Where HTTP carries everything a request is what it brings in this time, within these bounds; so many symbols as long as its rate
+/// is unknown.
+const RUN_S: f64 = 0.25;
+const RUN_MIN: u32 = 4;
+const RUN_MAX: u32 = 64;
+const RUN_FIRST: u32 = 8;
 /// Requests at a time when HTTP carries everything: while one is answered the next is under way.
 const IN_FLIGHT_MAX: u32 = 3;
-/// Records of so many blocks are fetched at once.
-const RECORD_BLOCKS: u32 = 8;
-/// What HTTP brings at most while peers are being met.
-const MEETING_BYTES_MAX: u64 = 500_000;
-/// So long peers are given to show what they can: their windows open by doubling.
-const PEERS_TRIED: Duration = Duration::from_millis(1500);
+/// Records of so many bytes are fetched at once, and of one block at least.
+const RECORDS_BYTES: u64 = 64 << 10;
+/// What HTTP is asked for at most while peers are being met.
+const MEETING_BYTES_MAX: u64 = 1_000_000;
 /// Peers are slower than HTTP when they give less than this share of its rate.
 const PEERS_SLOWER: f64 = 0.9;
+/// Peers that give this share beside HTTP might give all of it without: they are tried alone, for so long.
+const PEERS_PROMISING: f64 = 0.5;
+const TRIAL: Duration = Duration::from_secs(1);
+/// The first trial, when they have just been met. What HTTP was asked for before lasts about as long, so it costs nothing.
+const TRIAL_FIRST: Duration = Duration::from_millis(300);
+/// Bytes a second of the relay's HTTP below which its data channel is used as well: loss may hold the one back, not the other.
+const HTTP_ENOUGH_BYTES_PER_S: f64 = 1e6;
+/// Until peers are tried again; doubled each time.
+pub(crate) const TRIAL_WAIT_FIRST: Duration = Duration::from_secs(10);
 /// Weight of the newest measurement of HTTP's rate.
 const RATE_WEIGHT: f64 = 0.5;
 /// A server that does not have the content is asked again after so long: it may have got it meanwhile.
@@ -119,6 +131,15 @@ impl HttpUseOfContent {
     }
 }
 
+impl Content {
+    /// What HTTP may do where nothing else is as fast.
+    fn full_rate(&self, even_under_way: bool) -> Allowance {
+        let symbol_bytes = self.layout().map_or(1, |layout| layout.symbol_len());
+        let run = self.http.rate.map_or(RUN_FIRST, |rate| (rate * RUN_S / f64::from(symbol_bytes)) as u32);
+        Allowance { in_flight_max: IN_FLIGHT_MAX, run: run.clamp(RUN_MIN, RUN_MAX), even_under_way }
+    }
+}
+
 impl Node {
     fn http_get(&mut self, content: ContentId, server: Server, resource: Resource, what: What) {
         let token = self.next_token();
@@ -169,21 +190,19 @@ impl Node {
             ahead_s: r.ahead_s(self.now).unwrap_or(f64::INFINITY),
         });
         let waits = waits.reduce(Waits::both)?;
-        if !self.has_peers(id) {
+        if !self.has_peers(id, false) {
             // While peers are being met: one request and another, so that little is lost if none come. A page that plays gets
             // the first bytes only, since many may begin at once.
             let first = content.http.bytes == 0 && content.http.in_flight == 0;
-            let few = content.http.bytes < MEETING_BYTES_MAX;
+            let asked = content
+                .transfer
+                .as_ref()
+                .map_or(0, |transfer| transfer.in_flight_bytes(RELAY) + transfer.in_flight_bytes(ORIGIN));
+            let few = content.http.bytes + asked < MEETING_BYTES_MAX;
             return match (self.now.since(waits.since) > patience, waits.pace) {
                 // Something may still be under way from one that fell silent.
-                (true, _) => Some(Allowance {
-                    in_flight_max: IN_FLIGHT_MAX,
-                    run: RUN_LONG,
-                    even_under_way: self.now.since(waits.starving_since) > patience,
-                }),
-                (false, None) if few => {
-                    Some(Allowance { in_flight_max: 1, run: RUN_SHORT, even_under_way: false })
-                }
+                (true, _) => Some(content.full_rate(self.now.since(waits.starving_since) > patience)),
+                (false, None) if few => Some(content.full_rate(false)),
                 (false, Some(_)) if first => {
                     Some(Allowance { in_flight_max: 1, run: RUN_PACED, even_under_way: false })
                 }
@@ -193,7 +212,7 @@ impl Node {
         // Peers are there. HTTP does more the longer a reader starves nevertheless.
         let streak = content.http.streak.min(3);
         let starves = self.now.since(waits.starving_since) > patience / (1 << streak);
-        let peers_bytes_per_s = self.peers_bytes_per_s(id);
+        let peers_bytes_per_s = self.peers_bytes_per_s(id, false);
         if let Some(pace) = waits.pace {
             let is_due = starves || waits.ahead_s < DUE_S;
             let is_short = waits.ahead_s < CRITICAL_S && peers_bytes_per_s < pace as f64;
@@ -203,22 +222,70 @@ impl Node {
                 even_under_way: is_due,
             });
         }
-        let is_tried = content.http.peers_since.is_some_and(|since| self.now.since(since) > PEERS_TRIED);
-        let is_faster =
-            is_tried && content.http.rate.is_some_and(|rate| peers_bytes_per_s < rate * PEERS_SLOWER);
-        match (is_faster, starves) {
-            (true, _) => {
-                Some(Allowance { in_flight_max: IN_FLIGHT_MAX, run: RUN_LONG, even_under_way: starves })
-            }
-            (false, true) => {
+        let is_spared = self.peers_are_tried(id) || self.peers_give(id, PEERS_SLOWER);
+        match (is_spared, starves) {
+            (false, _) => Some(content.full_rate(starves)),
+            (true, true) => {
                 Some(Allowance { in_flight_max: 1, run: RUN_SHORT << streak, even_under_way: true })
             }
-            (false, false) => None,
+            (true, false) => None,
         }
     }
 
-    /// Whether a peer holds something of the blocks that are being filled, and gives.
-    fn has_peers(&self, id: ContentId) -> bool {
+    /// Whether peers give this share of what HTTP would. The relay's own connection is no reason to spare the relay's HTTP: both take the same
+    /// uplink, and HTTP with fewer headers.
+    fn peers_give(&self, id: ContentId, share: f64) -> bool {
+        let Some(http) = self.contents.get(&id).map(|c| &c.http) else { return false };
+        let but_relay = http.server(self.now) == Some(Server::Relay);
+        http.rate.is_some_and(|rate| self.peers_bytes_per_s(id, but_relay) >= rate * share)
+    }
+
+    /// Whether a trial goes on: the first to its end, any other as long as they keep their promise.
+    fn peers_are_tried(&self, id: ContentId) -> bool {
+        let Some(http) = self.contents.get(&id).map(|c| &c.http) else { return false };
+        let is_first = http.trial_after == http.trial_until;
+        http.trial_until > self.now && (is_first || self.peers_give(id, PEERS_PROMISING))
+    }
+
+    /// Whether what this connection would give comes better by HTTP: it is the relay's own, which has but one uplink for both, and its
+    /// HTTP is well. A page that plays has other reasons.
+    pub(crate) fn http_stands_for(&self, id: ContentId, connection: ConnectionId) -> bool {
+        let Some(http) = self.contents.get(&id).map(|c| &c.http) else { return false };
+        let is_relay =
+            self.connections.all.get(&connection).is_some_and(|c| self.relay.relay == Some(c.peer));
+        is_relay
+            && self.config.http
+            && http.server(self.now) == Some(Server::Relay)
+            && http.rate.is_none_or(|rate| rate >= HTTP_ENOUGH_BYTES_PER_S)
+            && self.requests.values().any(|r| r.content == id && r.pace.is_none())
+    }
+
+    /// Begins a trial of the peers without HTTP, where they promise something.
+    fn try_peers(&mut self, id: ContentId) {
+        let now = self.now;
+        let Some(http) = self.contents.get(&id).map(|c| &c.http) else { return };
+        if http.trial_after > now {
+            return;
+        }
+        let but_relay = http.server(now) == Some(Server::Relay);
+        let is_first = http.trial_until == Time::ZERO;
+        let trial = match is_first {
+            true => self.has_peers(id, but_relay).then_some(TRIAL_FIRST),
+            false => self.peers_give(id, PEERS_PROMISING).then_some(TRIAL),
+        };
+        let (Some(trial), Some(content)) = (trial, self.contents.get_mut(&id)) else { return };
+        let http = &mut content.http;
+        http.trial_until = now + trial;
+        http.trial_after = http.trial_until;
+        if !is_first {
+            http.trial_after = http.trial_until + http.trial_wait;
+            http.trial_wait *= 2;
+        }
+    }
+
+    /// Whether a peer, other than the relay's own where it does not count, holds something of the blocks that are being filled, and
+    /// gives.
+    fn has_peers(&self, id: ContentId, but_relay: bool) -> bool {
         let Some(transfer) = self.contents.get(&id).and_then(|c| c.transfer.as_ref()) else { return false };
         self.connections.open_ids().into_iter().any(|c| {
             let held = transfer.holdings(crate::connections::source_of(c));
@@ -227,16 +294,17 @@ impl Node {
                     .connections
                     .all
                     .get(&c)
+                    .filter(|c| !(but_relay && self.relay.relay == Some(c.peer)))
                     .is_some_and(|c| !c.pipe.is_stalled() && c.rest_until <= self.now)
         })
     }
 
-    /// What all peers together give now.
-    fn peers_bytes_per_s(&self, id: ContentId) -> f64 {
+    /// What all peers together give now, but for the relay's own where it does not count.
+    fn peers_bytes_per_s(&self, id: ContentId, but_relay: bool) -> f64 {
         let Some(transfer) = self.contents.get(&id).and_then(|c| c.transfer.as_ref()) else { return 0.0 };
         let gives = |(id, c): (&ConnectionId, &Connection)| {
             let source = crate::connections::source_of(*id);
-            if transfer.in_flight_bytes(source) == 0 {
+            if transfer.in_flight_bytes(source) == 0 || (but_relay && self.relay.relay == Some(c.peer)) {
                 return 0.0;
             }
             c.rate.rate().map_or(0.0, |rate| c.pipe.believed_bytes_per_s(self.now, Some(rate), true))
@@ -246,11 +314,7 @@ impl Node {
 
     /// Asks by HTTP for what it may deliver now.
     pub(crate) fn http_pump(&mut self, id: ContentId) {
-        if self.has_peers(id)
-            && let Some(content) = self.contents.get_mut(&id)
-        {
-            content.http.peers_since.get_or_insert(self.now);
-        }
+        self.try_peers(id);
         while let Some(allowance) = self.http_allowance(id) {
             let now = self.now;
             let Some(content) = self.contents.get_mut(&id) else { return };
@@ -259,15 +323,13 @@ impl Node {
                 return;
             }
             let unknown = transfer.blocks_without_record().next();
-            if let Some(first) = unknown.filter(|b| transfer.blocks().first() == Some(b)) {
-                // Only the relay has them.
-                if content.http.rest_until > now {
-                    return;
-                }
-                if self.http.values().any(|u| u.content == id && matches!(u.what, What::Records { .. })) {
-                    return;
-                }
-                let count = RECORD_BLOCKS.min(layout.blocks() - first);
+            let asked = self.http.values().any(|u| u.content == id && matches!(u.what, What::Records { .. }));
+            // Only the relay has them.
+            let can_ask = !asked && content.http.rest_until <= now;
+            if let Some(first) = unknown.filter(|_| can_ask) {
+                let of_block = layout.record_range(first);
+                let count = (RECORDS_BYTES / (of_block.end - of_block.start).max(1)).max(1);
+                let count = u32::try_from(count).unwrap_or(u32::MAX).min(layout.blocks() - first);
                 let (start, end) =
                     (layout.record_range(first).start, layout.record_range(first + count - 1).end);
                 content.http.in_flight += 1;
@@ -277,7 +339,7 @@ impl Node {
                     Resource::Records { start, end },
                     What::Records { first, count },
                 );
-                return;
+                continue;
             }
             let Some((block, first, count)) =
                 transfer.http_run(&[RELAY, ORIGIN], allowance.run, allowance.even_under_way)

@@ -124,7 +124,10 @@ impl Node {
 
     /// Whether there is something to ask of the peer behind this first connection that it has not been asked for.
     fn has_more_to_ask(&self, first: ConnectionId) -> bool {
-        self.contents.values().any(|content| {
+        self.contents.iter().any(|(&id, content)| {
+            if self.http_stands_for(id, first) {
+                return false;
+            }
             let Some(transfer) = &content.transfer else { return false };
             transfer.holdings(source_of(first)).is_some_and(|held| held.blocks() > 0)
                 && !transfer.all_under_way()

@@ -306,6 +306,7 @@ impl Node {
 
     /// Asks one source for what it can give.
     pub(crate) fn ask(&mut self, id: ContentId, connection: ConnectionId) {
+        let is_http_better = self.http_stands_for(id, connection);
         let Some(c) = self.connections.all.get_mut(&connection) else { return };
         let Some(content) = self.contents.get_mut(&id) else { return };
         let symbol = content.layout().map_or(0, |l| u64::from(l.symbol_len()));
@@ -315,7 +316,8 @@ impl Node {
             return;
         }
         let (rate, owes) = (c.rate.rate(), transfer.in_flight_bytes(source) > 0);
-        let window = if c.rest_until > self.now { 0 } else { c.pipe.window_bytes(rate, symbol) };
+        let rests = c.rest_until > self.now || is_http_better;
+        let window = if rests { 0 } else { c.pipe.window_bytes(rate, symbol) };
         transfer.set_window(source, window, c.pipe.believed_bytes_per_s(self.now, rate, owes));
         if !owes {
             // The pipe was empty: a pause that the source is not to blame for.
