@@ -59,7 +59,8 @@ function chart({ title, xLabel, yLabel, series, linear = false, yMin, yMax }) {
 }
 
 function write(name, charts) {
-  const width = charts.reduce((sum, c) => sum + c.w, 0);
+  // The last number below an axis stands out by half of itself.
+  const width = charts.reduce((sum, c) => sum + c.w, 0) + 12;
   const height = Math.max(...charts.map((c) => c.h));
   let at = 0;
   const groups = charts.map((c) => {

@@ -11,7 +11,7 @@ const lines = readFileSync(0, "utf8").split("\n");
 function bars(name, kinds, groups, most, label) {
   const [left, top, bar, gap, wide] = [190, 34, 9, 12, 520];
   const height = top + groups.length * (kinds.length * bar + gap) + 10;
-  const parts = [`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${left + wide + 60} ${height}" font-family="sans-serif" font-size="11">`];
+  const parts = [`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${left + wide + 60} ${height}" font-family="sans-serif" font-size="11"><rect width="100%" height="100%" fill="#fff"/>`];
   kinds.forEach(([kind, colour], at) => {
     const x = 10 + at * ((left + wide) / kinds.length);
     parts.push(`<rect x="${x}" y="8" width="10" height="10" fill="${colour}"/><text x="${x + 14}" y="17">${kind}</text>`);

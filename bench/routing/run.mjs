@@ -4,6 +4,7 @@ import { execFileSync, spawnSync } from "node:child_process";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { oracle } from "./oracle.mjs";
+import { updates } from "./wasm.mjs";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
 const target = process.env.CARGO_TARGET_DIR ?? join(root, "target");
@@ -14,7 +15,8 @@ const words = process.argv.slice(2);
 const flags = words.filter((word) => word.startsWith("--"));
 const parts = words.filter((word) => !word.startsWith("--"));
 const others = parts.filter((part) => part !== "oracle");
-const figures = parts.length === 0 || others.length < parts.length ? await oracle(binary, flags) : {};
+const has = (part) => parts.length === 0 || parts.includes(part);
+const figures = { ...(has("oracle") && (await oracle(binary, flags))), ...(has("perception") && (await updates(root, target))) };
 if (parts.length > 0 && others.length === 0) {
   console.log(JSON.stringify({ bench: "routing", figures }));
 } else {

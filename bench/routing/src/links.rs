@@ -11,12 +11,12 @@ use std::collections::BTreeMap;
 /// Fewer senders are no choice.
 const CHOICES_MIN: usize = 5;
 
-struct Link {
-    start: u64,
-    end: u64,
-    receiver: End,
-    sender: End,
-    rate: f64,
+pub(crate) struct Link {
+    pub(crate) start: u64,
+    pub(crate) end: u64,
+    pub(crate) receiver: End,
+    pub(crate) sender: End,
+    pub(crate) rate: f64,
 }
 
 /// A way to compare senders.
@@ -162,7 +162,7 @@ pub fn run(_: &Setting) -> Report {
     report
 }
 
-fn parse(lines: &[String]) -> Vec<Link> {
+pub(crate) fn parse(lines: &[String]) -> Vec<Link> {
     let mut names: BTreeMap<String, u32> = BTreeMap::new();
     let mut name = |text: &str| {
         let next = names.len() as u32;

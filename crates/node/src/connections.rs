@@ -6,7 +6,7 @@ use crate::lanes::{self, LANE_OPEN_WITHIN, Lanes};
 use crate::output::{Event, Output, Role};
 use core::time::Duration;
 use peeredge_dts::{ServeQueue, SourceId};
-use peeredge_routing::{Pipe, RateEstimator};
+use peeredge_routing::{Chain, Pipe, RateEstimator};
 use peeredge_wire::peer::PeerMessage;
 use peeredge_wire::relay::ToRelay;
 use peeredge_wire::{ConnectionId, ContentId, PROTOCOL_VERSION, PeerId, Time};
@@ -40,6 +40,8 @@ pub(crate) struct Connections {
     blamed: BTreeSet<PeerId>,
     /// Introductions for which there was no room: the relay does not repeat them soon.
     passed_over: VecDeque<(ContentId, PeerId)>,
+    /// What bounds each of them.
+    pub(crate) chain: Chain,
     pub(crate) made: u32,
 }
 
@@ -359,6 +361,7 @@ impl Node {
     pub(crate) fn greeted(&mut self, id: ConnectionId) {
         let Some(connection) = self.connections.all.get_mut(&id) else { return };
         connection.greeted = true;
+        self.connections.chain.joined(id.0, key_of(&connection.peer));
         if !connection.is_first() {
             return self.lane_greeted(id);
         }
@@ -455,6 +458,7 @@ impl Node {
     /// A connection is gone.
     pub(crate) fn closed(&mut self, id: ConnectionId) {
         let Some(connection) = self.connections.all.remove(&id) else { return };
+        self.connections.chain.gone(id.0);
         self.connections.by_session.remove(&(connection.peer, connection.session));
         self.connections.ended.push_back((connection.peer, connection.session));
         if self.connections.ended.len() > ENDED_SESSIONS_MAX {

@@ -4,6 +4,8 @@
 //! - only while it has more to ask of that peer than is under way, and one lane is not fast anyway;
 //! - only while the round trip is not inflated: a queue that grows means that the path is full, and more lanes would only take
 //!   from others on it; when it grows with lanes open, half of them are closed;
+//! - only while the receiver's own downlink is not what bounds all of its connections: there, too, half of them are closed, as they would
+//!   only take from those to other peers;
 //! - only as long as each step gives at least [`GAIN`] of the rate before it; what does not is undone and not tried again soon;
 //! - only while there are few peers: many peers are many connections already;
 //! - only within the caps: at most half of the connections that a node may make in its life are lanes, and a lane makes room when
@@ -15,6 +17,7 @@ use crate::Node;
 use crate::connections::source_of;
 use crate::output::Role;
 use core::time::Duration;
+use peeredge_routing::Limit;
 use peeredge_wire::{ConnectionId, PeerId, Time};
 
 /// Connections to one peer, the first included.
@@ -177,6 +180,7 @@ impl Node {
             of_peer.fold((0, false), |(n, opening), c| (n + 1, opening || !c.open || !c.greeted));
         let more = self.has_more_to_ask(first);
         let inflated = self.is_inflated(&peer);
+        let is_downlink = self.connections.chain.limit(first.0) == Some(Limit::Downlink);
         let Some(lanes) = self.lanes_mut(&peer) else { return };
         if !more || opening {
             return lanes.begin_anew(now);
@@ -198,12 +202,12 @@ impl Node {
             }
             lanes.hold = HOLD_FIRST;
         }
-        if inflated == Some(true) && count > 1 {
+        if (inflated == Some(true) || is_downlink) && count > 1 {
             lanes.failed(now);
             return self.close_lanes(&peer, count / 2);
         }
         let held = lanes.hold_until > now;
-        if inflated != Some(false) || held || rate > ENOUGH_BYTES_PER_S || count >= LANES_MAX {
+        if inflated != Some(false) || is_downlink || held || rate > ENOUGH_BYTES_PER_S || count >= LANES_MAX {
             return;
         }
         let target = if count < LANES_FIRST { LANES_FIRST } else { LANES_MAX };

@@ -154,6 +154,7 @@ impl Node {
         if received != Received::Unasked {
             let was_busy = connection.pipe.arrived(now, bytes);
             connection.rate.fragment(now, bytes, was_busy);
+            self.connections.chain.arrived(now, id.0, bytes, was_busy);
             connection.last_used = now;
             let peer = connection.peer;
             self.lane_arrived(&peer, bytes);

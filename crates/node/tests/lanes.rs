@@ -102,6 +102,37 @@ fn without_a_measured_round_trip_there_is_one_connection() {
 }
 
 #[test]
+fn where_the_receivers_own_downlink_is_the_limit_one_to_each_peer_is_enough_once_that_is_known() {
+    let data = bytes(LENGTH, 1);
+    let (content, stored) = publish(&data);
+    let mut world = World::new();
+    let seeders = [0; 3].map(|_| world.add(|_| {}));
+    let receiver = world.add(|_| {});
+    for seeder in seeders {
+        world.peers[seeder].uplink_bytes_per_s = 900_000;
+        world.hold(seeder, content, &stored);
+    }
+    world.peers[receiver].downlink_bytes_per_s = 600_000;
+    world.fetch(receiver, 1, content, RangeSpec::Whole);
+    let most = |world: &mut World, tenths: u64| {
+        let mut most = 0;
+        for _ in 0..tenths {
+            world.round_trips(receiver, ROUND_TRIP_MICROS);
+            let until = world.now + core::time::Duration::from_millis(100);
+            world.run_until(1, |world| world.now >= until);
+            let peers = world.peers[receiver].node.stats().peers;
+            most = most.max(peers.iter().map(|peer| peer.connections).max().unwrap_or(0));
+        }
+        most
+    };
+    // At first one peer's gain hides that it is the others' loss.
+    assert!(most(&mut world, 60) >= 4);
+    most(&mut world, 140);
+    assert_eq!(most(&mut world, 120), 1);
+    assert!(!world.finished(receiver, 1), "it is not the end that stopped it");
+}
+
+#[test]
 fn a_fast_connection_stays_alone() {
     let mut pair = Pair::new(|_| {});
     pair.world.peers[pair.seeder].uplink_bytes_per_s = 5_000_000;

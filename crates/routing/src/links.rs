@@ -38,9 +38,24 @@ impl Default for LinkSettings {
     }
 }
 
+/// Which ends of a link have been seen on others before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Known {
+    /// The sender.
+    pub sender: bool,
+    /// The receiver.
+    pub receiver: bool,
+    /// The two together.
+    pub pair: bool,
+}
+
 const KINDS: usize = 8;
+const SENDER: usize = 5;
 /// The receiver's own effect is the same for all its senders.
 const RECEIVER: usize = 6;
+const PAIR: usize = 7;
+/// Pairs of networks, regions, city and network, and peers.
+const OF_BOTH: [usize; 4] = [1, 2, 4, PAIR];
 /// Links that an effect of each kind must have before it is believed by half.
 const BELIEF: [f32; KINDS] = [5.0, 10.0, 5.0, 5.0, 10.0, 1.5, 1.0, 0.5];
 /// Passes over all links in one fit.
@@ -125,10 +140,27 @@ impl LinkModel {
         self.sum(receiver, sender, false)
     }
 
+    /// How many times as fast the sender is expected to be for this receiver as for any other, by what is known of the two together
+    /// and of their networks and regions.
+    pub fn suits(&self, receiver: End, sender: End) -> f32 {
+        let keys = keys(receiver, sender);
+        libm::expf(OF_BOTH.into_iter().map(|kind| self.effect(keys[kind])).sum())
+    }
+
+    /// Which of the two have been seen.
+    pub fn knows(&self, receiver: End, sender: End) -> Known {
+        let keys = keys(receiver, sender);
+        let has = |kind: usize| self.names.contains_key(&keys[kind]);
+        Known { sender: has(SENDER), receiver: has(RECEIVER), pair: has(PAIR) }
+    }
+
     fn sum(&self, receiver: End, sender: End, own: bool) -> f32 {
-        let at = |key| self.names.get(&key).map_or(0.0, |at| self.effects[*at as usize].value);
         let kinds = keys(receiver, sender).into_iter().enumerate();
-        kinds.filter(|(kind, _)| own || *kind != RECEIVER).map(|(_, key)| at(key)).sum()
+        kinds.filter(|(kind, _)| own || *kind != RECEIVER).map(|(_, key)| self.effect(key)).sum()
+    }
+
+    fn effect(&self, key: (u8, u64, u64)) -> f32 {
+        self.names.get(&key).map_or(0.0, |at| self.effects[*at as usize].value)
     }
 
     /// Fits all effects together to the links remembered, and forgets those that none of them has.

@@ -30,7 +30,17 @@ impl Place {
     }
 
     fn sources_for(&mut self, now: Time, member: u64) -> Vec<Introduction> {
-        self.matcher.sources_for(&mut self.registry, now, Member(member), CONTENT, 16, |_, _| false, |_| ())
+        self.sources_suiting(now, member, |_| 1.0)
+    }
+
+    fn sources_suiting(
+        &mut self,
+        now: Time,
+        member: u64,
+        suits: impl Fn(Member) -> f32,
+    ) -> Vec<Introduction> {
+        let Place { registry, matcher } = self;
+        matcher.sources_for(registry, now, Member(member), CONTENT, 16, |_, _| false, suits, |_| ())
     }
 
     fn takers_of(&mut self, now: Time, member: u64) -> Vec<Introduction> {
@@ -172,7 +182,8 @@ fn barred_pairs_do_not_meet() {
     place.announce(2, WHOLE_PERMILLE, 0);
     place.announce(3, 0, 4);
     let barred = |to: Member, of: Member| to == Member(3) && of == Member(1);
-    let chosen = place.matcher.sources_for(&mut place.registry, NOW, Member(3), CONTENT, 4, barred, |_| ());
+    let chosen =
+        place.matcher.sources_for(&mut place.registry, NOW, Member(3), CONTENT, 4, barred, |_| 1.0, |_| ());
     assert_eq!(of(&chosen), [2]);
     assert_eq!(place.matcher.takers_of(&mut place.registry, NOW, Member(1), CONTENT, 4, barred), []);
 }
@@ -270,4 +281,22 @@ fn the_places_of_who_leaves_are_free_again_and_its_node_is_used_again() {
     }
     let picture = place.matcher.picture();
     assert_eq!((picture.asked, picture.served, picture.sellers), (0, 0, 0));
+}
+
+#[test]
+fn of_two_holders_who_are_equal_to_others_the_one_that_suits_a_receiver_is_told() {
+    let mut place = Place::new(5);
+    place.announce(1, WHOLE_PERMILLE, 0);
+    place.announce(2, WHOLE_PERMILLE, 0);
+    for taker in (100..140).step_by(2) {
+        // By turns two kinds of receivers: one is near to 1, the other near to 2.
+        for (kind, near) in [1, 2].into_iter().enumerate() {
+            let taker = taker + kind as u64;
+            place.announce(taker, 0, 1);
+            let told = place.sources_suiting(NOW, taker, |of| if of == Member(near) { 1.5 } else { 1.0 });
+            assert_eq!(of(&told), [near]);
+            place.registry.withdraw(Member(taker), CONTENT);
+            place.matcher.gone(Member(taker));
+        }
+    }
 }

@@ -20,6 +20,8 @@ mod dice;
 mod event;
 mod library;
 mod link;
+#[cfg(test)]
+mod narrow;
 mod network;
 mod page;
 mod peer;

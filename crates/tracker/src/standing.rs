@@ -6,8 +6,9 @@
 
 use crate::config::TrustSettings;
 use core::time::Duration;
+use peeredge_routing::Prior;
 use peeredge_routing::handshake::{self, Handshakes};
-use peeredge_routing::links::{self, LinkModel, LinkSettings};
+use peeredge_routing::links::{self, LinkSettings};
 use peeredge_wire::{PeerId, Time};
 use std::collections::BTreeMap;
 
@@ -52,7 +53,9 @@ pub(crate) struct Standings {
     settings: TrustSettings,
     senders: BTreeMap<PeerId, Sender>,
     opens: Handshakes,
-    rates: LinkModel,
+    rates: Prior,
+    /// Rates that were within the interval expected of them, and those that were not.
+    foretold: [u64; 2],
 }
 
 #[derive(Debug, Default)]
@@ -81,7 +84,8 @@ impl Standings {
             settings,
             senders: BTreeMap::new(),
             opens: Handshakes::new(),
-            rates: LinkModel::new(LinkSettings { links_max: LINKS_MAX, ..LinkSettings::default() }),
+            rates: Prior::new(LinkSettings { links_max: LINKS_MAX, ..LinkSettings::default() }),
+            foretold: [0; 2],
         }
     }
 
@@ -95,6 +99,10 @@ impl Standings {
         if bytes_per_s > 0 && witness.rate_at.is_none_or(|at| now.since(at) >= again) {
             witness.rate_at = Some(now);
             let rate = f64::from(bytes_per_s.clamp(RATE_BYTES_PER_S.0, RATE_BYTES_PER_S.1));
+            if let Some(expected) = self.rates.rate(to.link_end(), from.link_end()) {
+                let within = (expected.low..=expected.high).contains(&rate);
+                self.foretold[usize::from(!within)] += 1;
+            }
             self.rates.learn(to.link_end(), from.link_end(), rate);
         }
     }
@@ -140,14 +148,23 @@ impl Standings {
         }
         let stranger = handshake::End { peer: 0, network: 0, kind: 0 };
         let opens = (2.0 * self.opens.chance(stranger, party.end()) as f32).clamp(0.3, 1.0);
-        let nobody = links::End::default();
-        let next_to_mean = self
-            .rates
+        let (nobody, rates) = (links::End::default(), self.rates.links());
+        let next_to_mean = rates
             .predict(nobody, party.link_end())
-            .zip(self.rates.predict(nobody, nobody))
+            .zip(rates.predict(nobody, nobody))
             .map_or(1.0, |(rate, mean)| rate / mean.max(1.0));
         let rate = next_to_mean.clamp(0.4, 1.4) as f32;
         came / all * opens * rate
+    }
+
+    /// How much faster than for any other receiver `from` is expected to be for `to`.
+    pub(crate) fn suits(&self, to: Party, from: Party) -> f32 {
+        self.rates.links().suits(to.link_end(), from.link_end()).clamp(0.5, 2.0)
+    }
+
+    /// Rates that receivers bore out and that were within the interval expected of them, and those that were not.
+    pub(crate) fn foretold(&self) -> [u64; 2] {
+        self.foretold
     }
 
     /// One owner's word counts for no more than a few places.

@@ -52,6 +52,9 @@ pub struct TrackerStats {
     pub met: [u64; 2],
     /// Introductions that opened to a holder from whom nothing came.
     pub nothing_came: u64,
+    /// Rates that receivers bore out and that were within the interval that was expected of them beforehand, and those that were not:
+    /// four of five should be within.
+    pub rates_foretold: [u64; 2],
     /// The market that introductions come from.
     pub market: MarketPicture,
     /// What was spent for each publisher.

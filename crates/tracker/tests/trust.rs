@@ -281,3 +281,37 @@ fn meetings_that_the_relay_did_not_make_teach_nothing() {
             .any(|frame| matches!(frame, FromRelay::Introduce { peer, .. } if *peer == id(1)))
     );
 }
+
+/// The networks 501 and 502 each get four times as much from the sender that is near to them; to all others the two are equal.
+#[test]
+fn a_newcomer_is_told_of_the_sender_that_is_fast_for_its_network() {
+    let mut place = Place::new();
+    for n in [1, 2] {
+        let holder = join(&mut place, n, u64::from(n));
+        place.announce(holder.conn, content(1), 1000, 0);
+    }
+    for round in 0..16 {
+        place.pass(601_000);
+        for (owner, near) in [(501, 1), (502, 2)] {
+            let mut taker = join(&mut place, 10 + 2 * round + near, owner);
+            place.announce(taker.conn, content(1), 0, 8);
+            for sender in [1, 2] {
+                let receipt = taker.receipt(sender, MB, if sender == near { 400_000 } else { 100_000 });
+                place.say(taker.conn, &ToRelay::Receipt(receipt));
+            }
+            place.leave(taker.conn);
+        }
+    }
+    let mut told = [0; 2];
+    for n in 0..20 {
+        for (owner, near) in [(501, 1), (502, 2)] {
+            let taker = join(&mut place, 100 + 2 * n + near, owner);
+            place.announce(taker.conn, content(1), 0, 1);
+            told[usize::from(place.introduced(taker.conn).contains(&id(near)))] += 1;
+            place.leave(taker.conn);
+        }
+    }
+    assert!(told[1] >= 36, "{told:?}");
+    let [within, beyond] = place.tracker.stats().rates_foretold;
+    assert_eq!(within + beyond, 63, "all but the first were foretold");
+}

@@ -102,7 +102,12 @@ pub(super) async fn metrics(
     let published = app.store.entries();
     page.single("peeredge_contents_published", "gauge", "Published contents.", published.len() as f64);
     let bytes = app.store.published_bytes() as f64;
-    page.single("peeredge_store_bytes", "gauge", "Bytes of published contents and their records.", bytes);
+    page.single(
+        "peeredge_store_bytes",
+        "gauge",
+        "Bytes of published contents and of tasks, with their records.",
+        bytes,
+    );
     let mut response = headers::plain(StatusCode::OK, page.finish());
     let kind = headers::value("text/plain; version=0.0.4; charset=utf-8");
     response.headers_mut().insert(header::CONTENT_TYPE, kind);
@@ -272,6 +277,14 @@ fn write_market(stats: &TrackerStats, page: &mut Page) {
     ] {
         page.single(name, "counter", help, value as f64);
     }
+    let [within, beyond] = stats.rates_foretold.map(|count| count as f64);
+    let foretold = [(label("within", "true"), within), (label("within", "false"), beyond)];
+    page.family(
+        "peeredge_rates_foretold_total",
+        "counter",
+        "Rates between two peers, by whether they were within the interval that was expected four times of five.",
+        &foretold,
+    );
     if !stats.purses.is_empty() {
         let of = |value: fn(&PurseStats) -> f64| -> Vec<_> {
             stats.purses.iter().map(|purse| (label("publisher", &purse.name), value(purse))).collect()

@@ -2,12 +2,13 @@
 
 mod ours;
 mod partial;
+mod prior;
 pub(crate) mod score;
 mod simple;
 pub(crate) mod traces;
 
-use crate::Setting;
 use crate::report::Report;
+use crate::{Setting, data, links};
 use score::Score;
 
 /// Measures the product's estimator and the simple ones on every set.
@@ -54,7 +55,47 @@ pub fn run(_: &Setting) -> Report {
     if let Some(bulk) = sets.iter().find(|set| set.name == "5G bulk") {
         partly(&mut report, &bulk.traces);
     }
+    before_the_first_byte(&mut report);
     report
+}
+
+/// Links that have carried nothing yet, a day of them in each column.
+fn before_the_first_byte(report: &mut Report) {
+    let days: Vec<Vec<links::Link>> = data::list("matching", "p2p_links_", ".csv.xz")
+        .into_iter()
+        .filter_map(|file| {
+            let lines = data::lines(&file)?;
+            report.read(file);
+            Some(links::parse(&lines))
+        })
+        .collect();
+    if days.is_empty() {
+        return;
+    }
+    println!(
+        "\nbefore the first byte, {:?} real links: error in %, median / p90",
+        days.iter().map(Vec::len).collect::<Vec<_>>()
+    );
+    let mut best = vec![Score { median: f64::INFINITY, p90: f64::INFINITY }; days.len()];
+    for (name, make) in prior::SIMPLE {
+        let scores: Vec<Score> = days.iter().map(|day| prior::foretold(day, *make)).collect();
+        row(name, &scores, |score| percents(*score));
+        for (best, score) in best.iter_mut().zip(scores) {
+            best.median = best.median.min(score.median);
+            best.p90 = best.p90.min(score.p90);
+        }
+    }
+    let ours: Vec<Score> = days.iter().map(|day| prior::foretold(day, prior::OURS)).collect();
+    row("ours", &ours, |score| percents(*score));
+    let ratios: Vec<(f64, f64)> =
+        ours.iter().zip(&best).map(|(o, b)| (o.median / b.median, o.p90 / b.p90)).collect();
+    row("ours over best", &ratios, |(median, p90)| format!("{median:.2} / {p90:.2}"));
+    let covered: Vec<(f64, f64)> = days.iter().map(|day| prior::covered(day)).collect();
+    row("80 % covers", &covered, |(share, _)| format!("{:.1} %", 100.0 * share));
+    row("high over low", &covered, |(_, width)| format!("{width:.2}"));
+    let worst = |of: fn(&(f64, f64)) -> f64| ratios.iter().map(of).fold(f64::NAN, f64::max);
+    report.figure("prior_median_ratio_worst", worst(|ratio| ratio.0));
+    report.figure("prior_p90_ratio_worst", worst(|ratio| ratio.1));
 }
 
 /// The final mean of transfers of 30 s, foretold from a part of their data.

@@ -9,7 +9,7 @@ use peeredge_node::{
 };
 use peeredge_wire::relay::{CarryEnd, FromRelay, ToRelay};
 use peeredge_wire::{ConnectionId, ContentId, PeerId, RequestId, Time};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub const CREDIT: u64 = 1 << 20;
 
@@ -44,6 +44,9 @@ pub struct Peer {
     pub signals: u32,
     pub uplink_bytes_per_s: u64,
     uplink_free: Time,
+    /// Shared by all of its connections.
+    pub downlink_bytes_per_s: u64,
+    downlink_free: Time,
     /// What one connection carries, as loss would have it.
     pub connection_bytes_per_s: u64,
     connection_free: BTreeMap<ConnectionId, Time>,
@@ -72,6 +75,8 @@ pub struct World {
     heads: BTreeMap<(PeerId, String), Vec<u8>>,
     announced: BTreeMap<(usize, ContentId), (u16, u8)>,
     queue: BTreeMap<(Time, u64), (usize, Input)>,
+    /// Of these, what has passed its receiver's downlink.
+    through: BTreeSet<u64>,
     sequence: u64,
     links: BTreeMap<(usize, ConnectionId), (usize, ConnectionId)>,
     sessions: BTreeMap<(PeerId, PeerId, u64), ()>,
@@ -119,6 +124,7 @@ impl World {
             heads: BTreeMap::new(),
             announced: BTreeMap::new(),
             queue: BTreeMap::new(),
+            through: BTreeSet::new(),
             sequence: 0,
             links: BTreeMap::new(),
             sessions: BTreeMap::new(),
@@ -153,6 +159,8 @@ impl World {
             signals: 0,
             uplink_bytes_per_s: 10_000_000,
             uplink_free: Time::ZERO,
+            downlink_bytes_per_s: u64::MAX,
+            downlink_free: Time::ZERO,
             connection_bytes_per_s: u64::MAX,
             connection_free: BTreeMap::new(),
             connections: BTreeMap::new(),
@@ -226,8 +234,21 @@ impl World {
             }
             self.now = next.max(self.now);
             if queued.is_some_and(|at| at <= self.now) {
-                let (_, (peer, input)) = self.queue.pop_first().unwrap();
-                self.input(peer, input);
+                let ((_, sequence), (peer, input)) = self.queue.pop_first().unwrap();
+                match &input {
+                    Input::Message { message, .. }
+                        if self.peers[peer].downlink_bytes_per_s < u64::MAX
+                            && !self.through.remove(&sequence) =>
+                    {
+                        let Peer { downlink_bytes_per_s, downlink_free, .. } = &mut self.peers[peer];
+                        let takes = message.len() as u64 * 1_000_000 / *downlink_bytes_per_s;
+                        *downlink_free = (*downlink_free).max(self.now) + Duration::from_micros(takes);
+                        let at = *downlink_free;
+                        self.at(at, peer, input);
+                        self.through.insert(self.sequence);
+                    }
+                    _ => self.input(peer, input),
+                }
             } else {
                 for peer in 0..self.peers.len() {
                     if self.peers[peer].node.deadline().is_some_and(|d| d <= self.now) {

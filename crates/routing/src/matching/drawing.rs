@@ -29,6 +29,12 @@ impl Candidate {
         let rank = |c: &Candidate, other: &Candidate| c.net.max(1e-3) * (other.load as f32 + 1024.0);
         rank(self, than) > rank(than, self)
     }
+
+    /// The same, worth so much more to this receiver than to any other.
+    pub(super) fn suiting(self, factor: f32) -> Candidate {
+        let worth = self.worth * factor;
+        Candidate { worth, net: self.net + worth - self.worth, ..self }
+    }
 }
 
 impl Matcher {
@@ -39,6 +45,7 @@ impl Matcher {
         ask: Ask,
         wants: usize,
         barred: &impl Fn(Member, Member) -> bool,
+        suits: &impl Fn(Member) -> f32,
     ) -> Vec<(Candidate, Option<Candidate>)> {
         let Ask { now, member, content } = ask;
         let (Some(swarm), Some(own)) = (registry.swarm(content), registry.entry(member, content)) else {
@@ -64,7 +71,10 @@ impl Matcher {
             if drawn[0].is_none() {
                 drawn = draw(&mut dice, second, &fits);
             }
-            let [a, b] = drawn.map(|entry| entry.and_then(|entry| self.price_up(now, content, entry)));
+            let [a, b] = drawn.map(|entry| {
+                let candidate = self.price_up(now, content, entry?)?;
+                Some(candidate.suiting(suits(candidate.member)))
+            });
             pairs.extend(match (a, b) {
                 (Some(a), Some(b)) if b.is_better(&a) => Some((b, Some(a))),
                 (Some(a), b) => Some((a, b)),

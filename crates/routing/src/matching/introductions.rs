@@ -207,8 +207,9 @@ impl Matcher {
         self.sellers.node_of(member).map_or(0.0, |node| self.market.prices(node)[0])
     }
 
-    /// Up to `max` members that `member` should be told of. `barred` names pairs that must not meet; `arrange` may change the order
-    /// of those chosen and leave some out.
+    /// Up to `max` members that `member` should be told of. `barred` names pairs that must not meet; `suits` says how much more than to
+    /// any other receiver a holder is worth to `member`, 1 where that is not known; `arrange` may change the order of those chosen
+    /// and leave some out.
     #[allow(clippy::too_many_arguments, reason = "who, what and when, and what only the caller knows")]
     pub fn sources_for(
         &mut self,
@@ -218,6 +219,7 @@ impl Matcher {
         content: ContentId,
         max: usize,
         barred: impl Fn(Member, Member) -> bool,
+        suits: impl Fn(Member) -> f32,
         arrange: impl FnOnce(&mut Vec<Member>),
     ) -> Vec<Introduction> {
         let wants = registry.said(member, content).map_or(0, |said| usize::from(said.wants)).min(max);
@@ -229,11 +231,11 @@ impl Matcher {
         }
         let ask = Ask { now, member, content };
         let reserve = self.reserve_for(registry, ask, &barred);
-        let pairs = self.draw_pairs(registry, ask, wants, &barred);
+        let pairs = self.draw_pairs(registry, ask, wants, &barred, &suits);
         let firsts = pairs.iter().map(|(first, _)| *first);
         let seconds = pairs.iter().filter_map(|(_, second)| *second);
         let found: Vec<Candidate> = reserve.into_iter().chain(firsts).chain(seconds).collect();
-        let mut chosen = self.places_for(registry, ask, wants, &found, &barred);
+        let mut chosen = self.places_for(registry, ask, wants, &found, &barred, &suits);
         if let Some(reserve) = reserve
             && reserve.worth > reserve.terms.cost_per_gb
             && !self.others_suffice(registry, content, member)
@@ -313,6 +315,7 @@ impl Matcher {
         wants: usize,
         found: &[Candidate],
         barred: &impl Fn(Member, Member) -> bool,
+        suits: &impl Fn(Member) -> f32,
     ) -> Vec<Candidate> {
         let Ask { now, member, content } = ask;
         let places = usize::from(self.settings.places_per_want).min(wants);
@@ -329,7 +332,7 @@ impl Matcher {
                 if let Some(entry) = registry.entry(seller, content)
                     && !(entry.said.reserve && self.closed.contains(&content))
                 {
-                    kept.push(self.candidate(now, content, entry, node, terms));
+                    kept.push(self.candidate(now, content, entry, node, terms).suiting(suits(seller)));
                 }
             }
         }

@@ -43,6 +43,10 @@ impl Tracker {
                 }
         };
         let taker = party_of(conns, conn);
+        let suits = |of: Member| match (taker, party_of(conns, ConnId(of.0))) {
+            (Some(taker), Some(of)) => standings.suits(taker, of),
+            _ => 1.0,
+        };
         // Three of four that are wanted should open.
         let arrange = |sources: &mut Vec<Member>| {
             let Some(taker) = taker else { return };
@@ -57,7 +61,7 @@ impl Tracker {
             found = matcher.takers_of(registry, now, member(conn), content, max, barred);
         }
         let max = usize::from(config.introductions_per_announce_max);
-        found.extend(matcher.sources_for(registry, now, member(conn), content, max, barred, arrange));
+        found.extend(matcher.sources_for(registry, now, member(conn), content, max, barred, suits, arrange));
         for Introduction { to, of, have_permille } in found {
             let Some(peer) = peer_of(&self.conns, of) else { continue };
             let Some(told) = ready(&mut self.conns, ConnId(to.0)) else { continue };

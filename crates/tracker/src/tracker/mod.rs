@@ -224,6 +224,7 @@ impl Tracker {
             contents: self.registry.contents(),
             announces: self.registry.entries(),
             ahead: self.ahead.stats(),
+            rates_foretold: self.standings.foretold(),
             market: self.matcher.picture(),
             purses: self.purses.stats(),
             barred: self.blames.barred_count(self.now),
