@@ -60,6 +60,42 @@ test("a full queue without loss: more are tried once at most, and one is left, s
   expect(last).toBe(1);
 });
 
+/** A bare data channel from a tab at one endpoint of the lab to one at another: gives the receiving tab, which counts. */
+async function flood(from, to) {
+  const tabs = [await stage.tab(), await stage.tab()];
+  for (const tab of tabs) {
+    await tab.page.evaluate(`import("/channel.mjs").then((module) => void (window.channel = module))`);
+    await tab.run(() => channel.open());
+  }
+  const [sender, receiver] = tabs;
+  const offer = await lab.rewrite(from, to, await sender.run(() => channel.describe()));
+  const answer = await lab.rewrite(to, from, await receiver.run((offer) => channel.describe(offer), offer));
+  await sender.run((answer) => channel.accept(answer), answer);
+  for (const tab of tabs) await tab.run(() => channel.opened());
+  await receiver.run(() => channel.count());
+  void sender.run(() => channel.flood(16384)).catch(() => undefined);
+  return receiver;
+}
+
+test("beside a bare data channel on one full uplink a transfer takes its share and no more, whatever connections it could open", async () => {
+  const length = 3 * MIB;
+  await lab.endpoint("shared giver", { up: { delay_ms: 20, bytes_per_s: 200_000, queue_bytes: 64 << 10 } });
+  for (const who of ["shared taker", "shared other"]) await lab.endpoint(who, { up: { delay_ms: 20 } });
+  const other = await flood("shared giver", "shared other");
+  const [giver, taker] = [await stage.tab(), await stage.tab()];
+  await giver.create({ relay: await lab.gate("shared giver", "relay", stage.relay.url), tuning: { http: false } });
+  await taker.create({ relay: await lab.gate("shared taker", "relay", stage.relay.url), tuning: { http: false } });
+  const { link } = await giver.publish({ seed: 10, length });
+  const fetch = await taker.start(link, { seed: 10 });
+  await taker.reach(fetch, 1);
+  const before = await other.run(() => channel.counted());
+  expect(await taker.finished(fetch)).toMatchObject({ status: 200, bytes: length });
+  const beside = (await other.run(() => channel.counted())) - before;
+  await stage.closeTabs();
+  // Half of the uplink would be its share; windows that halve by chance take turns, so a third is asked for.
+  expect(beside / (beside + length)).toBeGreaterThan(0.33);
+});
+
 test("`peeredge get` opens more of them, too, where loss holds one back", async () => {
   const length = 6 * MIB;
   const up = { delay_ms: 20, loss: 0.02 };

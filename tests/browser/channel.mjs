@@ -1,4 +1,5 @@
-// Runs in a page: one end of a bare data channel, the yardstick for what this browser's own transport carries on a path.
+// Runs in a page: one end of a bare data channel, the yardstick for what this browser's own transport carries on a path, in tests and
+// benchmarks.
 const QUEUE_BYTES_MAX = 2 << 20;
 const QUEUE_BYTES_LOW = 1 << 20;
 
@@ -56,6 +57,15 @@ export function rate(warmUpMs, ms) {
     };
   });
 }
+
+let bytesCounted = 0;
+
+/** Counts the bytes of whole messages from now on. */
+export function count() {
+  channel.onmessage = ({ data }) => (bytesCounted += data.byteLength);
+}
+
+export const counted = () => bytesCounted;
 
 /** Milliseconds to the last of `length` bytes, from the asking. */
 export function receive(length) {
