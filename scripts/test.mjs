@@ -4,7 +4,7 @@ import { spawn } from "node:child_process";
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { CACHE, ROOT, Stop, say, verb } from "./lib/run.mjs";
-import { packages, relay, rust, sdk, spec, tasks } from "./lib/steps.mjs";
+import { packages, rust, sdk, spec, tasks, testedRelay } from "./lib/steps.mjs";
 import { chromium } from "./lib/chromium.mjs";
 
 const PARTS = {
@@ -28,11 +28,11 @@ verb(async (words) => {
   if (parts.includes("interop") || parts.includes("browser")) await chromium();
   const failures = [];
   for (const part of parts) {
+    if (part === "interop" || part === "browser") await testedRelay();
     if (part === "browser") {
-      await relay();
       await tasks();
+      await spec();
     }
-    if (part === "browser") await spec();
     if (part !== "rust" && part !== "arm") await sdk();
     say(`tests: ${part}`);
     if (!(await PARTS[part]())) failures.push(part);

@@ -20,7 +20,15 @@ const APART = {
   "tasks, when they are used": ["checkpoint", "desk", "job", "rewriter", "run", "runner", "speed", "task-worker"].map((name) => `tasks/${name}.js`),
 };
 
-export const RELAY = resolve(ROOT, TARGET, "release", process.platform === "win32" ? "peeredge.exe" : "peeredge");
+export const RELAY = built("release", "peeredge");
+/** The relay with the checks of a debug build, as `cargo test` has built it anyway. */
+export const TESTED_RELAY = built("debug", "peeredge");
+/** The native end of the interop tests. */
+export const RTC_ECHO = built("debug", "examples/rtc_echo");
+
+function built(profile, name) {
+  return resolve(ROOT, TARGET, profile, process.platform === "win32" ? `${name}.exe` : name);
+}
 
 /** npm's packages, as the lock file has them. */
 export async function packages() {
@@ -85,7 +93,8 @@ export async function spec() {
   const inputs = [...crates("crates/wire", "crates/hvm", "task-runner"), "task-runner/examples", "task-runner/tests/suite"];
   await step("spec testsuite", { inputs, outputs: [".cache/spec/suite.json"] }, async () => {
     mkdirSync(join(CACHE, "spec"), { recursive: true });
-    await run("cargo", ["run", "--quiet", "--package", "peeredge-task-runner", "--example", "spec", "--", join(CACHE, "spec/suite.json")]);
+    await run("cargo", ["build", "--quiet", "--workspace", "--example", "spec"]);
+    await run(built("debug", "examples/spec"), [join(CACHE, "spec/suite.json")]);
   });
 }
 
@@ -174,6 +183,11 @@ export async function relay() {
   await step("relay", { inputs: crates(...PURE, "crates/tracker", "task-runner", "relay-node"), outputs: [join(TARGET, "release/peeredge")] }, () =>
     run("cargo", ["build", "--release", "--package", "peeredge-relay", "--bin", "peeredge"]),
   );
+}
+
+/** The same for the tests. An example of the whole workspace has the features that `cargo test --workspace` chose: nothing is built twice. */
+export async function testedRelay() {
+  await run("cargo", ["build", "--quiet", "--workspace", "--bin", "peeredge", "--example", "rtc_echo"]);
 }
 
 /** The demo, built from the packed package as a stranger would. */

@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { RELAY } from "../../scripts/lib/steps.mjs";
+import { PEEREDGE } from "./relay.mjs";
 import { Lab } from "../lab/lab.mjs";
 import { MIB } from "./flows/flow.mjs";
 import { Stage, temporaryFolder } from "./harness.mjs";
@@ -106,7 +106,7 @@ test("`peeredge get` opens more of them, too, where loss holds one back", async 
   const path = join(temporaryFolder("get"), "got.bin");
   const relay = await lab.gate("native taker", "relay", stage.relay.url);
   // The relay never had it, so every byte comes from the tab.
-  const got = promisify(execFile)(RELAY, ["get", `${relay}/c/${content}`, "-o", path, "--no-http", "--quiet"], { timeout: 120_000 });
+  const got = promisify(execFile)(PEEREDGE, ["get", `${relay}/c/${content}`, "-o", path, "--no-http", "--quiet"], { timeout: 120_000 });
   let over = false;
   const done = got.finally(() => (over = true));
   let most = 0;

@@ -135,7 +135,7 @@ describe("after the end", () => {
       .toBe(0);
     expect(await received()).toBeLessThan((length * 3) / 4);
     // One more than before: while there are connections, their round trips are looked at.
-    await expect.poll(() => timers(b), { timeout: 5_000 }).toBeLessThanOrEqual(before + 1);
+    await expect.poll(() => timers(b), { timeout: 20_000 }).toBeLessThanOrEqual(before + 1);
     await a.closePeer();
     await b.closePeer();
     expect(await timers(b)).toBe(0);

@@ -6,11 +6,10 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { findChromium } from "../../scripts/lib/chromium.mjs";
-import { RELAY } from "../../scripts/lib/steps.mjs";
 import { MIB, eventually, publishedLink } from "./flows/flow.mjs";
 import { Tab, launchChromium, packedPackage, temporaryFolder } from "./harness.mjs";
 import { randomBytes } from "./random.mjs";
-import { Relay } from "./relay.mjs";
+import { PEEREDGE, Relay } from "./relay.mjs";
 import { INTERNET, Networks, inNamespace, whyNoNamespaces } from "./translators.mjs";
 
 const HERE = dirname(fileURLToPath(import.meta.url));
@@ -43,7 +42,7 @@ describe.skipIf(missing)("native peers", () => {
 
   /** `peeredge get` in a home. */
   function get(home, words) {
-    const child = spawn("ip", ["netns", "exec", home, RELAY, "get", "--quiet", ...words], { stdio: ["ignore", "ignore", "pipe"] });
+    const child = spawn("ip", ["netns", "exec", home, PEEREDGE, "get", "--quiet", ...words], { stdio: ["ignore", "ignore", "pipe"] });
     let said = "";
     child.stderr.on("data", (bytes) => (said += bytes));
     const ended = new Promise((resolve) => child.on("exit", (code) => resolve({ code, said })));

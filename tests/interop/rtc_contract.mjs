@@ -1,22 +1,15 @@
 // The contract of `tests/tests/rtc_contract`, with Chromium on one side and the native stack on the other.
-//   node tests/interop/rtc_contract.mjs [PROGRAM]
-// PROGRAM is the relay's example `rtc_echo`; without it, it is built.
+//   npm test interop, or node tests/interop/rtc_contract.mjs [PROGRAM]
+// PROGRAM is the relay's example `rtc_echo`; without it, it is the debug build's.
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
 import { newPeerPage, startBrowser } from "./browser.mjs";
 import { startNative } from "./native.mjs";
+import { RTC_ECHO } from "../../scripts/lib/steps.mjs";
 
 const SIZES = [1, 2, 1071, 1072, 1200, 16_384, 65_535, 65_536, 65_537, 262_143, 262_144];
 const MIB = 2 ** 20;
 
-const program = process.argv[2] ?? build();
-
-function build() {
-  const args = ["build", "--quiet", "--release", "-p", "peeredge-relay", "--example", "rtc_echo", "--message-format=json"];
-  const lines = execFileSync("cargo", args, { encoding: "utf8", maxBuffer: 64 * MIB, stdio: ["ignore", "pipe", "inherit"] });
-  const made = lines.split("\n").filter(Boolean).map((line) => JSON.parse(line));
-  return made.findLast((it) => it.executable && it.target.name === "rtc_echo").executable;
-}
+const program = process.argv[2] ?? RTC_ECHO;
 
 let browser = await startBrowser();
 let connection = 0;

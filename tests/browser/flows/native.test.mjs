@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterEach, expect, test } from "vitest";
-import { RELAY } from "../../../scripts/lib/steps.mjs";
+import { PEEREDGE } from "../relay.mjs";
 import { Stage, temporaryFolder } from "../harness.mjs";
 import { randomBytes } from "../random.mjs";
 import { MIB, publishedLink, randomFile } from "./flow.mjs";
@@ -21,7 +21,7 @@ test("`peeredge get` receives from a tab", async () => {
   const { link } = await a.publish({ seed: 9, length: LENGTH });
   const path = join(temporaryFolder("get"), "got.bin");
   // The relay never had it, so every byte comes from the tab.
-  await promisify(execFile)(RELAY, ["get", link, "-o", path, "--no-http", "--quiet"], { timeout: 120_000 });
+  await promisify(execFile)(PEEREDGE, ["get", link, "-o", path, "--no-http", "--quiet"], { timeout: 120_000 });
   expect(Buffer.compare(readFileSync(path), randomBytes(9, LENGTH))).toBe(0);
   expect((await a.stats()).sentBytes).toBeGreaterThanOrEqual(LENGTH);
 });
