@@ -54,11 +54,17 @@ pub enum Limit {
     Path,
 }
 
+/// Some of the channels, a bit each.
+type Group = u32;
+
 /// Learns what a receiver's channels share.
 #[derive(Clone, Debug, Default)]
 pub struct Chain {
+    /// One place each; a place whose bit is not in `open` is free.
     channels: Vec<Channel>,
-    /// How changes of two channels go together, in the order of `channels`, row by row: a mean of products over spans.
+    open: Group,
+    /// How changes of two channels go together, row by row in the order of `channels`, [`CHANNELS_MAX`] a row: a mean of products over
+    /// spans.
     moves: Vec<f64>,
     spans: u32,
     /// When the oldest open span began.
@@ -86,31 +92,32 @@ impl Chain {
 
     /// A channel from this sender; both are numbers that the caller gives.
     pub fn joined(&mut self, channel: u32, sender: u64) {
-        if self.channels.len() < CHANNELS_MAX && self.place(channel).is_none() {
-            let before = self.channels.len();
-            self.channels.push(Channel {
-                name: channel,
-                sender,
-                bytes: [0.0; OPEN],
-                last: None,
-                level: 0.0,
-                spans: 0,
-            });
-            self.reshape(before, |at| Some(at).filter(|at| *at < before));
+        let place = self.open.trailing_ones() as usize;
+        if place == CHANNELS_MAX || self.place(channel).is_some() {
+            return;
         }
+        let joined = Channel { name: channel, sender, bytes: [0.0; OPEN], last: None, level: 0.0, spans: 0 };
+        match self.channels.get_mut(place) {
+            Some(free) => *free = joined,
+            None => self.channels.push(joined),
+        }
+        self.moves.resize(CHANNELS_MAX * CHANNELS_MAX, 0.0);
+        self.open |= 1 << place;
     }
 
     /// A channel ended.
     pub fn gone(&mut self, channel: u32) {
-        if let Some(gone) = self.place(channel) {
-            let (before, sender) = (self.channels.len(), self.channels[gone].sender);
-            // What is known of its sender stays, with another of its channels.
-            if let Some(kept) = self.of(sender).into_iter().find(|at| *at != gone) {
-                (0..before).for_each(|at| self.moves[kept * before + at] += self.moves[gone * before + at]);
-                (0..before).for_each(|at| self.moves[at * before + kept] += self.moves[at * before + gone]);
+        let Some(gone) = self.place(channel) else { return };
+        self.open &= !(1 << gone);
+        // What is known of its sender stays, with another of its channels.
+        let kept = self.of(self.channels[gone].sender).trailing_zeros() as usize;
+        for (step, stride) in [(CHANNELS_MAX, 1), (1, CHANNELS_MAX)] {
+            for at in 0..CHANNELS_MAX {
+                let moves = core::mem::take(&mut self.moves[gone * step + at * stride]);
+                if kept < CHANNELS_MAX {
+                    self.moves[kept * step + at * stride] += moves;
+                }
             }
-            self.channels.remove(gone);
-            self.reshape(before, |at| Some(if at < gone { at } else { at + 1 }));
         }
     }
 
@@ -147,58 +154,61 @@ impl Chain {
         if self.spans < SPANS_MIN {
             return None;
         }
-        let at = self.place(channel)?;
-        let own = self.channels[at].sender;
-        let mut senders: Vec<u64> = self.counted().map(|c| c.sender).collect();
-        senders.sort_unstable();
-        senders.dedup();
-        let everybody: Vec<Vec<usize>> = senders.iter().map(|sender| self.of(*sender)).collect();
-        let shares = |parts: &[Vec<usize>]| parts.len() > 1 && self.shares(parts);
-        if shares(&everybody) {
+        let mine = self.of(self.channels[self.place(channel)?].sender);
+        let all: f64 = places(self.open).map(|at| self.channels[at].level).sum();
+        let mut senders = Vec::new();
+        for at in places(self.open) {
+            let group = self.of(self.channels[at].sender);
+            if self.channels[at].level > SHARE_MIN * all && !senders.contains(&group) {
+                senders.push(group);
+            }
+        }
+        if self.shares(&senders) {
             return Some(Limit::Downlink);
         }
-        let lanes: Vec<Vec<usize>> = self.of(own).into_iter().map(|lane| vec![lane]).collect();
-        let mine = self.of(own);
+        let lanes: Vec<Group> = places(mine).map(|lane| 1 << lane).collect();
         // Two senders may be behind one uplink.
-        let neighbours = everybody.len() > 2
-            && everybody.iter().any(|other| *other != mine && shares(&[mine.clone(), other.clone()]));
-        if shares(&lanes) || neighbours {
+        let neighbours =
+            senders.len() > 2 && senders.iter().any(|other| *other != mine && self.shares(&[mine, *other]));
+        if self.shares(&lanes) || neighbours {
             return Some(Limit::Uplink);
         }
         (lanes.len() > 1).then_some(Limit::Path)
     }
 
     fn place(&self, channel: u32) -> Option<usize> {
-        self.channels.iter().position(|c| c.name == channel)
+        places(self.open).find(|at| self.channels[*at].name == channel)
     }
 
-    fn counted(&self) -> impl Iterator<Item = &Channel> {
-        let all: f64 = self.channels.iter().map(|c| c.level).sum();
-        self.channels.iter().filter(move |c| c.level > SHARE_MIN * all)
-    }
-
-    /// Places of the channels from this sender.
-    fn of(&self, sender: u64) -> Vec<usize> {
-        (0..self.channels.len()).filter(|at| self.channels[*at].sender == sender).collect()
+    /// The channels from this sender.
+    fn of(&self, sender: u64) -> Group {
+        places(self.open)
+            .filter(|at| self.channels[*at].sender == sender)
+            .fold(0, |group, at| group | 1 << at)
     }
 
     /// Whether these parts, each the sum of some channels, have something narrow in common.
-    fn shares(&self, parts: &[Vec<usize>]) -> bool {
-        let n = self.channels.len();
-        let product = |a: &[usize], b: &[usize]| -> f64 {
-            a.iter().map(|i| b.iter().map(|j| self.moves[i * n + j]).sum::<f64>()).sum()
-        };
-        let all: Vec<usize> = parts.iter().flatten().copied().collect();
-        let own: Vec<f64> = parts.iter().map(|part| product(part, part).max(0.0)).collect();
-        let (sum, apart) = (product(&all, &all), own.iter().sum::<f64>());
-        if apart <= 0.0 {
+    fn shares(&self, parts: &[Group]) -> bool {
+        let (mut all, mut apart, mut alike) = (0, 0.0, 0.0);
+        for part in parts {
+            let own = self.variance(*part);
+            all |= part;
+            apart += own;
+            alike += libm::sqrt(own);
+        }
+        if parts.len() < 2 || apart <= 0.0 {
             return false;
         }
         // If all moved alike, the ratio would be this.
-        let alike = own.iter().map(|v| libm::sqrt(*v)).sum::<f64>();
         let alike = alike * alike / apart;
-        let ratio = sum / apart;
+        let ratio = self.variance(all) / apart;
         ratio < STEADY || ratio > 1.0 + (COMMON * (alike - 1.0)).max(CHANCE)
+    }
+
+    /// Of the sum of these channels.
+    fn variance(&self, group: Group) -> f64 {
+        let row = |i| places(group).map(move |j| self.moves[i * CHANNELS_MAX + j]).sum::<f64>();
+        places(group).map(row).sum::<f64>().max(0.0)
     }
 
     /// Forgets what the open spans have brought.
@@ -211,36 +221,38 @@ impl Chain {
 
     /// Closes the oldest open span.
     fn close(&mut self) {
-        for channel in &mut self.channels {
+        let mut changes = [0.0; CHANNELS_MAX];
+        let mut squares = 0.0;
+        for at in places(self.open) {
+            let channel = &mut self.channels[at];
+            let rate = channel.bytes[0] / SPAN_S;
             // What it carries while it opens is what is expected of it.
             if channel.spans < SPANS_OPENING {
-                channel.level = channel.bytes[0] / SPAN_S;
+                channel.level = rate;
             }
             channel.spans = channel.spans.saturating_add(1);
-        }
-        let changes: Vec<f64> = self.channels.iter().map(|c| c.bytes[0] / SPAN_S - c.level).collect();
-        let squares: f64 = changes.iter().map(|change| change * change).sum();
-        if squares > 0.0 {
-            let gain = MOVES_GAIN.max(1.0 / (f64::from(self.spans) + 1.0));
-            for (row, change) in self.moves.chunks_exact_mut(changes.len()).zip(&changes) {
-                for (moves, other) in row.iter_mut().zip(&changes) {
-                    *moves += gain * (change * other / squares - *moves);
-                }
-            }
-            self.spans = self.spans.saturating_add(1);
-        }
-        for (channel, change) in self.channels.iter_mut().zip(changes) {
+            let change = rate - channel.level;
             channel.level += LEVEL_GAIN * change;
             channel.bytes.rotate_left(1);
             channel.bytes[OPEN - 1] = 0.0;
+            changes[at] = change;
+            squares += change * change;
+        }
+        if squares > 0.0 {
+            let gain = MOVES_GAIN.max(1.0 / (f64::from(self.spans) + 1.0));
+            for (at, moves) in self.moves.iter_mut().enumerate() {
+                let product = changes[at / CHANNELS_MAX] * changes[at % CHANNELS_MAX];
+                *moves += gain * (product / squares - *moves);
+            }
+            self.spans = self.spans.saturating_add(1);
         }
     }
+}
 
-    /// Gives `moves` the shape of `channels`. `from` says where a channel stood before, when there were so many.
-    fn reshape(&mut self, before: usize, from: impl Fn(usize) -> Option<usize>) {
-        let n = self.channels.len();
-        let old = core::mem::take(&mut self.moves);
-        let at = |i, j| Some(old[from(i)? * before + from(j)?]);
-        self.moves = (0..n * n).map(|k| at(k / n, k % n).unwrap_or_default()).collect();
-    }
+fn places(mut group: Group) -> impl Iterator<Item = usize> {
+    core::iter::from_fn(move || {
+        let place = group.trailing_zeros() as usize;
+        group &= group.wrapping_sub(1);
+        (place < CHANNELS_MAX).then_some(place)
+    })
 }
