@@ -240,3 +240,62 @@ fn loops_whose_passes_are_known_are_charged_for_exactly_those() {
     let forever = Job { limits: Limits { gas: Limits::GAS_MAX, ..limits }, ..zeros(&endless) };
     assert_eq!(runner.run(forever, |_| (), Stop::new()).outcome.end, End::OutOfGas);
 }
+
+/// A loop with a float in it that is left where its counter is what the input says, where it is odd, or in the end by `back`.
+fn searching(until: i32, back: &str) -> Vec<u8> {
+    task(
+        "",
+        &format!(
+            r#"(local $i i32) (local $end i32)
+               (local.set $end (i32.const {until}))
+               (block $out
+                 (loop $again
+                   (br_if $out (i32.eq (local.get $i) (i32.load (i32.const 1024))))
+                   (f64.store (i32.const 1040) (f64.add (f64.load (i32.const 1040)) (f64.const 1)))
+                   (block $odd
+                     (br_if $odd (i32.and (local.get $i) (i32.const 1)))
+                     {back})
+                   (i32.store (i32.const 1032) (i32.const 1))))
+               (i32.const 10000)"#
+        ),
+    )
+}
+
+#[test]
+fn a_loop_that_may_be_left_early_costs_what_it_ran_whether_or_not_all_its_passes_could_be_paid() {
+    let runner = TaskRunner::new(1).expect("threads");
+    let run = |module: &[u8], leave_at: i32, gas: u64| {
+        let input = From::Input(Arc::from(leave_at.to_le_bytes()));
+        let job = Job { from: input, ..job(module, Limits { gas, ..LIMITS }) };
+        runner.run(job, |_| (), Stop::new()).outcome
+    };
+    for step in [2, -2, 1] {
+        let moved = format!("(local.tee $i (i32.add (local.get $i) (i32.const {step})))");
+        for back in [
+            format!("(br_if $out (i32.eq {moved} (local.get $end))) (br $again)"),
+            format!("(br_if $out (i32.eq (local.get $end) {moved})) (br $again)"),
+            format!("(br_if $again (i32.ne {moved} (local.get $end))) (br $out)"),
+        ] {
+            let module = searching(100 * step, &back);
+            let mut costs = Vec::new();
+            for passes in [0, 1, 2, 57, 99, 100] {
+                let leave_at = passes * step;
+                let outcome = run(&module, leave_at, Limits::GAS_MAX);
+                assert_eq!(outcome.end, End::Done, "{back} {passes}");
+                let exact = run(&module, leave_at, outcome.gas);
+                assert_eq!((exact.end, exact.gas), (End::Done, outcome.gas), "{back} {passes}");
+                assert_eq!(run(&module, leave_at, outcome.gas - 1).end, End::OutOfGas, "{back} {passes}");
+                costs.push((passes as u64, outcome.gas));
+            }
+            if step == 1 {
+                // The second pass leaves where the counter is odd.
+                assert_eq!(costs[2].1, costs[5].1);
+                continue;
+            }
+            let pass = costs[1].1 - costs[0].1;
+            for (passes, gas) in &costs[..5] {
+                assert_eq!(*gas, costs[0].1 + passes * pass, "{back} {passes}");
+            }
+        }
+    }
+}

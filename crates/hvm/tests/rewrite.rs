@@ -163,3 +163,44 @@ const BUSY: &str = r#"
     (i64.extend_i32_u (memory.grow (i32.const 0))))
   (func (param v128) (result v128) (f32x4.add (local.get 0) (f32x4.mul (local.get 0) (local.get 0))))
 "#;
+
+#[test]
+fn a_loop_with_floats_that_ends_after_known_passes_at_the_latest_is_written_twice_and_any_other_once() {
+    let loops = |work: &str, moved: &str| {
+        let bytes = task(&format!(
+            r#"(func (param i32 i32 f64)
+                 (block $out
+                   (loop $again
+                     (br_if $out (i32.load (local.get 0)))
+                     {work}
+                     (br_if $out (i32.eq {moved} (local.get 1)))
+                     (br $again))))"#
+        ));
+        let rewritten = instrument(&bytes, &Limits::default()).unwrap().bytes;
+        let bodies =
+            wasmparser::Parser::new(0).parse_all(&rewritten).filter_map(|part| match part.unwrap() {
+                wasmparser::Payload::CodeSectionEntry(body) => Some(body),
+                _ => None,
+            });
+        let operators =
+            bodies.flat_map(|body| body.get_operators_reader().unwrap().into_iter().collect::<Vec<_>>());
+        operators.filter(|operator| matches!(operator, Ok(wasmparser::Operator::Loop { .. }))).count()
+    };
+    let float = "(local.set 2 (f64.sqrt (local.get 2)))";
+    let moved = "(local.tee 0 (i32.add (local.get 0) (i32.const 8)))";
+    assert_eq!(loops(float, moved), 2);
+    assert_eq!(loops("", moved), 1, "searches are left soon");
+    assert_eq!(
+        loops(float, "(local.tee 0 (i32.add (local.get 0) (i32.const 3)))"),
+        1,
+        "three may miss the end"
+    );
+    assert_eq!(loops(float, "(local.tee 0 (i32.mul (local.get 0) (i32.const 8)))"), 1);
+    assert_eq!(
+        loops(&format!("{float} (local.set 0 (i32.const 1))"), moved),
+        1,
+        "the counter is set elsewhere"
+    );
+    assert_eq!(loops(&format!("{float} (local.set 1 (i32.const 1))"), moved), 1, "the end moves");
+    assert_eq!(loops(&format!("{float} (br_if $again (local.get 0))"), moved), 1, "two ways back");
+}

@@ -121,7 +121,7 @@ pub(super) fn assemble(module: &Module<'_>, limits: &Limits, is_task: bool) -> R
                 let behind = |of: &[wasmparser::ValType], more: &[ValType]| -> Vec<ValType> {
                     of.iter().map(|of| value(*of)).chain(more.iter().copied()).collect()
                 };
-                let params = behind(of.params(), &[ValType::I64, ValType::I32]);
+                let params = behind(of.params(), &[ValType::I64, ValType::I64]);
                 let of = types.function(&params, &behind(of.results(), &[ValType::I64]));
                 let index = module.imported_functions + functions.count;
                 functions.add(|bytes| of.encode(bytes));

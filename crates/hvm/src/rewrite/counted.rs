@@ -28,15 +28,7 @@ impl Counted {
         let behind = function.ops.get(start + 1..)?;
         let is_plain = |op: &Op| match op.kind {
             Kind::Call(callee) => bound(callee).is_some(),
-            Kind::Plain
-            | Kind::Get(_)
-            | Kind::Set(_)
-            | Kind::Tee(_)
-            | Kind::I32Const(_)
-            | Kind::I32Add
-            | Kind::I32Ne => true,
-            Kind::Float { .. } | Kind::LocalObserved { .. } => true,
-            _ => false,
+            kind => kind.is_straight(),
         };
         let length = behind.iter().position(|op| !is_plain(op))?;
         let (body, rest) = behind.split_at(length);
@@ -66,15 +58,7 @@ impl Counted {
         if writes(body, counter) != 1 {
             return None;
         }
-        let moved =
-            body.windows(4).find_map(|ops| match [ops[0].kind, ops[1].kind, ops[2].kind, ops[3].kind] {
-                [Kind::Get(from), Kind::I32Const(step), Kind::I32Add, Kind::Set(to) | Kind::Tee(to)]
-                    if from == counter && to == counter =>
-                {
-                    Some(step)
-                }
-                _ => None,
-            })?;
+        let moved = moved(body, counter)?;
         // The one that is compared is the one that was moved on: nothing reads it in between but the comparison at the end.
         let size = moved.unsigned_abs();
         (size.is_power_of_two() && size <= 1 << 20).then_some(Counted {
@@ -86,7 +70,19 @@ impl Counted {
     }
 }
 
+/// By how much the counter is moved on, where that is done in place.
+pub(super) fn moved(body: &[Op], counter: u32) -> Option<i32> {
+    body.windows(4).find_map(|ops| match [ops[0].kind, ops[1].kind, ops[2].kind, ops[3].kind] {
+        [Kind::Get(from), Kind::I32Const(step), Kind::I32Add, Kind::Set(to) | Kind::Tee(to)]
+            if from == counter && to == counter =>
+        {
+            Some(step)
+        }
+        _ => None,
+    })
+}
+
 /// How often a local is written.
-fn writes(body: &[Op], local: u32) -> usize {
+pub(super) fn writes(body: &[Op], local: u32) -> usize {
     body.iter().filter(|op| matches!(op.kind, Kind::Set(to) | Kind::Tee(to) if to == local)).count()
 }

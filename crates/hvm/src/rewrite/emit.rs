@@ -1,8 +1,12 @@
 //! Writes a function's code anew: its own operators byte for byte, and between them what counts gas, bounds the stack and makes
 //! NaNs canonical.
+use core::ops::Range;
+use std::collections::BTreeMap;
+
 use wasm_encoder::{BlockType, Encode, Instruction as I, ValType};
 
 use super::accounts::Charge;
+use super::bounded::Bounded;
 use super::counted::{Counted, Until};
 use super::function::Function;
 use super::op::{Kind, Lanes};
@@ -80,6 +84,7 @@ pub(super) fn function(function: &Function, site: &Site<'_>) -> Vec<u8> {
         function.calls.iter().any(|callee| matches!((site.callee)(*callee), Callee::Passed(_)));
     // With nothing to charge behind the entry, the global is right from there on.
     let is_entry_only = site.charges.len() == 1 && !function.has_bulk && site.is_passed.is_none();
+    let bounded = bounded(function, site);
     // Parameters come before the function's own locals, whose numbers then change.
     let shift = site.is_passed.map_or(0, |_| 2);
     locals.next += shift;
@@ -89,6 +94,7 @@ pub(super) fn function(function: &Function, site: &Site<'_>) -> Vec<u8> {
         None => locals.add(is_recursive || calls_passed, ValType::I32),
     };
     let length = locals.add(function.has_bulk, ValType::I32);
+    let begin = locals.add(!bounded.is_empty(), ValType::I32);
     let of = |lanes| function.observed[lanes as usize];
     let f32 = locals.add(of(Lanes::F32), ValType::F32);
     let f64 = locals.add(of(Lanes::F64), ValType::F64);
@@ -104,17 +110,28 @@ pub(super) fn function(function: &Function, site: &Site<'_>) -> Vec<u8> {
 
     let nests = Nests::of(function);
     let has_epilogue = (is_metered && !is_entry_only) || is_recursive;
-    let parameters = site.is_passed.unwrap_or(u32::MAX);
-    let moved = |local: u32| if local >= parameters { local + shift } else { local };
     let is_wrapped = has_epilogue && nests.is_left_by_branch;
-    let state = if site.is_passed.is_some() { Gas::Local } else { Gas::Global };
-    let mut writer = Writer { bytes, site, gas, stack, length, state, is_entry_only, is_recursive };
+    let mut writer = Writer {
+        bytes,
+        function,
+        site,
+        bounded,
+        gas,
+        stack,
+        length,
+        begin,
+        floats: [f32, f64, v128, v128],
+        state: if site.is_passed.is_some() { Gas::Local } else { Gas::Global },
+        is_entry_only,
+        is_recursive,
+        is_wrapped,
+        copied: 0,
+    };
 
     if is_recursive {
         writer.enter_frame();
     }
-    let mut charges = site.charges.iter().peekable();
-    if let Some(entry) = charges.next() {
+    if let Some(entry) = site.charges.first() {
         if is_entry_only {
             writer.charge_into_global(entry.gas);
         } else {
@@ -124,113 +141,36 @@ pub(super) fn function(function: &Function, site: &Site<'_>) -> Vec<u8> {
     if is_wrapped {
         writer.put(&[I::Block(site.results)]);
     }
-
-    let mut copied = function.ops.first().map_or(function.end, |op| op.at);
-    let last = function.ops.len().saturating_sub(1);
-    for (index, op) in function.ops.iter().enumerate() {
-        let next = function.ops.get(index + 1).map_or(function.end, |op| op.at);
-        // Everything up to here as it is, so that only changes cost anything.
-        macro_rules! flush {
-            () => {
-                writer.bytes.extend_from_slice(&site.module[copied as usize..op.at as usize]);
-                #[allow(unused_assignments)]
-                {
-                    copied = op.at;
-                }
-            };
-        }
-        if charges.peek().is_some_and(|charge| charge.before == index as u32) {
-            flush!();
-            while let Some(charge) = charges.next_if(|charge| charge.before == index as u32) {
-                match &charge.counted {
-                    Some(counted) => writer.charge_passes(charge.gas, counted, &moved),
-                    None => writer.charge(charge),
-                }
-            }
-        }
-        match op.kind {
-            Kind::If
-            | Kind::Else
-            | Kind::Br(_)
-            | Kind::BrIf(_)
-            | Kind::BrTable(_)
-            | Kind::Loop { is_target: true } => {
-                flush!();
-                writer.settle();
-            }
-            Kind::End if index == last => {
-                flush!();
-                if is_wrapped {
-                    writer.settle();
-                    writer.put(&[I::End]);
-                }
-                writer.leave();
-            }
-            Kind::End => {
-                flush!();
-                writer.settle();
-            }
-            Kind::Return => {
-                flush!();
-                writer.leave();
-            }
-            Kind::Get(local) | Kind::Set(local) | Kind::Tee(local) if local >= parameters => {
-                flush!();
-                // The operator's own byte, then another number.
-                writer.bytes.push(site.module[op.at as usize]);
-                moved(local).encode(&mut writer.bytes);
-                copied = next;
-            }
-            Kind::LocalObserved { local, lanes } => {
-                flush!();
-                writer.put(&[I::LocalGet(moved(local))]);
-                copied = next;
-                writer.canonical(lanes, [f32, f64, v128, v128][lanes as usize]);
-            }
-            Kind::Call(callee) => match (site.callee)(callee) {
-                Callee::Free => {}
-                Callee::Global { needs_stack } => {
-                    flush!();
-                    writer.hand_over(needs_stack);
-                }
-                Callee::Passed(inner) => {
-                    flush!();
-                    writer.pass(inner);
-                    copied = next;
-                }
-            },
-            Kind::CallIndirect => {
-                flush!();
-                writer.hand_over(true);
-            }
-            Kind::Bulk(shift) => {
-                flush!();
-                writer.charge_length(shift);
-            }
-            Kind::MemoryGrow => {
-                if let Some(grow) = site.added.grow_memory {
-                    flush!();
-                    writer.put(&[I::Call(grow)]);
-                    copied = next;
-                }
-            }
-            Kind::TableGrow(table) => {
-                if let Some(grow) = site.added.grow_table.get(table as usize).copied().flatten() {
-                    flush!();
-                    writer.put(&[I::Call(grow)]);
-                    copied = next;
-                }
-            }
-            Kind::Float { lanes, is_observed: true } => {
-                writer.bytes.extend_from_slice(&site.module[copied as usize..next as usize]);
-                copied = next;
-                writer.canonical(lanes, [f32, f64, v128, v128][lanes as usize]);
-            }
-            _ => {}
-        }
-    }
-    writer.bytes.extend_from_slice(&site.module[copied as usize..function.end as usize]);
+    writer.ops(0..function.ops.len(), Copy::Only);
     writer.bytes
+}
+
+/// The loops that are left after a number of passes known before, by the operator that begins them.
+fn bounded(function: &Function, site: &Site<'_>) -> BTreeMap<usize, Bounded> {
+    let is_free = |callee: u32| matches!((site.callee)(callee), Callee::Free);
+    let of = |charge: &Charge| {
+        // Loops are charged behind their heads, but those whose passes are known.
+        let start = (charge.before as usize).checked_sub(1)?;
+        let is_loop = matches!(function.ops[start].kind, Kind::Loop { is_target: true });
+        let found = is_loop.then(|| Bounded::of(function, start, site.charges, &is_free)).flatten()?;
+        Some((start, found))
+    };
+    site.charges
+        .iter()
+        .filter(|charge| charge.is_checked && charge.counted.is_none())
+        .filter_map(of)
+        .collect()
+}
+
+/// Which copy of a loop is written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Copy {
+    /// There is only one.
+    Only,
+    /// That which counts as it goes, in a block more.
+    Counting,
+    /// That which counts nothing, of the loop that begins at this operator, in a block more.
+    Silent(usize),
 }
 
 /// How the body is left.
@@ -258,16 +198,26 @@ impl Nests {
 
 struct Writer<'a> {
     bytes: Vec<u8>,
+    function: &'a Function,
     site: &'a Site<'a>,
+    bounded: BTreeMap<usize, Bounded>,
     /// The local that holds the gas left.
     gas: u32,
     /// The local that holds the stack slots left.
     stack: u32,
     /// The local that holds the length of a bulk operator.
     length: u32,
+    /// The local that holds what a bounded loop's counter began with.
+    begin: u32,
+    /// The scratch locals, by lanes.
+    floats: [u32; 4],
     state: Gas,
     is_entry_only: bool,
     is_recursive: bool,
+    /// The body is in a block of its own.
+    is_wrapped: bool,
+    /// Up to where in the module everything is written.
+    copied: u32,
 }
 
 impl Writer<'_> {
@@ -277,22 +227,251 @@ impl Writer<'_> {
         }
     }
 
+    /// Where the operator begins; behind the last one, where it ends.
+    fn at(&self, op: usize) -> u32 {
+        self.function.ops.get(op).map_or(self.function.end, |op| op.at)
+    }
+
+    /// Everything before this place as it is, so that only changes cost anything.
+    fn flush(&mut self, to: u32) {
+        self.bytes.extend_from_slice(&self.site.module[self.copied as usize..to as usize]);
+        self.copied = to;
+    }
+
+    /// The local's number, parameters that were added counted.
+    fn moved(&self, local: u32) -> u32 {
+        match self.site.is_passed {
+            Some(params) if local >= params => local + 2,
+            _ => local,
+        }
+    }
+
+    /// Writes these operators, and what goes between them.
+    fn ops(&mut self, range: Range<usize>, copy: Copy) {
+        let last = self.function.ops.len() - 1;
+        self.copied = self.at(range.start);
+        let (mut index, mut depth) = (range.start, 0_u32);
+        while index < range.end {
+            let op = &self.function.ops[index];
+            let next = self.at(index + 1);
+            // A silent loop, up to its branch back.
+            let silent = match copy {
+                Copy::Silent(start) if index <= self.bounded[&start].back => Some(start),
+                _ => None,
+            };
+            // What comes before a loop is charged before its copies.
+            if silent.is_none() && (copy == Copy::Only || index > range.start) {
+                self.charges_before(index);
+            }
+            if copy == Copy::Only && self.bounded.contains_key(&index) {
+                self.flush(op.at);
+                index = self.two_copies(index);
+                continue;
+            }
+            match op.kind {
+                Kind::Block | Kind::Loop { .. } | Kind::If => depth += 1,
+                Kind::End => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+            match op.kind {
+                Kind::Br(label) | Kind::BrIf(label) if copy != Copy::Only => {
+                    self.flush(op.at);
+                    self.settle();
+                    let lifted = label + u32::from(label >= depth);
+                    match (op.kind, silent) {
+                        (Kind::BrIf(_), Some(start)) if index < self.bounded[&start].back => {
+                            self.put(&[I::If(BlockType::Empty)]);
+                            self.owe(start, index);
+                            self.put(&[I::Br(lifted + 1), I::End]);
+                        }
+                        (Kind::BrIf(_), Some(start)) => {
+                            self.put(&[I::BrIf(lifted)]);
+                            self.owe(start, index);
+                        }
+                        (Kind::BrIf(_), None) => self.put(&[I::BrIf(lifted)]),
+                        _ => self.put(&[I::Br(lifted)]),
+                    }
+                    self.copied = next;
+                }
+                Kind::If
+                | Kind::Else
+                | Kind::Br(_)
+                | Kind::BrIf(_)
+                | Kind::BrTable(_)
+                | Kind::Loop { is_target: true } => {
+                    self.flush(op.at);
+                    self.settle();
+                }
+                Kind::End if index == last => {
+                    self.flush(op.at);
+                    if self.is_wrapped {
+                        self.settle();
+                        self.put(&[I::End]);
+                    }
+                    self.leave();
+                }
+                Kind::End => {
+                    self.flush(op.at);
+                    self.settle();
+                }
+                Kind::Return => {
+                    self.flush(op.at);
+                    self.leave();
+                }
+                Kind::Get(local) | Kind::Set(local) | Kind::Tee(local) if self.moved(local) != local => {
+                    self.flush(op.at);
+                    // The operator's own byte, then another number.
+                    self.bytes.push(self.site.module[op.at as usize]);
+                    self.moved(local).encode(&mut self.bytes);
+                    self.copied = next;
+                }
+                Kind::LocalObserved { local, lanes } => {
+                    self.flush(op.at);
+                    self.put(&[I::LocalGet(self.moved(local))]);
+                    self.copied = next;
+                    self.canonical(lanes);
+                }
+                Kind::Call(callee) => match (self.site.callee)(callee) {
+                    Callee::Free => {}
+                    Callee::Global { needs_stack } => {
+                        self.flush(op.at);
+                        self.hand_over(needs_stack);
+                    }
+                    Callee::Passed(inner) => {
+                        self.flush(op.at);
+                        self.pass(inner);
+                        self.copied = next;
+                    }
+                },
+                Kind::CallIndirect => {
+                    self.flush(op.at);
+                    self.hand_over(true);
+                }
+                Kind::Bulk(shift) => {
+                    self.flush(op.at);
+                    self.charge_length(shift);
+                }
+                Kind::MemoryGrow => {
+                    if let Some(grow) = self.site.added.grow_memory {
+                        self.flush(op.at);
+                        self.put(&[I::Call(grow)]);
+                        self.copied = next;
+                    }
+                }
+                Kind::TableGrow(table) => {
+                    if let Some(grow) = self.site.added.grow_table.get(table as usize).copied().flatten() {
+                        self.flush(op.at);
+                        self.put(&[I::Call(grow)]);
+                        self.copied = next;
+                    }
+                }
+                Kind::Float { lanes, is_observed: true } => {
+                    self.flush(next);
+                    self.canonical(lanes);
+                }
+                _ => {}
+            }
+            index += 1;
+        }
+        self.flush(self.at(range.end));
+    }
+
+    /// What is charged before an operator.
+    fn charges_before(&mut self, index: usize) {
+        // The entry's own is written already.
+        let charges = self.site.charges.get(1..).unwrap_or_default();
+        let from = charges.partition_point(|charge| (charge.before as usize) < index);
+        for charge in charges[from..].iter().take_while(|charge| charge.before as usize == index) {
+            self.flush(self.at(index));
+            match &charge.counted {
+                Some(counted) => self.charge_passes(charge.gas, counted),
+                None => self.charge(charge),
+            }
+        }
+    }
+
+    /// A bounded loop: the copy that counts nothing for whoever can pay for all its passes, else the other. Gives what is behind it.
+    fn two_copies(&mut self, start: usize) -> usize {
+        let Bounded { passes, end, gas, .. } = &self.bounded[&start];
+        let (passes, end, gas) = (*passes, *end, *gas);
+        self.settle();
+        self.put(&[I::LocalGet(self.moved(passes.counter)), I::LocalSet(self.begin)]);
+        self.get();
+        self.passes(gas, &passes);
+        self.put(&[I::I64GeS]);
+        if passes.shift > 0 {
+            // Only a way that the steps divide has an end.
+            let way = self.way(&passes);
+            self.put(&way);
+            self.put(&[I::I32Const((1 << passes.shift) - 1), I::I32And, I::I32Eqz, I::I32And]);
+        }
+        self.put(&[I::If(BlockType::Empty)]);
+        self.ops(start..end + 1, Copy::Silent(start));
+        self.put(&[I::Else]);
+        self.state = Gas::Local;
+        self.ops(start..end + 1, Copy::Counting);
+        self.put(&[I::End]);
+        end + 1
+    }
+
+    /// Where a silent loop is left: the passes so far, and what is begun of this one.
+    fn owe(&mut self, start: usize, op: usize) {
+        let bounded = &self.bounded[&start];
+        let (passes, gas) = (bounded.passes, bounded.gas);
+        let begun = bounded.begun(self.site.charges, start, op);
+        let (counter, begin) = (I::LocalGet(self.moved(passes.counter)), I::LocalGet(self.begin));
+        self.get();
+        let way = if passes.is_down { [begin, counter, I::I32Sub] } else { [counter, begin, I::I32Sub] };
+        self.put(&way);
+        if passes.shift > 0 {
+            self.put(&[I::I32Const(i32::from(passes.shift)), I::I32ShrU]);
+        }
+        self.put(&[I::I64ExtendI32U, I::I64Const(gas as i64), I::I64Mul, I::I64Sub]);
+        if begun != 0 {
+            self.put(&[I::I64Const(begun), I::I64Sub]);
+        }
+        self.put(&[I::LocalSet(self.gas)]);
+        self.state = Gas::Local;
+    }
+
+    /// The counter's way to go.
+    fn way(&self, passes: &Counted) -> [I<'static>; 3] {
+        let counter = I::LocalGet(self.moved(passes.counter));
+        let until = match passes.until {
+            Until::Constant(value) => I::I32Const(value),
+            Until::Local(local) => I::LocalGet(self.moved(local)),
+        };
+        if passes.is_down { [counter, until, I::I32Sub] } else { [until, counter, I::I32Sub] }
+    }
+
+    /// The gas of all passes, of which each costs this.
+    fn passes(&mut self, gas: u64, passes: &Counted) {
+        let way = self.way(passes);
+        self.put(&way);
+        // No way to go is all the way around.
+        self.put(&[I::I32Const(1), I::I32Sub]);
+        if passes.shift > 0 {
+            self.put(&[I::I32Const(i32::from(passes.shift)), I::I32ShrU]);
+        }
+        let gas = I::I64Const(gas.min(i64::MAX as u64) as i64);
+        self.put(&[I::I64ExtendI32U, I::I64Const(1), I::I64Add, gas, I::I64Mul]);
+    }
+
     /// Counts the frame, and traps when there is no room for it.
     fn enter_frame(&mut self) {
         let (stack, global) = (self.stack, self.site.added.stack);
-        let slots = I::I32Const(self.site.slots as i32);
         match self.site.is_passed {
             Some(_) => self.put(&[
                 I::LocalGet(stack),
-                slots,
-                I::I32Sub,
+                I::I64Const(self.site.slots as i64),
+                I::I64Sub,
                 I::LocalTee(stack),
-                I::I32Const(0),
-                I::I32LtS,
+                I::I64Const(0),
+                I::I64LtS,
             ]),
             None => self.put(&[
                 I::GlobalGet(global),
-                slots,
+                I::I32Const(self.site.slots as i32),
                 I::I32Sub,
                 I::LocalTee(stack),
                 I::GlobalSet(global),
@@ -301,13 +480,18 @@ impl Writer<'_> {
                 I::I32LtS,
             ]),
         }
-        self.put(&[
-            I::If(BlockType::Empty),
-            I::LocalGet(stack),
-            I::GlobalSet(global),
-            I::Unreachable,
-            I::End,
-        ]);
+        self.put(&[I::If(BlockType::Empty)]);
+        self.put_stack();
+        self.put(&[I::Unreachable, I::End]);
+    }
+
+    /// The stack left, from the local into the global.
+    fn put_stack(&mut self) {
+        self.put(&[I::LocalGet(self.stack)]);
+        if self.site.is_passed.is_some() {
+            self.put(&[I::I32WrapI64]);
+        }
+        self.put(&[I::GlobalSet(self.site.added.stack)]);
     }
 
     /// Puts the gas left on the operand stack.
@@ -364,30 +548,13 @@ impl Writer<'_> {
     }
 
     /// Before a loop whose passes are known: all of them at once.
-    fn charge_passes(&mut self, gas: u64, counted: &Counted, moved: &dyn Fn(u32) -> u32) {
-        let counter = I::LocalGet(moved(counted.counter));
-        let until = match counted.until {
-            Until::Constant(value) => I::I32Const(value),
-            Until::Local(local) => I::LocalGet(moved(local)),
-        };
-        let way = if counted.is_down { [counter, until, I::I32Sub] } else { [until, counter, I::I32Sub] };
+    fn charge_passes(&mut self, gas: u64, counted: &Counted) {
         self.get();
-        self.put(&way);
-        // No way to go is all the way around.
-        self.put(&[I::I32Const(1), I::I32Sub]);
-        if counted.shift > 0 {
-            self.put(&[I::I32Const(i32::from(counted.shift)), I::I32ShrU]);
-        }
-        self.put(&[
-            I::I64ExtendI32U,
-            I::I64Const(1),
-            I::I64Add,
-            I::I64Const(gas.min(i64::MAX as u64) as i64),
-            I::I64Mul,
-            I::I64Sub,
-        ]);
+        self.passes(gas, counted);
+        self.put(&[I::I64Sub]);
         if counted.shift > 0 {
             // A way that the steps do not divide is never at its end: more than there can be.
+            let way = self.way(counted);
             self.put(&way);
             self.put(&[
                 I::I32Const((1 << counted.shift) - 1),
@@ -433,7 +600,7 @@ impl Writer<'_> {
             self.put(&[I::LocalGet(self.gas), I::GlobalSet(self.site.added.gas)]);
         }
         if needs_stack && self.site.is_passed.is_some() {
-            self.put(&[I::LocalGet(self.stack), I::GlobalSet(self.site.added.stack)]);
+            self.put_stack();
         }
         self.state = Gas::Global;
     }
@@ -442,13 +609,14 @@ impl Writer<'_> {
     fn pass(&mut self, inner: u32) {
         let (stack, global) = (self.stack, self.site.added.stack);
         self.get();
-        let has_stack = self.is_recursive;
-        let left = if has_stack {
-            [I::LocalGet(stack)].to_vec()
+        // As 64 bits: what does not fit in registers goes through memory, where an engine writes 32 bits and reads 64, and waits.
+        if self.site.is_passed.is_some() {
+            self.put(&[I::LocalGet(stack)]);
+        } else if self.is_recursive {
+            self.put(&[I::LocalGet(stack), I::I64ExtendI32S]);
         } else {
-            [I::GlobalGet(global), I::LocalTee(stack)].to_vec()
-        };
-        self.put(&left);
+            self.put(&[I::GlobalGet(global), I::LocalTee(stack), I::I64ExtendI32S]);
+        }
         self.put(&[I::Call(inner)]);
         if self.is_entry_only {
             self.put(&[I::GlobalSet(self.site.added.gas)]);
@@ -458,7 +626,7 @@ impl Writer<'_> {
         }
         if self.site.is_passed.is_none() {
             // What it called may have left its own count there.
-            self.put(&[I::LocalGet(stack), I::GlobalSet(global)]);
+            self.put_stack();
         }
     }
 
@@ -481,18 +649,20 @@ impl Writer<'_> {
     }
 
     /// Behind float arithmetic: any NaN becomes the canonical one, without a branch.
-    fn canonical(&mut self, lanes: Lanes, local: u32) {
+    fn canonical(&mut self, lanes: Lanes) {
+        let local = self.floats[lanes as usize];
         const F32: u32 = 0x7fc0_0000;
         const F64: u64 = 0x7ff8_0000_0000_0000;
         let wide =
             |lane: u128, bits: u32| (0..128 / bits).fold(0, |all, number| all | lane << (number * bits));
-        let (nan, eq, choose) = match lanes {
-            Lanes::F32 => (I::F32Const(f32::from_bits(F32).into()), I::F32Eq, I::Select),
-            Lanes::F64 => (I::F64Const(f64::from_bits(F64).into()), I::F64Eq, I::Select),
+        // At least itself: processors have one flag for that, and two for equal.
+        let (nan, is_number, choose) = match lanes {
+            Lanes::F32 => (I::F32Const(f32::from_bits(F32).into()), I::F32Ge, I::Select),
+            Lanes::F64 => (I::F64Const(f64::from_bits(F64).into()), I::F64Ge, I::Select),
             Lanes::F32x4 => (I::V128Const(wide(F32.into(), 32) as i128), I::F32x4Eq, I::V128Bitselect),
             Lanes::F64x2 => (I::V128Const(wide(F64.into(), 64) as i128), I::F64x2Eq, I::V128Bitselect),
         };
-        self.put(&[I::LocalTee(local), nan, I::LocalGet(local), I::LocalGet(local), eq, choose]);
+        self.put(&[I::LocalTee(local), nan, I::LocalGet(local), I::LocalGet(local), is_number, choose]);
     }
 }
 
@@ -508,6 +678,7 @@ pub(super) fn outer(params: u32, inner: u32, added: &Added) -> Vec<u8> {
         I::GlobalGet(added.gas),
         I::GlobalGet(added.stack),
         I::LocalTee(params),
+        I::I64ExtendI32S,
         I::Call(inner),
         I::GlobalSet(added.gas),
         I::LocalGet(params),

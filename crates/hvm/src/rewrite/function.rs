@@ -1,6 +1,6 @@
 //! One function, read and validated once: its operators in short form, and what the call graph needs of it.
 use wasmparser::{
-    FuncToValidate, FuncValidatorAllocations, FunctionBody, Operator, OperatorsReader, ValType,
+    BlockType, FuncToValidate, FuncValidatorAllocations, FunctionBody, Operator, OperatorsReader, ValType,
     ValidatorResources, WasmModuleResources,
 };
 
@@ -30,6 +30,10 @@ pub(super) struct Function {
     pub end: u32,
     /// The labels of each `br_table`, the default last.
     pub tables: Vec<Vec<u32>>,
+    /// The operators `br_if` whose label takes values.
+    pub valued: Vec<u32>,
+    /// The loops that take or give values.
+    pub valued_loops: Vec<u32>,
     /// Functions called by name.
     pub calls: Vec<u32>,
     /// Functions that it makes references to.
@@ -87,6 +91,8 @@ pub(super) fn read(
         ops: Vec::new(),
         end: 0,
         tables: Vec::new(),
+        valued: Vec::new(),
+        valued_loops: Vec::new(),
         calls: Vec::new(),
         references: Vec::new(),
         indirect: Vec::new(),
@@ -158,8 +164,11 @@ pub(super) fn read(
                 heads.push(NONE);
                 Kind::Block
             }
-            Operator::Loop { .. } => {
+            Operator::Loop { blockty } => {
                 heads.push(op_index);
+                if blockty != BlockType::Empty {
+                    function.valued_loops.push(op_index);
+                }
                 Kind::Loop { is_target: false }
             }
             Operator::If { .. } => {
@@ -176,6 +185,10 @@ pub(super) fn read(
                 Kind::Br(relative_depth)
             }
             Operator::BrIf { relative_depth } => {
+                // What is taken besides the condition goes to the label.
+                if taken > 1 {
+                    function.valued.push(op_index);
+                }
                 mark(&mut function.ops, &heads, relative_depth);
                 Kind::BrIf(relative_depth)
             }
@@ -198,6 +211,7 @@ pub(super) fn read(
             Operator::LocalTee { local_index } => Kind::Tee(local_index),
             Operator::I32Const { value } => Kind::I32Const(value),
             Operator::I32Add => Kind::I32Add,
+            Operator::I32Eq => Kind::I32Eq,
             Operator::I32Ne => Kind::I32Ne,
             Operator::Call { function_index } => {
                 function.calls.push(function_index);

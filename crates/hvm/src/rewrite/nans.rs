@@ -1,5 +1,5 @@
 //! Which results of float arithmetic must be canonical: those whose bits something looks at. Until then it does not matter which NaN
-//! one is, so arithmetic on arithmetic, and locals that hold nothing else, are left as they are.
+//! one is, so arithmetic on arithmetic, and locals whose bits nothing looks at or that hold nothing else, are left as they are.
 use wasmparser::{FuncValidator, ValType, ValidatorResources};
 
 use super::function::Function;
@@ -14,8 +14,9 @@ pub(super) const NUMBER: u32 = u32::MAX - 1;
 const PASSES_MAX: u32 = 32;
 
 pub(super) struct Nans {
-    /// The lanes of each local that is one float and no parameter.
+    /// The lanes of each local that is one float.
     locals: Vec<Option<Lanes>>,
+    params: u32,
     /// For every operator that may make any NaN: its lanes, and the local if it only reads one.
     makers: Vec<(u32, Lanes, Option<u32>)>,
     /// What was put into which local.
@@ -32,9 +33,8 @@ impl Nans {
             ValType::F64 => Some(Lanes::F64),
             _ => None,
         };
-        let locals =
-            (0..validator.len_locals()).map(|local| lanes(local).filter(|_| local >= params)).collect();
-        Nans { locals, makers: Vec::new(), sets: Vec::new(), observed: Vec::new() }
+        let locals = (0..validator.len_locals()).map(lanes).collect();
+        Nans { locals, params, makers: Vec::new(), sets: Vec::new(), observed: Vec::new() }
     }
 
     pub fn is_float(&self, local: u32) -> bool {
@@ -73,34 +73,10 @@ impl Nans {
 
     /// Decides, and notes it in the function's operators.
     pub fn settle(mut self, function: &mut Function) {
-        // A local into which anything but arithmetic is put keeps its bits, so what is put there must be right.
-        let mut is_closed: Vec<bool> = self.locals.iter().map(Option::is_none).collect();
-        let mut passes = 0;
-        loop {
-            let mut has_changed = false;
-            for (local, maker) in &self.sets {
-                let is_open = *maker == NUMBER
-                    || self.maker(*maker).is_some_and(|(_, lanes, from)| {
-                        Some(lanes) == self.locals[*local as usize]
-                            && from.is_none_or(|from| !is_closed[from as usize])
-                    });
-                if !is_open && !is_closed[*local as usize] {
-                    is_closed[*local as usize] = true;
-                    has_changed = true;
-                }
-            }
-            if !has_changed {
-                break;
-            }
-            // A chain of locals, each put into the next, takes as many; a stranger's could take very many.
-            passes += 1;
-            if passes == PASSES_MAX {
-                is_closed.fill(true);
-                break;
-            }
-        }
+        let is_closed = self.closed();
+        let is_watched = self.watched();
         for (local, maker) in core::mem::take(&mut self.sets) {
-            if is_closed[local as usize] && self.maker(maker).is_some() {
+            if is_closed[local as usize] && is_watched[local as usize] && self.maker(maker).is_some() {
                 self.observed.push(maker);
             }
         }
@@ -115,4 +91,59 @@ impl Nans {
             function.observed[lanes as usize] = true;
         }
     }
+
+    /// Locals that may hold what is not arithmetic's: they keep its bits, so what arithmetic puts there must be right.
+    fn closed(&self) -> Vec<bool> {
+        let mut is_closed: Vec<bool> =
+            (self.locals.iter().zip(0..)).map(|(of, local)| of.is_none() || local < self.params).collect();
+        spread(&mut is_closed, |is_closed| {
+            let mut has_changed = false;
+            for (local, maker) in &self.sets {
+                let is_open = *maker == NUMBER
+                    || self.maker(*maker).is_some_and(|(_, lanes, from)| {
+                        Some(lanes) == self.locals[*local as usize]
+                            && from.is_none_or(|from| !is_closed[from as usize])
+                    });
+                has_changed |= !is_open && !is_closed[*local as usize];
+                is_closed[*local as usize] |= !is_open;
+            }
+            has_changed
+        });
+        is_closed
+    }
+
+    /// Locals whose bits something looks at, maybe by way of others.
+    fn watched(&self) -> Vec<bool> {
+        let mut is_watched = vec![false; self.locals.len()];
+        for op in &self.observed {
+            if let Some((_, _, Some(local))) = self.maker(*op) {
+                is_watched[local as usize] = true;
+            }
+        }
+        spread(&mut is_watched, |is_watched| {
+            let mut has_changed = false;
+            for (local, maker) in &self.sets {
+                if let Some((_, _, Some(from))) = self.maker(*maker)
+                    && is_watched[*local as usize]
+                    && !is_watched[from as usize]
+                {
+                    is_watched[from as usize] = true;
+                    has_changed = true;
+                }
+            }
+            has_changed
+        });
+        is_watched
+    }
+}
+
+/// Applies a rule until it changes nothing more. A chain of locals, each put into the next, takes as many passes; a stranger's could
+/// take very many, and is then taken to be all that the rule looks for.
+fn spread(locals: &mut [bool], mut pass: impl FnMut(&mut [bool]) -> bool) {
+    for _ in 0..PASSES_MAX {
+        if !pass(locals) {
+            return;
+        }
+    }
+    locals.fill(true);
 }

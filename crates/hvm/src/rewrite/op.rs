@@ -26,6 +26,7 @@ pub(super) enum Kind {
     Tee(u32),
     I32Const(i32),
     I32Add,
+    I32Eq,
     I32Ne,
     /// Reads this local, whose NaN may still be any, where its bits are looked at.
     LocalObserved {
@@ -43,6 +44,17 @@ pub(super) enum Kind {
         lanes: Lanes,
         is_observed: bool,
     },
+}
+
+impl Kind {
+    /// Whether it takes and gives operands and what is next is next, whatever they are.
+    pub fn is_straight(self) -> bool {
+        use Kind as K;
+        matches!(
+            self,
+            K::Plain | K::Get(_) | K::Set(_) | K::Tee(_) | K::I32Const(_) | K::I32Add | K::I32Eq | K::I32Ne
+        ) || matches!(self, K::Float { .. } | K::LocalObserved { .. })
+    }
 }
 
 /// How the bits of a float are laid out.
