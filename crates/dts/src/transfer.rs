@@ -4,6 +4,7 @@ use crate::layout::Layout;
 use crate::manifest::Record;
 use crate::plan::Need;
 use crate::source::{Holdings, SourceId};
+use crate::want::URGENT_SYMBOLS;
 use peeredge_code::CodedId;
 use peeredge_wire::Time;
 use peeredge_wire::peer::{Marker, Pick};
@@ -199,6 +200,25 @@ impl Transfer {
         self.forget_flights(id, |_| true);
         if let Some(source) = self.sources.get_mut(&id) {
             source.in_flight_bytes = 0;
+        }
+    }
+
+    /// A source has fallen silent: what waiting readers come to next is not left to it.
+    pub fn give_up_on_urgent(&mut self, id: SourceId) {
+        let mut freed = 0;
+        for active in self.active.values_mut() {
+            let Some(from) = active.urgent_from else { continue };
+            let urgent = from..from.saturating_add(URGENT_SYMBOLS);
+            active.flights.retain(|index, flights| {
+                let before = flights.len();
+                flights.retain(|f| f.source != id || !urgent.contains(index));
+                freed += before - flights.len();
+                !flights.is_empty()
+            });
+        }
+        if let Some(source) = self.sources.get_mut(&id) {
+            let bytes = freed as u64 * u64::from(self.layout.symbol_len());
+            source.in_flight_bytes = source.in_flight_bytes.saturating_sub(bytes);
         }
     }
 

@@ -25,10 +25,13 @@ pub struct Want {
 const SHARE_SYMBOLS: u32 = 4;
 
 /// Symbols that a waiting reader comes to next are asked for first, whoever's share they are.
-const URGENT_SYMBOLS: u32 = 16;
+pub(crate) const URGENT_SYMBOLS: u32 = 16;
 
 /// Sources that one late symbol is asked of at the same time.
 const FLIGHTS_MAX: usize = 3;
+
+/// Fellows beside one, from which on there is a crowd.
+const CROWD: usize = 3;
 
 /// Fellows this many times slower than a seeder, together, are not waited for.
 const SLOWER_MAX: f64 = 4.0;
@@ -158,7 +161,13 @@ impl Transfer {
             found.extend((from..end).filter(any).take(max as usize));
         }
         let urgent = found.len();
-        for index in 0..symbols {
+        // In a crowd each receiver begins elsewhere with each fellow: those who all asked for the first symbols would have the same
+        // ones, and nothing to give to each other.
+        let start = match source.holdings.is_seed() || self.fellows(id).count() < CROWD {
+            true => 0,
+            false => (mix(self.key ^ mix(source.key ^ u64::from(block))) % u64::from(symbols.max(1))) as u32,
+        };
+        for index in (start..symbols).chain(0..start) {
             if found.len() as u32 >= max {
                 break;
             }
@@ -293,7 +302,7 @@ impl Transfer {
 
     /// Whether the soonest of these flights comes too late, compared with what `id` could do.
     fn are_late(&self, now: Time, id: SourceId, flights: &[Flight], is_tail: bool) -> bool {
-        let own_s = self.seconds_to_drain(id) + 0.02;
+        let own_s = self.seconds_to_give(id) + 0.02;
         let soonest_s = flights
             .iter()
             .map(|f| {
@@ -304,6 +313,13 @@ impl Transfer {
             })
             .fold(f64::INFINITY, f64::min);
         soonest_s > if is_tail { 2.0 * own_s + 0.25 } else { f64::MAX }
+    }
+
+    /// Until one symbol more would be here.
+    fn seconds_to_give(&self, id: SourceId) -> f64 {
+        let rate = self.sources.get(&id).map_or(0.0, |s| s.rate_bytes_per_s);
+        let symbol_s = if rate > 0.0 { f64::from(self.layout.symbol_len()) / rate } else { 0.0 };
+        self.seconds_to_drain(id) + symbol_s
     }
 
     fn seconds_to_drain(&self, id: SourceId) -> f64 {

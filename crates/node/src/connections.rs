@@ -120,6 +120,19 @@ impl Connections {
         self.all.iter().filter(|(_, c)| c.open && c.greeted).map(|(&id, _)| id).collect()
     }
 
+    /// How many sources there are, and what those whose rate is known give, one with another, in bytes a second.
+    pub(crate) fn usual_rate(&self) -> (u64, Option<f64>) {
+        let (mut open, mut known, mut sum) = (0u64, 0u64, 0.0);
+        for c in self.all.values().filter(|c| c.open && c.greeted) {
+            open += 1;
+            if let Some(rate) = c.rate.rate() {
+                known += 1;
+                sum += rate.bytes_per_s;
+            }
+        }
+        (open, (known > 0).then(|| sum / known as f64))
+    }
+
     pub(crate) fn open_count(&self) -> u16 {
         self.all.values().filter(|c| c.open).count() as u16
     }

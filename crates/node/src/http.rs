@@ -307,7 +307,7 @@ impl Node {
             if transfer.in_flight_bytes(source) == 0 || (but_relay && self.relay.relay == Some(c.peer)) {
                 return 0.0;
             }
-            c.rate.rate().map_or(0.0, |rate| c.pipe.believed_bytes_per_s(self.now, Some(rate), true))
+            c.rate.rate().map_or(0.0, |rate| c.pipe.believed_bytes_per_s(self.now, Some(rate), None, true))
         };
         self.connections.all.iter().map(gives).sum()
     }

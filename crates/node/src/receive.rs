@@ -17,6 +17,8 @@ const DECODE_BUDGET_BYTES: usize = 32 << 20;
 const UNASKED_BYTES_MAX: u64 = 4 << 20;
 /// A want is worthless after so long: then it has been asked elsewhere.
 const WANT_DEADLINE_MS: u32 = 10_000;
+/// When all that a silent source was asked for has passed its deadline, with time for what was on its way.
+const DEBTS_RUN_OUT: Duration = Duration::from_secs(12);
 /// Records asked again elsewhere after so long.
 const RECORD_WITHIN: Duration = Duration::from_secs(3);
 
@@ -307,6 +309,7 @@ impl Node {
 
     /// Asks one source for what it can give.
     pub(crate) fn ask(&mut self, id: ContentId, connection: ConnectionId) {
+        let (sources, others) = self.connections.usual_rate();
         let is_http_better = self.http_stands_for(id, connection);
         let Some(c) = self.connections.all.get_mut(&connection) else { return };
         let Some(content) = self.contents.get_mut(&id) else { return };
@@ -318,8 +321,8 @@ impl Node {
         }
         let (rate, owes) = (c.rate.rate(), transfer.in_flight_bytes(source) > 0);
         let rests = c.rest_until > self.now || is_http_better;
-        let window = if rests { 0 } else { c.pipe.window_bytes(rate, symbol) };
-        transfer.set_window(source, window, c.pipe.believed_bytes_per_s(self.now, rate, owes));
+        let window = if rests { 0 } else { c.pipe.window_bytes(rate, symbol, sources) };
+        transfer.set_window(source, window, c.pipe.believed_bytes_per_s(self.now, rate, others, owes));
         if !owes {
             // The pipe was empty: a pause that the source is not to blame for.
             c.pipe.is_idle(self.now);
@@ -387,13 +390,21 @@ impl Node {
     pub(crate) fn check_sources(&mut self) {
         let ids: Vec<ContentId> =
             self.contents.iter().filter(|(_, c)| c.transfer.is_some()).map(|(&id, _)| id).collect();
+        let (_, others) = self.connections.usual_rate();
         for id in ids {
             for connection in self.connections.open_ids() {
                 let c = self.connections.all.get_mut(&connection).expect("listed just now");
                 let Some(content) = self.contents.get_mut(&id) else { break };
                 let Some(transfer) = &mut content.transfer else { break };
                 let source = source_of(connection);
-                if transfer.in_flight_bytes(source) > 0 && c.pipe.stalls(self.now) {
+                let owed = transfer.in_flight_bytes(source);
+                if owed == 0 {
+                    continue;
+                }
+                if c.pipe.stalls(self.now, c.rate.rate(), others, owed) {
+                    transfer.give_up_on_urgent(source);
+                }
+                if c.pipe.runs_out(self.now, DEBTS_RUN_OUT) {
                     transfer.give_up_on_flights(source);
                 }
             }

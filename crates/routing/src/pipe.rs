@@ -8,8 +8,10 @@ use crate::perception::Rate;
 use core::time::Duration;
 use peeredge_wire::Time;
 
-/// Bytes under way from a source of which nothing is known. Several sources at once must not fill a slow downlink for half a minute.
+/// Bytes under way from sources of which nothing is known, from one and from all together. What many receivers ask of a slow uplink
+/// at once waits there for all of them, and what is late is asked elsewhere: too much of that and nothing but copies moves.
 const WINDOW_BYTES_FIRST: u64 = 64 << 10;
+const WINDOWS_BYTES_FIRST: u64 = 768 << 10;
 const WINDOW_BYTES_MAX: u64 = 3 << 20;
 /// A pipe holds so many seconds of its rate: more than most round trips, or the window itself would be the limit.
 const WINDOW_S: f64 = 0.6;
@@ -17,8 +19,11 @@ const WINDOW_S: f64 = 0.6;
 const RATE_BYTES_PER_S_FIRST: f64 = 1e6;
 /// A source that owes something and is silent for longer is thought to be slower than it was.
 const SILENCE: Duration = Duration::from_millis(250);
-/// A source from which nothing came for so long, though it was asked, is asked for no more until something comes.
+/// A source that owes something and was silent for so long is asked for no more until something comes.
 const STALLED_AFTER: Duration = Duration::from_secs(4);
+/// Or for so many times as long as its rate needs for what it owes: a slow source is silent between any two symbols.
+const STALLED_TIMES: f64 = 6.0;
+const STALLED_MAX: Duration = Duration::from_secs(20);
 
 /// What is under way from one source, over all contents.
 #[derive(Clone, Debug)]
@@ -50,38 +55,57 @@ impl Pipe {
         self.paused = true;
     }
 
-    /// Bytes that may be under way now. `unit` is the least that can be asked for.
-    pub fn window_bytes(&mut self, rate: Option<Rate>, unit: u64) -> u64 {
+    /// Bytes that may be under way now. `unit` is the least that can be asked for, `sources` how many there are to ask.
+    pub fn window_bytes(&mut self, rate: Option<Rate>, unit: u64, sources: u64) -> u64 {
         if self.stalled {
             return unit;
         }
+        let least = (WINDOWS_BYTES_FIRST / sources.max(1)).min(WINDOW_BYTES_FIRST).max(unit);
         let known = rate.map_or(0, |rate| (rate.bytes_per_s * WINDOW_S) as u64);
-        self.window_bytes = self.window_bytes.min(known.clamp(WINDOW_BYTES_FIRST, WINDOW_BYTES_MAX));
+        self.window_bytes = self.window_bytes.min(known.max(least).min(WINDOW_BYTES_MAX));
         self.window_bytes
     }
 
     /// The rate to count on, in bytes a second. It is learned from what arrives: of a source that owes something and falls silent it
-    /// must not be believed for ever.
-    pub fn believed_bytes_per_s(&self, now: Time, rate: Option<Rate>, owes: bool) -> f64 {
+    /// must not be believed for ever. `others`: what this receiver's other sources give, one with another.
+    pub fn believed_bytes_per_s(
+        &self,
+        now: Time,
+        rate: Option<Rate>,
+        others: Option<f64>,
+        owes: bool,
+    ) -> f64 {
         let silence = if owes { now.since(self.last) } else { Duration::ZERO };
-        let supposed = rate.map_or(RATE_BYTES_PER_S_FIRST, |rate| rate.bytes_per_s);
+        let supposed = rate.map(|rate| rate.bytes_per_s).or(others).unwrap_or(RATE_BYTES_PER_S_FIRST);
         supposed / (silence.as_secs_f64() / SILENCE.as_secs_f64()).max(1.0)
     }
 
-    /// Whether the source let what it owed run out, and nothing has come since.
+    /// Whether the source was silent for too long, and nothing has come since.
     pub fn is_stalled(&self) -> bool {
         self.stalled
     }
 
-    /// Whether the source owes something and has been silent for too long: what it owes is to be asked elsewhere. Says so
-    /// once for each such time.
-    pub fn stalls(&mut self, now: Time) -> bool {
-        let stalls = now.since(self.last) > STALLED_AFTER;
-        if stalls {
+    /// Notes whether the source, which owes `owed_bytes`, has been silent for too long. What it owes is not lost by that: a slow
+    /// uplink that many ask is silent to each of them for seconds, and asking elsewhere at once would double its load. Says so once
+    /// for each such time.
+    pub fn stalls(&mut self, now: Time, rate: Option<Rate>, others: Option<f64>, owed_bytes: u64) -> bool {
+        let supposed = rate.map(|rate| rate.bytes_per_s).or(others);
+        let due_s = supposed.map_or(0.0, |supposed| owed_bytes as f64 / supposed.max(1.0));
+        let due = Duration::from_secs_f64((STALLED_TIMES * due_s).min(STALLED_MAX.as_secs_f64()));
+        let stalls = !self.stalled && now.since(self.last) > STALLED_AFTER.max(due);
+        self.stalled |= stalls;
+        stalls
+    }
+
+    /// Whether the source owed something and was silent for `whole`, after which it would not send it any more. Says so once for
+    /// each such time.
+    pub fn runs_out(&mut self, now: Time, whole: Duration) -> bool {
+        let runs_out = now.since(self.last) > whole;
+        if runs_out {
             self.stalled = true;
             self.last = now;
         }
-        stalls
+        runs_out
     }
 }
 
@@ -98,17 +122,19 @@ mod tests {
     #[test]
     fn a_pipe_doubles_until_it_holds_what_its_rate_fills() {
         let mut pipe = Pipe::new(Time::ZERO);
-        assert_eq!(pipe.window_bytes(None, UNIT), WINDOW_BYTES_FIRST);
+        assert_eq!(pipe.window_bytes(None, UNIT, 1), WINDOW_BYTES_FIRST);
         pipe.arrived(Time::from_millis(10), WINDOW_BYTES_FIRST);
-        assert_eq!(pipe.window_bytes(rate(1e6), UNIT), 2 * WINDOW_BYTES_FIRST);
+        assert_eq!(pipe.window_bytes(rate(1e6), UNIT, 1), 2 * WINDOW_BYTES_FIRST);
         pipe.arrived(Time::from_millis(20), 10 << 20);
-        assert_eq!(pipe.window_bytes(rate(1e6), UNIT), 600_000);
+        assert_eq!(pipe.window_bytes(rate(1e6), UNIT, 1), 600_000);
         assert_eq!(
-            pipe.window_bytes(rate(1e9), UNIT),
+            pipe.window_bytes(rate(1e9), UNIT, 1),
             600_000,
             "a higher rate opens it by what arrives, not at once"
         );
-        assert_eq!(pipe.window_bytes(rate(1e3), UNIT), WINDOW_BYTES_FIRST);
+        assert_eq!(pipe.window_bytes(rate(1e3), UNIT, 1), WINDOW_BYTES_FIRST);
+        assert_eq!(pipe.window_bytes(rate(1e3), UNIT, 24), 2 * UNIT, "one of many has less at first");
+        assert_eq!(pipe.window_bytes(rate(1e3), UNIT, 80), UNIT, "and never less than a unit");
     }
 
     #[test]
@@ -119,21 +145,27 @@ mod tests {
         pipe.is_idle(Time::from_millis(5_000));
         assert!(!pipe.arrived(Time::from_millis(5_100), UNIT));
         let believed =
-            |pipe: &Pipe, ms, owes| pipe.believed_bytes_per_s(Time::from_millis(ms), rate(1e6), owes);
+            |pipe: &Pipe, ms, owes| pipe.believed_bytes_per_s(Time::from_millis(ms), rate(1e6), None, owes);
         assert_eq!(believed(&pipe, 5_350, true), 1e6);
         assert_eq!(believed(&pipe, 6_100, true), 250_000.0);
         assert_eq!(believed(&pipe, 60_000, false), 1e6, "it owes nothing");
     }
 
     #[test]
-    fn a_source_that_lets_its_debts_run_out_is_asked_for_one_unit_until_something_comes() {
+    fn a_silent_source_is_asked_for_one_unit_until_something_comes_and_its_debts_run_out_once() {
         let mut pipe = Pipe::new(Time::ZERO);
+        let whole = Duration::from_secs(12);
         pipe.arrived(Time::from_millis(100), UNIT);
-        assert!(!pipe.stalls(Time::from_millis(4_100)));
-        assert!(pipe.stalls(Time::from_millis(4_101)));
-        assert!(!pipe.stalls(Time::from_millis(4_200)), "said once");
-        assert_eq!((pipe.is_stalled(), pipe.window_bytes(rate(1e6), UNIT)), (true, UNIT));
-        pipe.arrived(Time::from_millis(9_000), UNIT);
-        assert!(!pipe.is_stalled() && pipe.window_bytes(rate(1e6), UNIT) > UNIT);
+        assert!(!pipe.stalls(Time::from_millis(4_100), None, None, UNIT));
+        let as_fellows = pipe.stalls(Time::from_millis(4_101), None, Some(5_000.0), UNIT);
+        assert!(!as_fellows, "as slow as its fellows, it needs three seconds a unit");
+        assert!(pipe.stalls(Time::from_millis(4_101), rate(1e6), None, UNIT));
+        assert!(!pipe.stalls(Time::from_millis(4_200), rate(1e6), None, UNIT), "said once");
+        assert_eq!((pipe.is_stalled(), pipe.window_bytes(rate(1e6), UNIT, 1)), (true, UNIT));
+        assert!(!pipe.runs_out(Time::from_millis(12_100), whole));
+        assert!(pipe.runs_out(Time::from_millis(12_101), whole));
+        assert!(!pipe.runs_out(Time::from_millis(12_200), whole), "said once");
+        pipe.arrived(Time::from_millis(13_000), UNIT);
+        assert!(!pipe.is_stalled() && pipe.window_bytes(rate(1e6), UNIT, 1) > UNIT);
     }
 }

@@ -55,8 +55,10 @@ fn play(seed: u64, case: &Case) -> Vec<Option<Limit>> {
         }
         match what {
             Happens::Ask(lane) => loop {
+                let sources = of.len() as u64;
                 let (pipe, rate, under_way) = &mut pipes[lane];
-                if *under_way + MESSAGE_BYTES as u64 > pipe.window_bytes(rate.rate(), MESSAGE_BYTES as u64) {
+                let window = pipe.window_bytes(rate.rate(), MESSAGE_BYTES as u64, sources);
+                if *under_way + MESSAGE_BYTES as u64 > window {
                     break;
                 }
                 *under_way += MESSAGE_BYTES as u64;

@@ -14,6 +14,8 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Symbols are this long here, and 16 times as long on the links: hashing them is not what is measured.
 const SYMBOL_LEN: u32 = 1024;
 const SCALE: u64 = SYMBOL_BYTES as u64 / SYMBOL_LEN as u64;
+/// As in the node.
+const DEBTS_RUN_OUT: Duration = Duration::from_secs(12);
 /// Symbols of a block.
 const BLOCK_SYMBOLS: u32 = 128;
 
@@ -163,16 +165,26 @@ impl Receiver for Ours<'_> {
     }
 
     fn asks(&mut self, now_s: f64, link: usize) -> Vec<Symbol> {
+        // As the node does it.
+        let known: Vec<f64> =
+            self.links.values().filter_map(|l| l.rate.rate()).map(|rate| rate.bytes_per_s).collect();
+        let others = (!known.is_empty()).then(|| known.iter().sum::<f64>() / known.len() as f64);
+        let sources = self.links.len() as u64;
         let Some(state) = self.links.get_mut(&link) else { return Vec::new() };
         let now = at(now_s);
         let in_flight = self.transfer.in_flight_bytes(state.source) * SCALE;
         let owes = in_flight > 0;
-        if owes && state.pipe.stalls(now) {
-            self.transfer.give_up_on_flights(state.source);
-        }
         let rate = state.rate.rate();
-        let believed = state.pipe.believed_bytes_per_s(now, rate, owes);
-        let window = state.pipe.window_bytes(rate, SYMBOL_BYTES as u64);
+        if owes {
+            if state.pipe.stalls(now, rate, others, in_flight) {
+                self.transfer.give_up_on_urgent(state.source);
+            }
+            if state.pipe.runs_out(now, DEBTS_RUN_OUT) {
+                self.transfer.give_up_on_flights(state.source);
+            }
+        }
+        let believed = state.pipe.believed_bytes_per_s(now, rate, others, owes);
+        let window = state.pipe.window_bytes(rate, SYMBOL_BYTES as u64, sources);
         self.transfer.set_window(state.source, window / SCALE, believed / SCALE as f64);
         if !owes {
             state.pipe.is_idle(now);
