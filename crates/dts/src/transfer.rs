@@ -192,12 +192,12 @@ impl Transfer {
     /// A source left: what was under way from it can be asked of others at once.
     pub fn source_gone(&mut self, id: SourceId) {
         self.sources.remove(&id);
-        self.forget_flights(id, |_| true);
+        self.forget_flights(id, false);
     }
 
     /// A source will not send what was asked of it so far, though it stays.
     pub fn give_up_on_flights(&mut self, id: SourceId) {
-        self.forget_flights(id, |_| true);
+        self.forget_flights(id, false);
         if let Some(source) = self.sources.get_mut(&id) {
             source.in_flight_bytes = 0;
         }
@@ -205,33 +205,31 @@ impl Transfer {
 
     /// A source has fallen silent: what waiting readers come to next is not left to it.
     pub fn give_up_on_urgent(&mut self, id: SourceId) {
-        let mut freed = 0;
-        for active in self.active.values_mut() {
-            let Some(from) = active.urgent_from else { continue };
-            let urgent = from..from.saturating_add(URGENT_SYMBOLS);
-            active.flights.retain(|index, flights| {
-                let before = flights.len();
-                flights.retain(|f| f.source != id || !urgent.contains(index));
-                freed += before - flights.len();
-                !flights.is_empty()
-            });
-        }
+        let bytes = u64::from(self.forget_flights(id, true)) * u64::from(self.layout.symbol_len());
         if let Some(source) = self.sources.get_mut(&id) {
-            let bytes = freed as u64 * u64::from(self.layout.symbol_len());
             source.in_flight_bytes = source.in_flight_bytes.saturating_sub(bytes);
         }
     }
 
-    fn forget_flights(&mut self, id: SourceId, which: impl Fn(u32) -> bool) {
-        for (&block, active) in &mut self.active {
-            if which(block) {
-                active.flights.retain(|_, flights| {
-                    flights.retain(|f| f.source != id);
-                    !flights.is_empty()
-                });
+    /// Gives how many source symbols it was.
+    fn forget_flights(&mut self, id: SourceId, only_urgent: bool) -> u32 {
+        let mut forgotten = 0;
+        for active in self.active.values_mut() {
+            let urgent = active.urgent_from.map_or(0..0, |from| from..from.saturating_add(URGENT_SYMBOLS));
+            active.flights.retain(|index, flights| {
+                if only_urgent && !urgent.contains(index) {
+                    return true;
+                }
+                let before = flights.len();
+                flights.retain(|f| f.source != id);
+                forgotten += (before - flights.len()) as u32;
+                !flights.is_empty()
+            });
+            if !only_urgent {
                 active.coded_flights.retain(|_, f| f.source != id);
             }
         }
+        forgotten
     }
 
     /// A source refused these symbols.
