@@ -39,6 +39,12 @@ fn the_benchmarks_own_variables_are_no_settings() {
 }
 
 #[test]
+fn placement_ahead_of_demand_can_be_turned_off() {
+    let out = run(&["check-config", "--ahead-slot-ms=0"]);
+    assert!(out.status.success(), "{}", text(&out.stderr));
+}
+
+#[test]
 fn a_wrong_value_names_key_and_source() {
     let folder = Folder::new("config");
     let file = folder.path("peeredge.toml");

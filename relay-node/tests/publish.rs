@@ -53,7 +53,7 @@ fn a_file_that_changes_meanwhile_is_refused_and_leaves_nothing() {
             std::fs::OpenOptions::new().append(true).open(&file).unwrap().write_all(b"more").unwrap();
         }
     };
-    let job = Job { path: file.clone(), name: None, media_type: None };
+    let job = Job { path: file.clone(), name: None, media_type: None, of_task: false };
     let result = publish_here(&data, &job, u64::MAX, &mut grow);
     assert!(matches!(result, Err(PublishError::Changed { .. })), "{result:?}");
     for left in ["tmp", "inbox", "contents"] {

@@ -23,7 +23,8 @@ pub(super) fn run(args: Args, effective: Effective) -> Result<(), Failure> {
     let config = effective.config;
     for word in &args.words {
         let path = PathBuf::from(word);
-        let job = Job { path: path.clone(), name: name.clone(), media_type: media_type.clone() };
+        let job =
+            Job { path: path.clone(), name: name.clone(), media_type: media_type.clone(), of_task: false };
         let bar = if quiet { ProgressBar::hidden() } else { ProgressBar::new(0) };
         bar.set_style(
             ProgressStyle::with_template(

@@ -144,7 +144,7 @@ settings! {
     shutdown_grace_ms: Millis = Millis(5_000);
     /// Milliseconds in which demand is counted together, before idle peers whose visitors agreed are asked to hold contents ahead
     /// of it. 0: they are never asked.
-    ahead_slot_ms: Millis = Millis(900_000);
+    ahead_slot_ms: u32 = 900_000;
     /// What a GB is worth that arrives at a page, in any one currency.
     value_per_gb: Money = Money(1_000_000);
     /// What a GB from the relay's own peer costs, in the same currency. The nearer to the value, the more is left to peers.

@@ -31,6 +31,8 @@ pub struct Job {
     pub name: Option<String>,
     /// The content's media type; guessed by the name's ending when `None`.
     pub media_type: Option<String>,
+    /// Whether it is a task's: shared, but not among what is published here.
+    pub of_task: bool,
 }
 
 /// What became of a file.
@@ -275,6 +277,7 @@ fn write(
         records_bytes,
         name: name.to_owned(),
         media_type: media_type.to_owned(),
+        of_task: job.of_task,
     };
     write_durable(&tmp.join("state"), &published.state)?;
     write_durable(&tmp.join("entry"), &entry.encode())?;

@@ -50,7 +50,7 @@ fn tell(imported: &mpsc::UnboundedSender<Input>, item: Imported) {
 
 fn publish_named(app: &App, imported: &mpsc::UnboundedSender<Input>) {
     for path in &app.config.publish {
-        let job = Job { path: path.clone(), name: None, media_type: None };
+        let job = Job { path: path.clone(), name: None, media_type: None, of_task: false };
         let bytes_max = app.config.store_bytes_max.0;
         let mut tenths = 0;
         let mut progress = |done: u64, all: u64| {

@@ -107,7 +107,7 @@ pub async fn serve(mut config: Config, stop: impl Future<Output = ()>) -> Result
     tracker.carry.bytes_per_s_max = u32::try_from(config.carry_bytes_per_s_max.0).unwrap_or(u32::MAX);
     tracker.carry.bytes_max = config.carry_bytes_max.0;
     tracker.carry.bytes_per_s_all_max = config.carry_bytes_per_s_all_max.0;
-    tracker.ahead = AheadSettings::of_slots(config.ahead_slot_ms.0);
+    tracker.ahead = AheadSettings::of_slots(config.ahead_slot_ms);
     tracker.matching.value_per_gb = config.value_per_gb.amount();
     tracker.matching.reserve.cost_per_gb = config.egress_cost_per_gb.amount();
     if config.upload_bytes_per_s_max.0 > 0 {

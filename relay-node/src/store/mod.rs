@@ -148,6 +148,8 @@ impl Store {
                 let content = ContentId(*row.map_err(db)?.0.value());
                 let entry = entries.get(&content.0).map_err(db)?.map(|bytes| Entry::decode(bytes.value()));
                 let whole = match &entry {
+                    // Whoever waited for it has gone with the process before.
+                    Some(Some(entry)) if entry.of_task => false,
                     Some(Some(entry)) => self.files.len(content, Area::Data) == Some(entry.length),
                     Some(None) => false,
                     None => self.files.len(content, Area::Records).is_some(),
@@ -160,7 +162,10 @@ impl Store {
                     kept.extend(entry.clone().map(|entry| (*content, Arc::new(entry))));
                     continue;
                 }
-                tracing::warn!(%content, "record without its bytes: dropped");
+                match entry {
+                    Some(entry) if entry.of_task => tracing::debug!(%content, "a task's content: dropped"),
+                    _ => tracing::warn!(%content, "record without its bytes: dropped"),
+                }
                 states.remove(&content.0).map_err(db)?;
                 entries.remove(&content.0).map_err(db)?;
                 used.remove(&content.0).map_err(db)?;
@@ -194,17 +199,18 @@ impl Store {
         Ok(states.get(&content.0).map_err(db)?.map(|state| state.value().to_vec()))
     }
 
-    /// What is published here, by content.
+    /// What is published here, by content; what belongs to tasks is not.
     pub fn entries(&self) -> Vec<Arc<Entry>> {
-        self.entries.read().expect("no holder panics").values().cloned().collect()
+        let entries = self.entries.read().expect("no holder panics");
+        entries.values().filter(|entry| !entry.of_task).cloned().collect()
     }
 
-    /// One published content.
+    /// One content that is whole here, published or a task's.
     pub fn entry(&self, content: ContentId) -> Option<Arc<Entry>> {
         self.entries.read().expect("no holder panics").get(&content).cloned()
     }
 
-    /// Bytes that all published contents take.
+    /// Bytes that all published contents take, and those of tasks.
     pub fn published_bytes(&self) -> u64 {
         self.entries.read().expect("no holder panics").values().map(|e| e.length + e.records_bytes).sum()
     }

@@ -378,7 +378,7 @@ impl Desk {
                 store.root().join("tmp").join(format!("task-{:032x}", u128::from_le_bytes(key::random())));
             std::fs::write(&path, bytes).map_err(|error| format!("{}: {error}", path.display()))?;
             let media_type = Some("application/octet-stream".to_owned());
-            let job = PublishJob { path: path.clone(), name: Some(name.into()), media_type };
+            let job = PublishJob { path: path.clone(), name: Some(name.into()), media_type, of_task: true };
             let inputs = desk.0.inputs.clone();
             let mut imported = |imported: crate::store::Imported| {
                 let content = imported.entry.content;
