@@ -45,6 +45,28 @@ fn an_unchanged_file_is_known_and_a_changed_one_is_not() {
 }
 
 #[test]
+fn what_is_of_a_task_is_not_listed_nor_kept_but_what_was_published_stays_so() {
+    let folder = Folder::new("publish");
+    let (data, file, copy) = (folder.path("data"), folder.file("a.bin", 100_000, 5), folder.path("copy"));
+    std::fs::copy(&file, &copy).unwrap();
+    let of_task = |name: &str| Job {
+        path: copy.clone(),
+        name: Some(name.into()),
+        media_type: Some("application/octet-stream".into()),
+        of_task: true,
+    };
+    let link = publish(&data, &file);
+    for name in ["a.bin", "output"] {
+        publish_here(&data, &of_task(name), u64::MAX, &mut |_, _| ()).unwrap();
+    }
+    let relay = Relay::start(&data, &["--rtc", "false"]);
+    let listed = text(&relay.get("/api/contents", &[]).body);
+    assert!(listed.contains("a.bin") && !listed.contains("output"), "{listed}");
+    assert!(relay.get(path_of(&link), &[]).body == noise(100_000, 5));
+    assert_eq!(std::fs::read_dir(data.join("contents")).unwrap().count(), 2, "data and records of the one");
+}
+
+#[test]
 fn a_file_that_changes_meanwhile_is_refused_and_leaves_nothing() {
     let folder = Folder::new("publish");
     let (data, file) = (folder.path("data"), folder.file("a.bin", 5 << 20, 4));

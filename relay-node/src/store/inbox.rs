@@ -85,7 +85,9 @@ impl Store {
         let get = |file: &'static str| {
             std::fs::read(folder.join(file)).map_err(|_| ImportError::Incomplete { file })
         };
-        let entry = Entry::decode(&get("entry")?).ok_or(ImportError::Incomplete { file: "entry" })?;
+        let mut entry = Entry::decode(&get("entry")?).ok_or(ImportError::Incomplete { file: "entry" })?;
+        // What was published before stays so, though a task has the very same.
+        entry.of_task &= self.entry(entry.content).is_none_or(|before| before.of_task);
         let state = get("state")?;
         let needed = entry.length + entry.records_bytes;
         let free = bytes_max.saturating_sub(self.published_bytes());

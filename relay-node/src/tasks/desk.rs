@@ -363,7 +363,10 @@ impl Desk {
             // Another run may have answered the same since.
             if outputs.get(&content) == Some(&since) {
                 outputs.remove(&content);
-                let _ = desk.0.inputs.send(Input::Remove { content });
+                // Not if somebody published the very same.
+                if desk.0.store.entry(content).is_some_and(|entry| entry.of_task) {
+                    let _ = desk.0.inputs.send(Input::Remove { content });
+                }
             }
         });
         Ok(content)
