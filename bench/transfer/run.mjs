@@ -15,6 +15,8 @@ const HERE = dirname(fileURLToPath(import.meta.url));
 const ROUNDS = Number(process.env.BENCH_ROUNDS ?? 5);
 const LENGTH = Number(process.env.BENCH_MIB ?? 50) << 20;
 const SMALL = 64 << 10;
+/** Messages of the bare channel: as long as symbols are. */
+const MESSAGE_BYTES = 16 << 10;
 const SEED = 1;
 const SECONDS_MAX = 120;
 
@@ -81,13 +83,13 @@ async function measure() {
 
 /** Milliseconds over a bare data channel that is open already. */
 async function raw() {
-  const [a, b] = [await page("raw"), await page("raw")];
-  for (const tab of [a, b]) await tab.run(() => raw.open());
-  const offer = await a.run(() => raw.describe());
-  await a.run((answer) => raw.accept(answer), await b.run((offer) => raw.describe(offer), offer));
-  for (const tab of [a, b]) await tab.run(() => raw.opened());
-  await a.run((length) => raw.serve(length), LENGTH);
-  const ms = await within(b.run((length) => raw.receive(length), LENGTH));
+  const [a, b] = [await page("channel"), await page("channel")];
+  for (const tab of [a, b]) await tab.run(() => channel.open());
+  const offer = await a.run(() => channel.describe());
+  await a.run((answer) => channel.accept(answer), await b.run((offer) => channel.describe(offer), offer));
+  for (const tab of [a, b]) await tab.run(() => channel.opened());
+  await a.run(([length, bytes]) => channel.serve(length, bytes), [LENGTH, MESSAGE_BYTES]);
+  const ms = await within(b.run((length) => channel.receive(length), LENGTH));
   await done(a, b);
   return ms;
 }

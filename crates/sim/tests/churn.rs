@@ -36,7 +36,7 @@ fn whoever_stays_long_enough_receives_from_the_swarm_alone() {
 fn with_http_beside_it_everyone_receives_and_half_comes_from_peers() {
     let report = run_and_check(3, true);
     assert_eq!(finished(&report), 50, "{:?}", Summary(&report));
-    // So short a content is half there by HTTP before its peers are met.
+    // The simulated relay's HTTP has 125 MB/s and HTTP works while it is faster than all peers: 0.48 of the bytes here.
     assert!(report.from_http_bytes() < 50 * LENGTH / 2, "{:?}", Summary(&report));
 }
 
