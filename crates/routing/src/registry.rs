@@ -90,7 +90,7 @@ pub(crate) struct Entry {
 impl Entry {
     /// Whether its member was told of `other` at or after `since`.
     pub(crate) fn met_since(&self, other: Member, since: Time) -> bool {
-        self.met.iter().any(|(member, at)| *member == other && *at >= since)
+        self.met.iter().rev().take_while(|(_, at)| *at >= since).any(|(member, _)| *member == other)
     }
 }
 
@@ -100,6 +100,8 @@ impl Entry {
 pub(crate) struct Swarm {
     pub(crate) entries: Vec<Entry>,
     pub(crate) whole: usize,
+    /// Where each member's entry stands.
+    places: BTreeMap<Member, usize>,
     pub(crate) reserve: Vec<Member>,
     /// Members whose wants are not yet met.
     pub(crate) waiting: BTreeSet<Member>,
@@ -107,13 +109,91 @@ pub(crate) struct Swarm {
     pub(crate) shares_permille: u64,
 }
 
+impl Swarm {
+    pub(crate) fn entry(&self, member: Member) -> Option<&Entry> {
+        self.entries.get(*self.places.get(&member)?)
+    }
+
+    fn entry_mut(&mut self, member: Member) -> Option<&mut Entry> {
+        self.entries.get_mut(*self.places.get(&member)?)
+    }
+
+    /// Whether one of the two was told of the other at or after `since`.
+    pub(crate) fn met_since(&self, a: Member, b: Member, since: Time) -> bool {
+        let told = |who, whom| self.entry(who).is_some_and(|entry| entry.met_since(whom, since));
+        told(a, b) || told(b, a)
+    }
+
+    /// What a member says in place of what it said before; the entry moves when it has become whole, or is no longer.
+    fn say(&mut self, member: Member, said: Announcement) {
+        let Some(at) = self.places.get(&member).copied() else { return };
+        let before = self.entries[at].said;
+        if is_whole(&before) != is_whole(&said) || before.reserve != said.reserve {
+            let entry = self.cut(at);
+            return self.put(Entry { said, ..entry });
+        }
+        self.entries[at].said = said;
+        if !said.reserve {
+            self.shares_permille -= u64::from(before.have_permille);
+            self.shares_permille += u64::from(said.have_permille);
+        }
+        match (before.wants > 0, said.wants > 0) {
+            (false, true) => _ = self.waiting.insert(member),
+            (true, false) => _ = self.waiting.remove(&member),
+            _ => {}
+        }
+    }
+
+    fn put(&mut self, entry: Entry) {
+        let (member, said) = (entry.member, entry.said);
+        if said.reserve {
+            self.reserve.push(member);
+        } else {
+            self.shares_permille += u64::from(said.have_permille);
+        }
+        if said.wants > 0 {
+            self.waiting.insert(member);
+        }
+        self.entries.push(entry);
+        let mut at = self.entries.len() - 1;
+        if is_whole(&said) {
+            self.entries.swap(at, self.whole);
+            self.places.insert(self.entries[at].member, at);
+            at = self.whole;
+            self.whole += 1;
+        }
+        self.places.insert(member, at);
+    }
+
+    fn cut(&mut self, mut at: usize) -> Entry {
+        if at < self.whole {
+            // The last whole one fills the gap, and the gap moves to the border.
+            self.whole -= 1;
+            self.entries.swap(at, self.whole);
+            self.places.insert(self.entries[at].member, at);
+            at = self.whole;
+        }
+        let entry = self.entries.swap_remove(at);
+        if let Some(other) = self.entries.get(at) {
+            self.places.insert(other.member, at);
+        }
+        self.places.remove(&entry.member);
+        if entry.said.reserve {
+            self.reserve.retain(|m| *m != entry.member);
+        } else {
+            self.shares_permille -= u64::from(entry.said.have_permille);
+        }
+        self.waiting.remove(&entry.member);
+        entry
+    }
+}
+
 /// Contents to holders and holders to contents.
 #[derive(Clone, Debug, Default)]
 pub struct Registry {
     limits: RegistryLimits,
     swarms: BTreeMap<ContentId, Swarm>,
-    /// Where each member's entries stand in their swarms.
-    members: BTreeMap<Member, BTreeMap<ContentId, usize>>,
+    members: BTreeMap<Member, BTreeSet<ContentId>>,
     entries: usize,
 }
 
@@ -136,17 +216,21 @@ impl Registry {
             return Ok(Announced { more_to_give: false });
         }
         let before = self.said(member, content);
-        if before.is_some() {
-            self.take(member, content, |entry| entry.said = said);
-        } else {
-            let owned = self.members.get(&member).map_or(0, BTreeMap::len);
+        if before.is_none() {
+            let owned = self.members.get(&member).map_or(0, BTreeSet::len);
             if owned >= self.limits.entries_per_member_max && !said.reserve {
                 return Err(AnnounceError::MemberFull { max: self.limits.entries_per_member_max });
             }
             if self.entries >= self.limits.entries_max {
                 return Err(AnnounceError::RegistryFull { max: self.limits.entries_max });
             }
-            self.put(content, Entry { member, said, load: Load::default(), met: Vec::new() });
+            self.members.entry(member).or_default().insert(content);
+            self.entries += 1;
+        }
+        let swarm = self.swarms.entry(content).or_default();
+        match before {
+            Some(_) => swarm.say(member, said),
+            None => swarm.put(Entry { member, said, load: Load::default(), met: Vec::new() }),
         }
         let had = before.map_or(0, |b| b.have_permille);
         let first = had == 0 && said.have_permille > 0;
@@ -156,17 +240,25 @@ impl Registry {
 
     /// Forgets what `member` said of `content`. Gives whether there was something.
     pub fn withdraw(&mut self, member: Member, content: ContentId) -> bool {
-        let Some(at) = self.members.get(&member).and_then(|own| own.get(&content)).copied() else {
-            return false;
-        };
-        self.cut(content, at);
+        let Some(swarm) = self.swarms.get_mut(&content) else { return false };
+        let Some(at) = swarm.places.get(&member).copied() else { return false };
+        swarm.cut(at);
+        if swarm.entries.is_empty() {
+            self.swarms.remove(&content);
+        }
+        if let Some(own) = self.members.get_mut(&member) {
+            own.remove(&content);
+            if own.is_empty() {
+                self.members.remove(&member);
+            }
+        }
+        self.entries -= 1;
         true
     }
 
     /// Forgets all that `member` said, in time proportional to it. Gives how many contents that were.
     pub fn remove(&mut self, member: Member) -> usize {
-        let contents: Vec<ContentId> =
-            self.members.get(&member).map(|own| own.keys().copied().collect()).unwrap_or_default();
+        let contents = self.members.get(&member).cloned().unwrap_or_default();
         for content in &contents {
             self.withdraw(member, *content);
         }
@@ -175,8 +267,7 @@ impl Registry {
 
     /// What `member` last said of `content`, its wants less the introductions it was given since.
     pub fn said(&self, member: Member, content: ContentId) -> Option<Announcement> {
-        let at = *self.members.get(&member)?.get(&content)?;
-        Some(self.swarms.get(&content)?.entries[at].said)
+        Some(self.entry(member, content)?.said)
     }
 
     /// Contents that somebody announces.
@@ -201,111 +292,27 @@ impl Registry {
         self.swarms.get(&content)
     }
 
-    /// Whether one of the two was told of the other for this content at or after `since`.
-    pub(crate) fn met_since(&self, a: Member, b: Member, content: ContentId, since: Time) -> bool {
-        let told = |who, whom| self.entry(who, content).is_some_and(|entry| entry.met_since(whom, since));
-        told(a, b) || told(b, a)
-    }
-
     /// Notes that `to` was told of `of`.
     pub(crate) fn note(&mut self, now: Time, to: Member, of: Member, content: ContentId) {
         // Neither moves to another place in the swarm by this.
-        if let Some(entry) = self.entry_mut(of, content) {
+        let Some(swarm) = self.swarms.get_mut(&content) else { return };
+        if let Some(entry) = swarm.entry_mut(of) {
             entry.load.add(now);
         }
-        let Some(entry) = self.entry_mut(to, content) else { return };
+        let Some(entry) = swarm.entry_mut(to) else { return };
         entry.said.wants = entry.said.wants.saturating_sub(1);
         entry.load.add(now);
         if entry.met.len() == MET_MAX {
             entry.met.remove(0);
         }
         entry.met.push((of, now));
-        if entry.said.wants == 0
-            && let Some(swarm) = self.swarms.get_mut(&content)
-        {
+        if entry.said.wants == 0 {
             swarm.waiting.remove(&to);
         }
     }
 
-    fn entry_mut(&mut self, member: Member, content: ContentId) -> Option<&mut Entry> {
-        let at = *self.members.get(&member)?.get(&content)?;
-        self.swarms.get_mut(&content)?.entries.get_mut(at)
-    }
-
     pub(crate) fn entry(&self, member: Member, content: ContentId) -> Option<&Entry> {
-        let at = *self.members.get(&member)?.get(&content)?;
-        self.swarms.get(&content)?.entries.get(at)
-    }
-
-    /// Changes an entry and puts it where it now belongs.
-    fn take(&mut self, member: Member, content: ContentId, change: impl FnOnce(&mut Entry)) {
-        let Some(at) = self.members.get(&member).and_then(|own| own.get(&content)).copied() else { return };
-        let mut entry = self.cut(content, at);
-        change(&mut entry);
-        self.put(content, entry);
-    }
-
-    fn put(&mut self, content: ContentId, entry: Entry) {
-        let swarm = self.swarms.entry(content).or_default();
-        let (member, said) = (entry.member, entry.said);
-        if said.reserve {
-            swarm.reserve.push(member);
-        } else {
-            swarm.shares_permille += u64::from(said.have_permille);
-        }
-        if said.wants > 0 {
-            swarm.waiting.insert(member);
-        }
-        swarm.entries.push(entry);
-        let mut at = swarm.entries.len() - 1;
-        if is_whole(&said) {
-            swarm.entries.swap(at, swarm.whole);
-            let moved = swarm.entries[at].member;
-            if let Some(place) = self.members.get_mut(&moved).and_then(|own| own.get_mut(&content)) {
-                *place = at;
-            }
-            at = swarm.whole;
-            swarm.whole += 1;
-        }
-        self.members.entry(member).or_default().insert(content, at);
-        self.entries += 1;
-    }
-
-    fn cut(&mut self, content: ContentId, mut at: usize) -> Entry {
-        let swarm = self.swarms.get_mut(&content).expect("an entry's place names a swarm that exists");
-        let mut moved = [None; 2];
-        if at < swarm.whole {
-            // The last whole one fills the gap, and the gap moves to the border.
-            swarm.whole -= 1;
-            swarm.entries.swap(at, swarm.whole);
-            moved[0] = Some((swarm.entries[at].member, at));
-            at = swarm.whole;
-        }
-        let entry = swarm.entries.swap_remove(at);
-        if let Some(other) = swarm.entries.get(at) {
-            moved[1] = Some((other.member, at));
-        }
-        if entry.said.reserve {
-            swarm.reserve.retain(|m| *m != entry.member);
-        } else {
-            swarm.shares_permille -= u64::from(entry.said.have_permille);
-        }
-        swarm.waiting.remove(&entry.member);
-        if swarm.entries.is_empty() {
-            self.swarms.remove(&content);
-        }
-        for (member, place) in moved.into_iter().flatten() {
-            if let Some(own) = self.members.get_mut(&member) {
-                own.insert(content, place);
-            }
-        }
-        let own = self.members.get_mut(&entry.member).expect("whoever has an entry has a list of them");
-        own.remove(&content);
-        if own.is_empty() {
-            self.members.remove(&entry.member);
-        }
-        self.entries -= 1;
-        entry
+        self.swarms.get(&content)?.entry(member)
     }
 }
 

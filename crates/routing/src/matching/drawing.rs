@@ -48,9 +48,8 @@ impl Matcher {
         suits: &impl Fn(Member) -> f32,
     ) -> Vec<(Candidate, Option<Candidate>)> {
         let Ask { now, member, content } = ask;
-        let (Some(swarm), Some(own)) = (registry.swarm(content), registry.entry(member, content)) else {
-            return Vec::new();
-        };
+        let Some(swarm) = registry.swarm(content) else { return Vec::new() };
+        let Some(own) = swarm.entry(member) else { return Vec::new() };
         let since = self.since(now);
         let mut pairs: Vec<(Candidate, Option<Candidate>)> = Vec::with_capacity(wants);
         let (whole, part) = swarm.entries.split_at(swarm.whole);
@@ -131,12 +130,11 @@ impl Matcher {
             return None;
         }
         let since = self.since(now);
-        let of = registry.swarm(content)?.reserve.iter().copied().find(|reserve| {
-            *reserve != member
-                && !barred(member, *reserve)
-                && !registry.met_since(member, *reserve, content, since)
+        let swarm = registry.swarm(content)?;
+        let of = swarm.reserve.iter().copied().find(|reserve| {
+            *reserve != member && !barred(member, *reserve) && !swarm.met_since(member, *reserve, since)
         })?;
-        self.price_up(now, content, registry.entry(of, content)?)
+        self.price_up(now, content, swarm.entry(of)?)
     }
 }
 

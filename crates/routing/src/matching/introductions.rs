@@ -288,6 +288,7 @@ impl Matcher {
         if self.value(content) <= cost_per_gb {
             return Vec::new();
         }
+        let since = self.since(now);
         // From a place drawn by chance, so that nobody waits for ever behind others.
         let newest = swarm.waiting.last().map_or(0, |m| m.0);
         let start = Member(self.dice.next_u64() % newest.saturating_add(1));
@@ -297,7 +298,7 @@ impl Matcher {
             .chain(swarm.waiting.range(..start))
             .take(WALK_MAX)
             .filter(|taker| **taker != member && !barred(**taker, member))
-            .filter(|taker| !registry.met_since(**taker, member, content, self.since(now)))
+            .filter(|taker| !swarm.met_since(**taker, member, since))
             .take(max)
             .map(|taker| Introduction { to: *taker, of: member, have_permille: said.have_permille })
             .collect();
@@ -318,6 +319,7 @@ impl Matcher {
         suits: &impl Fn(Member) -> f32,
     ) -> Vec<Candidate> {
         let Ask { now, member, content } = ask;
+        let Some(swarm) = registry.swarm(content) else { return Vec::new() };
         let places = usize::from(self.settings.places_per_want).min(wants);
         let seek_after = core::time::Duration::from_millis(self.settings.seek_again_after_ms);
         let sought = self.wants.get(&(member, content)).copied();
@@ -329,7 +331,7 @@ impl Matcher {
         if let Some(sought) = sought {
             let at = |node| self.sellers.at(node).map(|(seller, terms)| (node, seller, terms));
             for (node, seller, terms) in self.market.served_by(sought.demand).filter_map(at) {
-                if let Some(entry) = registry.entry(seller, content)
+                if let Some(entry) = swarm.entry(seller)
                     && !(entry.said.reserve && self.closed.contains(&content))
                 {
                     kept.push(self.candidate(now, content, entry, node, terms).suiting(suits(seller)));
@@ -360,7 +362,7 @@ impl Matcher {
             .served_by(demand)
             .filter_map(|node| self.sellers.at(node))
             .filter_map(|(seller, _)| found.iter().chain(&kept).find(|c| c.member == seller).copied())
-            .filter(|c| !barred(member, c.member) && !registry.met_since(member, c.member, content, since))
+            .filter(|c| !barred(member, c.member) && !swarm.met_since(member, c.member, since))
             .collect()
     }
 
