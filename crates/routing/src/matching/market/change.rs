@@ -29,15 +29,16 @@ impl Market {
 
     /// Tells a unit's candidates of it.
     fn name(&mut self, id: u32) {
+        let generation = self.units.spots[id as usize].generation;
         let (nodes, worths) = self.units.edges(id);
         for (node, worth) in nodes.iter().zip(worths) {
             let named = &mut self.nodes.named[*node as usize];
             if named.len() == named.capacity() {
                 // Before it grows: drop those that no longer name this node.
                 let units = &self.units;
-                named.retain(|name| units.names(name.unit, *node, name.worth));
+                named.retain(|name| units.is(name));
             }
-            named.push(Name { unit: id, worth: *worth });
+            named.push(Name { unit: id, worth: *worth, generation });
         }
     }
 

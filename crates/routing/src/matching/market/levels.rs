@@ -164,7 +164,7 @@ impl Market {
         for turn in 0..looks {
             let name = self.nodes.named[at][(start + turn) % names];
             let spot = self.units.spots[name.unit as usize];
-            if !self.units.names(name.unit, node, name.worth) || !self.nodes.could_hold(node, spot.size) {
+            if !self.units.is(&name) || !self.nodes.could_hold(node, spot.size) {
                 continue;
             }
             let gain = name.worth - spot.size[0] as f32 * self.nodes.costs[at] - self.keeps(name.unit);

@@ -158,7 +158,7 @@ impl Market {
     /// Whether any demand has this node among its candidates.
     pub fn is_named(&mut self, node: NodeId) -> bool {
         let (named, units) = (&mut self.nodes.named[node.0 as usize], &self.units);
-        named.retain(|name| units.names(name.unit, node.0, name.worth));
+        named.retain(|name| units.is(name));
         !named.is_empty()
     }
 

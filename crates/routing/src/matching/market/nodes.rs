@@ -24,6 +24,7 @@ pub(super) type Ask = [f32; 2];
 pub(super) struct Name {
     pub(super) unit: u32,
     pub(super) worth: f32,
+    pub(super) generation: u32,
 }
 
 /// All nodes. What every scan reads stands apart, so that it stays in a cache.

@@ -15,6 +15,8 @@ pub(super) struct Victim {
     size: [u32; 2],
     /// What is lost if it goes where it is left with most at the prices of now.
     loss: f32,
+    /// Whether the loss is by the prices of now, not of when it was last looked at.
+    sure: bool,
     out: bool,
 }
 
@@ -241,16 +243,34 @@ impl Market {
     }
 
     /// Who would have to go from a full node to let a unit in, and what they would lose together. None when that is not enough.
+    /// Chosen by what was last known of all holders; of those chosen it is found out anew, until that changes nothing.
     fn judge(&mut self, node: u32, id: u32) -> Option<f32> {
         self.look(node, id);
+        let mut victims = core::mem::take(&mut self.victims);
+        let lost = loop {
+            let lost = self.choose(node, id, &mut victims);
+            let mut unsure = victims.iter_mut().filter(|victim| victim.out && !victim.sure).peekable();
+            if lost.is_none() || unsure.peek().is_none() {
+                break lost;
+            }
+            unsure.for_each(|victim| {
+                (victim.loss, victim.sure) = (self.loss(victim.id, node, f32::NAN), true);
+            });
+        };
+        self.victims = victims;
+        lost
+    }
+
+    /// Those with the least loss for what is needed.
+    fn choose(&self, node: u32, id: u32, victims: &mut [Victim]) -> Option<f32> {
+        victims.iter_mut().for_each(|victim| victim.out = false);
         let size = self.units.spots[id as usize].size;
         let room = self.nodes.room[node as usize];
         let mut need = [0, 1].map(|r| i64::from(size[r]) - i64::from(room[r]));
         let mut lost = 0.0;
         while need[0] > 0 || need[1] > 0 {
-            // The least loss for what is still needed.
             let mut best: Option<(f32, usize)> = None;
-            for (at, victim) in self.victims.iter().enumerate().filter(|(_, victim)| !victim.out) {
+            for (at, victim) in victims.iter().enumerate().filter(|(_, victim)| !victim.out) {
                 let helps: f32 = (0..2)
                     .filter(|r| need[*r] > 0)
                     .map(|r| i64::from(victim.size[r]).min(need[r]) as f32 / need[r] as f32)
@@ -260,13 +280,13 @@ impl Market {
                     best = Some((price, at));
                 }
             }
-            let victim = &mut self.victims[best?.1];
+            let victim = &mut victims[best?.1];
             victim.out = true;
             lost += victim.loss;
             need = [0, 1].map(|r| need[r] - i64::from(victim.size[r]));
         }
         // Whoever need not go after all stays.
-        for victim in self.victims.iter_mut().filter(|victim| victim.out && victim.loss > 0.0) {
+        for victim in victims.iter_mut().filter(|victim| victim.out && victim.loss > 0.0) {
             let without = [0, 1].map(|r| need[r] + i64::from(victim.size[r]));
             if without[0] <= 0 && without[1] <= 0 {
                 (need, victim.out) = (without, false);
@@ -276,13 +296,14 @@ impl Market {
         Some(lost)
     }
 
-    /// What a node's holders would lose; of many holders some, in a row from anywhere. Who was moved in this trial stays.
+    /// What a node's holders would lose; of many holders some, in a row from anywhere. Who was moved in this trial stays. The first of the row
+    /// is looked at anew, so that what is known of holders that are never chosen does not stay for ever.
     fn look(&mut self, node: u32, id: u32) {
         let mut victims = core::mem::take(&mut self.victims);
         victims.clear();
         let count = self.nodes.holders[node as usize].len();
         let looks = count.min(self.settings.samples as usize);
-        let start = if looks < count { self.dice.below(count) } else { 0 };
+        let start = if count > 0 { self.dice.below(count) } else { 0 };
         for turn in 0..looks {
             let at = start + turn;
             let holder = self.nodes.holders[node as usize][if at < count { at } else { at - count }];
@@ -291,12 +312,21 @@ impl Market {
             {
                 continue;
             }
-            let spot = self.units.spots[holder as usize];
-            let kept = spot.worth - spot.size[0] as f32 * self.nodes.costs[node as usize];
-            let then = self.elsewhere(holder, node) - self.units.all[holder as usize].move_cost;
-            victims.push(Victim { id: holder, size: spot.size, loss: kept - then.max(0.0), out: false });
+            let known = if turn == 0 { f32::NAN } else { self.units.spots[holder as usize].elsewhere };
+            let loss = self.loss(holder, node, known);
+            let size = self.units.spots[holder as usize].size;
+            victims.push(Victim { id: holder, size, loss, sure: known.is_nan(), out: false });
         }
         self.victims = victims;
+    }
+
+    /// What a holder of `node` would lose if it had to go, by what is known of its other candidates; what is not a number is looked at.
+    fn loss(&mut self, id: u32, node: u32, known: f32) -> f32 {
+        let elsewhere = if known.is_nan() { self.elsewhere(id, node) } else { known };
+        let spot = &mut self.units.spots[id as usize];
+        spot.elsewhere = elsewhere;
+        let kept = spot.worth - spot.size[0] as f32 * self.nodes.costs[node as usize];
+        kept - (elsewhere - self.units.all[id as usize].move_cost).max(0.0)
     }
 
     /// From here on, moves can be undone.
@@ -336,7 +366,7 @@ impl Market {
         unit.held = holders.len() as u32;
         holders.push(id);
         let spot = &mut self.units.spots[id as usize];
-        (spot.node, spot.worth) = (node, worth);
+        (spot.node, spot.worth, spot.elsewhere) = (node, worth, f32::NAN);
         let room = &mut self.nodes.room[node as usize];
         *room = [room[0] - spot.size[0], room[1] - spot.size[1]];
         if self.trial.on {

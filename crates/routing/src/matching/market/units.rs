@@ -1,4 +1,4 @@
-use super::nodes::NodeId;
+use super::nodes::{Name, NodeId};
 
 /// A demand of a market. The number is used again after the demand has left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,6 +27,16 @@ pub(super) struct Spot {
     /// What it is worth there, before price and cost; 0 for nowhere.
     pub(super) worth: f32,
     pub(super) size: [u32; 2],
+    /// What it would have been left with elsewhere when that was last looked at; not a number if that never was since it came here.
+    pub(super) elsewhere: f32,
+    /// How many demands had this place before.
+    pub(super) generation: u32,
+}
+
+impl Default for Spot {
+    fn default() -> Self {
+        Spot { node: NOWHERE, worth: 0.0, size: [0; 2], elsewhere: f32::NAN, generation: 0 }
+    }
 }
 
 /// One replica of a demand.
@@ -86,7 +96,7 @@ impl Units {
                     queued: false,
                     served: false,
                 });
-                self.spots.push(Spot { node: NOWHERE, worth: 0.0, size: [0; 2] });
+                self.spots.push(Spot::default());
                 self.edge_node.resize(self.all.len() * self.row, 0);
                 self.edge_worth.resize(self.all.len() * self.row, 0.0);
                 id
@@ -98,7 +108,8 @@ impl Units {
             }
             let queued = self.all[id as usize].queued;
             self.alive += 1;
-            self.spots[id as usize] = Spot { node: NOWHERE, worth: 0.0, size: demand.size };
+            let generation = self.spots[id as usize].generation;
+            self.spots[id as usize] = Spot { size: demand.size, generation, ..Spot::default() };
             self.all[id as usize] = Unit {
                 move_cost: demand.move_cost,
                 ring: id,
@@ -121,6 +132,7 @@ impl Units {
     pub(super) fn remove(&mut self, id: u32) {
         let unit = &mut self.all[id as usize];
         (unit.alive, unit.candidates, unit.ring) = (false, 0, id);
+        self.spots[id as usize].generation += 1;
         self.alive -= 1;
         self.free.push(id);
     }
@@ -148,9 +160,8 @@ impl Units {
         (&self.edge_node[from..to], &self.edge_worth[from..to])
     }
 
-    /// Whether a unit in use still names this node with this worth.
-    pub(super) fn names(&self, id: u32, node: u32, worth: f32) -> bool {
-        let (nodes, worths) = self.edges(id);
-        nodes.iter().zip(worths).any(|(n, w)| *n == node && w.to_bits() == worth.to_bits())
+    /// Whether the unit that a node knows is still the same demand's.
+    pub(super) fn is(&self, name: &Name) -> bool {
+        self.spots[name.unit as usize].generation == name.generation
     }
 }
