@@ -31,7 +31,7 @@ pub fn run(setting: &Setting) -> Report {
         let mut market = instance.market(settings(full));
         let built = started.elapsed().as_secs_f64();
         let started = Instant::now();
-        market.solve(if full { 2 } else { 0 });
+        market.solve(if full { 3 } else { 0 });
         let cold = started.elapsed().as_secs_f64();
         let found = market.certify();
         let name = match (full, few_large) {

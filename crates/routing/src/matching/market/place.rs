@@ -24,8 +24,8 @@ pub(super) struct Victim {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Trial {
     on: bool,
-    /// Units and where they were, with their worth there.
-    log: Vec<(u32, u32, f32)>,
+    /// Units and where they were, with their worth there and what they would have had elsewhere.
+    log: Vec<(u32, u32, f32, f32)>,
     gained: f32,
 }
 
@@ -345,9 +345,10 @@ impl Market {
             for (id, ..) in &log {
                 self.leave(*id);
             }
-            for (at, (id, node, worth)) in log.iter().enumerate() {
+            for (at, (id, node, worth, elsewhere)) in log.iter().enumerate() {
                 if *node != NOWHERE && log[..at].iter().all(|(other, ..)| other != id) {
                     self.enter(*id, *node, *worth);
+                    self.units.spots[*id as usize].elsewhere = *elsewhere;
                 }
             }
         }
@@ -371,9 +372,9 @@ impl Market {
         *room = [room[0] - spot.size[0], room[1] - spot.size[1]];
         if self.trial.on {
             self.trial.gained += worth - spot.size[0] as f32 * self.nodes.costs[node as usize];
-            let was = self.trial.log.iter().find(|(moved, ..)| *moved == id).map(|(_, was, _)| *was);
+            let was = self.trial.log.iter().find(|(moved, ..)| *moved == id).map(|(_, was, ..)| *was);
             match was {
-                None => self.trial.log.push((id, NOWHERE, 0.0)),
+                None => self.trial.log.push((id, NOWHERE, 0.0, f32::NAN)),
                 Some(was) if was != NOWHERE && was != node => self.trial.gained -= unit.move_cost,
                 Some(_) => {}
             }
@@ -389,7 +390,7 @@ impl Market {
         }
         if self.trial.on {
             self.trial.gained -= spot.worth - spot.size[0] as f32 * self.nodes.costs[node as usize];
-            self.trial.log.push((id, node, spot.worth));
+            self.trial.log.push((id, node, spot.worth, spot.elsewhere));
         }
         spot.worth = 0.0;
         let room = &mut self.nodes.room[node as usize];
