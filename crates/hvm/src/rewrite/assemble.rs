@@ -158,6 +158,7 @@ pub(super) fn assemble(module: &Module<'_>, limits: &Limits, is_task: bool) -> R
             module: module.bytes,
             added: &added,
             charges: &charges,
+            params: of.params(),
             results: types.block(of.results()),
             slots: if nesting.is_recursive[index] { function.slots } else { 0 },
             is_passed: inner[index].map(|_| params),

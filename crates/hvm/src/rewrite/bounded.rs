@@ -9,6 +9,7 @@ use super::op::Kind;
 const OPS_MAX: usize = 128;
 
 /// Such a loop.
+#[derive(Clone, Debug)]
 pub(super) struct Bounded {
     /// Its passes at most.
     pub passes: Counted,

@@ -4,12 +4,13 @@ use wasmparser::{
     ValidatorResources, WasmModuleResources,
 };
 
-use super::nans::{NONE, NUMBER, Nans};
+use super::nans::{NONE, NUMBER, Nans, Stored};
 use super::op::{self, Kind, Lanes, Op};
 use super::refused::{Reason, Refused};
 use super::{cost, proposals};
 
-/// Slots that a frame takes besides its locals and operands: what engines save around calls, and the rewrite's own locals.
+/// Slots that a frame takes besides its locals and operands: what engines save around calls, and the rewrite's own locals (some
+/// more where stores are deferred, in functions that cannot recurse).
 const FRAME_SLOTS: u64 = 16;
 /// Locals that the rewrite may add.
 const LOCALS_ADDED_MAX: u32 = 8;
@@ -46,6 +47,10 @@ pub(super) struct Function {
     pub is_fixed: bool,
     /// Float arithmetic of these lanes has observed results.
     pub observed: [bool; 4],
+    /// The operators that store one float, and what they store.
+    pub stores: Vec<(u32, Stored)>,
+    /// The operators that may make any NaN, and whose bits only stores look at.
+    pub only_stored: Vec<u32>,
     /// It has a bulk operator.
     pub has_bulk: bool,
 }
@@ -99,6 +104,8 @@ pub(super) fn read(
         slots: 0,
         is_fixed: true,
         observed: [false; 4],
+        stores: Vec::new(),
+        only_stored: Vec::new(),
         has_bulk: false,
     };
     let mut height_max = 0;
@@ -138,6 +145,10 @@ pub(super) fn read(
                 nans.set(*local_index, maker);
                 // What is kept on the stack is what was put into the local.
                 made = maker;
+            }
+            Operator::F32Store { .. } | Operator::F64Store { .. } => {
+                nans.store(op_index, makers.pop().unwrap_or(NONE));
+                makers.pop();
             }
             _ => {
                 for _ in 0..taken {
@@ -231,6 +242,8 @@ pub(super) fn read(
                 function.is_fixed = false;
                 Kind::Plain
             }
+            Operator::F32Store { .. } => Kind::FloatStore(Lanes::F32),
+            Operator::F64Store { .. } => Kind::FloatStore(Lanes::F64),
             Operator::MemoryGrow { .. } => Kind::MemoryGrow,
             Operator::TableGrow { table } => {
                 function.is_fixed = false;

@@ -7,6 +7,7 @@ mod assemble;
 mod bounded;
 mod cost;
 mod counted;
+mod deferred;
 mod emit;
 mod function;
 mod graph;
@@ -16,13 +17,14 @@ mod op;
 mod proposals;
 mod refused;
 mod task;
+mod variables;
 
 pub use refused::{Reason, Refused};
 
 use crate::Limits;
 
-/// Version of the rewrite: another one gives other bytes, and maybe other gas, for the same module. 2 gives the gas of 1.
-pub const REWRITE_VERSION: u16 = 2;
+/// Version of the rewrite: another one gives other bytes, and maybe other gas, for the same module. 2 and 3 give the gas of 1.
+pub const REWRITE_VERSION: u16 = 3;
 /// Largest module that is rewritten, and largest that comes out, in bytes.
 pub const MODULE_BYTES_MAX: usize = 32 << 20;
 /// Most elements that a table may start with or grow to.

@@ -13,6 +13,17 @@ pub(super) const NUMBER: u32 = u32::MAX - 1;
 /// How often all that is put into locals is looked through.
 const PASSES_MAX: u32 = 32;
 
+/// What a store stores.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stored {
+    /// Arithmetic's result, which only stores look at.
+    Deferrable,
+    /// Arithmetic's result, canonical by then, or a number.
+    Canonical,
+    /// Bits that must stay as they are.
+    Bits,
+}
+
 pub(super) struct Nans {
     /// The lanes of each local that is one float.
     locals: Vec<Option<Lanes>>,
@@ -21,8 +32,10 @@ pub(super) struct Nans {
     makers: Vec<(u32, Lanes, Option<u32>)>,
     /// What was put into which local.
     sets: Vec<(u32, u32)>,
-    /// The operators whose result's bits are looked at.
-    observed: Vec<u32>,
+    /// The operators whose result's bits are looked at, and whether a store is what does.
+    observed: Vec<(u32, bool)>,
+    /// The stores of one float, and what made it.
+    stores: Vec<(u32, u32)>,
 }
 
 impl Nans {
@@ -34,7 +47,14 @@ impl Nans {
             _ => None,
         };
         let locals = (0..validator.len_locals()).map(lanes).collect();
-        Nans { locals, params, makers: Vec::new(), sets: Vec::new(), observed: Vec::new() }
+        Nans {
+            locals,
+            params,
+            makers: Vec::new(),
+            sets: Vec::new(),
+            observed: Vec::new(),
+            stores: Vec::new(),
+        }
     }
 
     pub fn is_float(&self, local: u32) -> bool {
@@ -63,7 +83,15 @@ impl Nans {
         if let Some((_, lanes, _)) = self.maker(maker)
             && any_nan != Some(lanes)
         {
-            self.observed.push(maker);
+            self.observed.push((maker, false));
+        }
+    }
+
+    /// What an operator made is stored by this one.
+    pub fn store(&mut self, op: u32, maker: u32) {
+        self.stores.push((op, maker));
+        if self.maker(maker).is_some() {
+            self.observed.push((maker, true));
         }
     }
 
@@ -77,10 +105,11 @@ impl Nans {
         let is_watched = self.watched();
         for (local, maker) in core::mem::take(&mut self.sets) {
             if is_closed[local as usize] && is_watched[local as usize] && self.maker(maker).is_some() {
-                self.observed.push(maker);
+                self.observed.push((maker, false));
             }
         }
-        for op in &self.observed {
+        self.observed.sort_unstable();
+        for (op, _) in &self.observed {
             let Some((_, lanes, from)) = self.maker(*op) else { continue };
             let kind = &mut function.ops[*op as usize].kind;
             match from {
@@ -90,6 +119,26 @@ impl Nans {
             }
             function.observed[lanes as usize] = true;
         }
+        let by_stores_only = |maker: u32| {
+            // Whatever else looks is sorted before.
+            let first = self.observed.partition_point(|(op, _)| *op < maker);
+            self.observed.get(first) == Some(&(maker, true))
+        };
+        for (op, maker) in &self.stores {
+            let is_open = |local: Option<u32>| local.is_none_or(|local| !is_closed[local as usize]);
+            let value = match self.maker(*maker) {
+                Some((_, _, from)) if is_open(from) && by_stores_only(*maker) => {
+                    function.only_stored.push(*maker);
+                    Stored::Deferrable
+                }
+                Some((_, _, from)) if is_open(from) => Stored::Canonical,
+                None if *maker == NUMBER => Stored::Canonical,
+                _ => Stored::Bits,
+            };
+            function.stores.push((*op, value));
+        }
+        function.only_stored.sort_unstable();
+        function.only_stored.dedup();
     }
 
     /// Locals that may hold what is not arithmetic's: they keep its bits, so what arithmetic puts there must be right.
@@ -115,7 +164,7 @@ impl Nans {
     /// Locals whose bits something looks at, maybe by way of others.
     fn watched(&self) -> Vec<bool> {
         let mut is_watched = vec![false; self.locals.len()];
-        for op in &self.observed {
+        for (op, _) in &self.observed {
             if let Some((_, _, Some(local))) = self.maker(*op) {
                 is_watched[local as usize] = true;
             }

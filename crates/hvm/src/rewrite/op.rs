@@ -39,6 +39,8 @@ pub(super) enum Kind {
     Bulk(u8),
     MemoryGrow,
     TableGrow(u32),
+    /// Stores one float.
+    FloatStore(Lanes),
     /// Float arithmetic, whose result may be a NaN.
     Float {
         lanes: Lanes,
@@ -53,7 +55,7 @@ impl Kind {
         matches!(
             self,
             K::Plain | K::Get(_) | K::Set(_) | K::Tee(_) | K::I32Const(_) | K::I32Add | K::I32Eq | K::I32Ne
-        ) || matches!(self, K::Float { .. } | K::LocalObserved { .. })
+        ) || matches!(self, K::Float { .. } | K::LocalObserved { .. } | K::FloatStore(_))
     }
 }
 

@@ -1,15 +1,19 @@
 //! Writes a function's code anew: its own operators byte for byte, and between them what counts gas, bounds the stack and makes
 //! NaNs canonical.
+mod copies;
+mod floats;
+
 use core::ops::Range;
 use std::collections::BTreeMap;
 
 use wasm_encoder::{BlockType, Encode, Instruction as I, ValType};
 
 use super::accounts::Charge;
-use super::bounded::Bounded;
-use super::counted::{Counted, Until};
+use super::counted::Counted;
 use super::function::Function;
-use super::op::{Kind, Lanes};
+use super::op::Kind;
+use copies::{Copy, Way};
+use floats::Floats;
 
 /// Indexes that the rewritten module gives to what the rewrite adds.
 pub(super) struct Added {
@@ -28,6 +32,8 @@ pub(super) struct Site<'a> {
     pub module: &'a [u8],
     pub added: &'a Added,
     pub charges: &'a [Charge],
+    /// The types of its parameters.
+    pub params: &'a [wasmparser::ValType],
     /// Its results, as the type of a block around its body.
     pub results: BlockType,
     /// Slots to be counted while it runs; zero when it cannot recurse.
@@ -84,7 +90,7 @@ pub(super) fn function(function: &Function, site: &Site<'_>) -> Vec<u8> {
         function.calls.iter().any(|callee| matches!((site.callee)(*callee), Callee::Passed(_)));
     // With nothing to charge behind the entry, the global is right from there on.
     let is_entry_only = site.charges.len() == 1 && !function.has_bulk && site.is_passed.is_none();
-    let bounded = bounded(function, site);
+    let loops = copies::loops(function, site);
     // Parameters come before the function's own locals, whose numbers then change.
     let shift = site.is_passed.map_or(0, |_| 2);
     locals.next += shift;
@@ -94,11 +100,8 @@ pub(super) fn function(function: &Function, site: &Site<'_>) -> Vec<u8> {
         None => locals.add(is_recursive || calls_passed, ValType::I32),
     };
     let length = locals.add(function.has_bulk, ValType::I32);
-    let begin = locals.add(!bounded.is_empty(), ValType::I32);
-    let of = |lanes| function.observed[lanes as usize];
-    let f32 = locals.add(of(Lanes::F32), ValType::F32);
-    let f64 = locals.add(of(Lanes::F64), ValType::F64);
-    let v128 = locals.add(of(Lanes::F32x4) || of(Lanes::F64x2), ValType::V128);
+    let begin = locals.add(loops.values().any(|of| of.bounded.is_some()), ValType::I32);
+    let floats = Floats::add(&mut locals, function, loops.values().filter_map(|of| of.deferred.as_ref()));
 
     let mut bytes = Vec::with_capacity(2 * (function.end as usize - function.declared.end) + 64);
     (function.groups + locals.types.len() as u32).encode(&mut bytes);
@@ -115,12 +118,12 @@ pub(super) fn function(function: &Function, site: &Site<'_>) -> Vec<u8> {
         bytes,
         function,
         site,
-        bounded,
+        loops,
         gas,
         stack,
         length,
         begin,
-        floats: [f32, f64, v128, v128],
+        floats,
         state: if site.is_passed.is_some() { Gas::Local } else { Gas::Global },
         is_entry_only,
         is_recursive,
@@ -141,36 +144,8 @@ pub(super) fn function(function: &Function, site: &Site<'_>) -> Vec<u8> {
     if is_wrapped {
         writer.put(&[I::Block(site.results)]);
     }
-    writer.ops(0..function.ops.len(), Copy::Only);
+    writer.ops(0..function.ops.len(), None);
     writer.bytes
-}
-
-/// The loops that are left after a number of passes known before, by the operator that begins them.
-fn bounded(function: &Function, site: &Site<'_>) -> BTreeMap<usize, Bounded> {
-    let is_free = |callee: u32| matches!((site.callee)(callee), Callee::Free);
-    let of = |charge: &Charge| {
-        // Loops are charged behind their heads, but those whose passes are known.
-        let start = (charge.before as usize).checked_sub(1)?;
-        let is_loop = matches!(function.ops[start].kind, Kind::Loop { is_target: true });
-        let found = is_loop.then(|| Bounded::of(function, start, site.charges, &is_free)).flatten()?;
-        Some((start, found))
-    };
-    site.charges
-        .iter()
-        .filter(|charge| charge.is_checked && charge.counted.is_none())
-        .filter_map(of)
-        .collect()
-}
-
-/// Which copy of a loop is written.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Copy {
-    /// There is only one.
-    Only,
-    /// That which counts as it goes, in a block more.
-    Counting,
-    /// That which counts nothing, of the loop that begins at this operator, in a block more.
-    Silent(usize),
 }
 
 /// How the body is left.
@@ -200,7 +175,7 @@ struct Writer<'a> {
     bytes: Vec<u8>,
     function: &'a Function,
     site: &'a Site<'a>,
-    bounded: BTreeMap<usize, Bounded>,
+    loops: BTreeMap<usize, copies::Loop>,
     /// The local that holds the gas left.
     gas: u32,
     /// The local that holds the stack slots left.
@@ -209,8 +184,7 @@ struct Writer<'a> {
     length: u32,
     /// The local that holds what a bounded loop's counter began with.
     begin: u32,
-    /// The scratch locals, by lanes.
-    floats: [u32; 4],
+    floats: Floats,
     state: Gas,
     is_entry_only: bool,
     is_recursive: bool,
@@ -247,25 +221,22 @@ impl Writer<'_> {
     }
 
     /// Writes these operators, and what goes between them.
-    fn ops(&mut self, range: Range<usize>, copy: Copy) {
+    fn ops(&mut self, range: Range<usize>, copy: Option<Copy>) {
         let last = self.function.ops.len() - 1;
         self.copied = self.at(range.start);
         let (mut index, mut depth) = (range.start, 0_u32);
         while index < range.end {
             let op = &self.function.ops[index];
             let next = self.at(index + 1);
-            // A silent loop, up to its branch back.
-            let silent = match copy {
-                Copy::Silent(start) if index <= self.bounded[&start].back => Some(start),
-                _ => None,
-            };
+            // Up to its branch back, a copy is as it is for.
+            let within = copy.filter(|copy| index <= copy.back);
             // What comes before a loop is charged before its copies.
-            if silent.is_none() && (copy == Copy::Only || index > range.start) {
+            if within.is_none_or(|copy| copy.way == Way::Counting && index > range.start) {
                 self.charges_before(index);
             }
-            if copy == Copy::Only && self.bounded.contains_key(&index) {
+            if copy.is_none() && self.loops.contains_key(&index) {
                 self.flush(op.at);
-                index = self.two_copies(index);
+                index = self.copies(index);
                 continue;
             }
             match op.kind {
@@ -273,21 +244,18 @@ impl Writer<'_> {
                 Kind::End => depth = depth.saturating_sub(1),
                 _ => {}
             }
+            if within.is_some_and(|copy| self.float_in_copy(index, copy)) {
+                index += 1;
+                continue;
+            }
             match op.kind {
-                Kind::Br(label) | Kind::BrIf(label) if copy != Copy::Only => {
+                Kind::Br(label) | Kind::BrIf(label) if copy.is_some() => {
                     self.flush(op.at);
                     self.settle();
-                    let lifted = label + u32::from(label >= depth);
-                    match (op.kind, silent) {
-                        (Kind::BrIf(_), Some(start)) if index < self.bounded[&start].back => {
-                            self.put(&[I::If(BlockType::Empty)]);
-                            self.owe(start, index);
-                            self.put(&[I::Br(lifted + 1), I::End]);
-                        }
-                        (Kind::BrIf(_), Some(start)) => {
-                            self.put(&[I::BrIf(lifted)]);
-                            self.owe(start, index);
-                        }
+                    let lift = copy.map_or(0, |copy| copy.lift);
+                    let lifted = if label >= depth { label + lift } else { label };
+                    match (op.kind, within) {
+                        (Kind::BrIf(_), Some(copy)) => self.leave_copy(copy, index, depth, lifted),
                         (Kind::BrIf(_), None) => self.put(&[I::BrIf(lifted)]),
                         _ => self.put(&[I::Br(lifted)]),
                     }
@@ -388,73 +356,6 @@ impl Writer<'_> {
                 None => self.charge(charge),
             }
         }
-    }
-
-    /// A bounded loop: the copy that counts nothing for whoever can pay for all its passes, else the other. Gives what is behind it.
-    fn two_copies(&mut self, start: usize) -> usize {
-        let Bounded { passes, end, gas, .. } = &self.bounded[&start];
-        let (passes, end, gas) = (*passes, *end, *gas);
-        self.settle();
-        self.put(&[I::LocalGet(self.moved(passes.counter)), I::LocalSet(self.begin)]);
-        self.get();
-        self.passes(gas, &passes);
-        self.put(&[I::I64GeS]);
-        if passes.shift > 0 {
-            // Only a way that the steps divide has an end.
-            let way = self.way(&passes);
-            self.put(&way);
-            self.put(&[I::I32Const((1 << passes.shift) - 1), I::I32And, I::I32Eqz, I::I32And]);
-        }
-        self.put(&[I::If(BlockType::Empty)]);
-        self.ops(start..end + 1, Copy::Silent(start));
-        self.put(&[I::Else]);
-        self.state = Gas::Local;
-        self.ops(start..end + 1, Copy::Counting);
-        self.put(&[I::End]);
-        end + 1
-    }
-
-    /// Where a silent loop is left: the passes so far, and what is begun of this one.
-    fn owe(&mut self, start: usize, op: usize) {
-        let bounded = &self.bounded[&start];
-        let (passes, gas) = (bounded.passes, bounded.gas);
-        let begun = bounded.begun(self.site.charges, start, op);
-        let (counter, begin) = (I::LocalGet(self.moved(passes.counter)), I::LocalGet(self.begin));
-        self.get();
-        let way = if passes.is_down { [begin, counter, I::I32Sub] } else { [counter, begin, I::I32Sub] };
-        self.put(&way);
-        if passes.shift > 0 {
-            self.put(&[I::I32Const(i32::from(passes.shift)), I::I32ShrU]);
-        }
-        self.put(&[I::I64ExtendI32U, I::I64Const(gas as i64), I::I64Mul, I::I64Sub]);
-        if begun != 0 {
-            self.put(&[I::I64Const(begun), I::I64Sub]);
-        }
-        self.put(&[I::LocalSet(self.gas)]);
-        self.state = Gas::Local;
-    }
-
-    /// The counter's way to go.
-    fn way(&self, passes: &Counted) -> [I<'static>; 3] {
-        let counter = I::LocalGet(self.moved(passes.counter));
-        let until = match passes.until {
-            Until::Constant(value) => I::I32Const(value),
-            Until::Local(local) => I::LocalGet(self.moved(local)),
-        };
-        if passes.is_down { [counter, until, I::I32Sub] } else { [until, counter, I::I32Sub] }
-    }
-
-    /// The gas of all passes, of which each costs this.
-    fn passes(&mut self, gas: u64, passes: &Counted) {
-        let way = self.way(passes);
-        self.put(&way);
-        // No way to go is all the way around.
-        self.put(&[I::I32Const(1), I::I32Sub]);
-        if passes.shift > 0 {
-            self.put(&[I::I32Const(i32::from(passes.shift)), I::I32ShrU]);
-        }
-        let gas = I::I64Const(gas.min(i64::MAX as u64) as i64);
-        self.put(&[I::I64ExtendI32U, I::I64Const(1), I::I64Add, gas, I::I64Mul]);
     }
 
     /// Counts the frame, and traps when there is no room for it.
@@ -646,23 +547,6 @@ impl Writer<'_> {
                 I::GlobalSet(self.site.added.stack),
             ]);
         }
-    }
-
-    /// Behind float arithmetic: any NaN becomes the canonical one, without a branch.
-    fn canonical(&mut self, lanes: Lanes) {
-        let local = self.floats[lanes as usize];
-        const F32: u32 = 0x7fc0_0000;
-        const F64: u64 = 0x7ff8_0000_0000_0000;
-        let wide =
-            |lane: u128, bits: u32| (0..128 / bits).fold(0, |all, number| all | lane << (number * bits));
-        // At least itself: processors have one flag for that, and two for equal.
-        let (nan, is_number, choose) = match lanes {
-            Lanes::F32 => (I::F32Const(f32::from_bits(F32).into()), I::F32Ge, I::Select),
-            Lanes::F64 => (I::F64Const(f64::from_bits(F64).into()), I::F64Ge, I::Select),
-            Lanes::F32x4 => (I::V128Const(wide(F32.into(), 32) as i128), I::F32x4Eq, I::V128Bitselect),
-            Lanes::F64x2 => (I::V128Const(wide(F64.into(), 64) as i128), I::F64x2Eq, I::V128Bitselect),
-        };
-        self.put(&[I::LocalTee(local), nan, I::LocalGet(local), I::LocalGet(local), is_number, choose]);
     }
 }
 
