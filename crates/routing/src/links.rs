@@ -58,6 +58,8 @@ const PAIR: usize = 7;
 const OF_BOTH: [usize; 4] = [1, 2, 4, PAIR];
 /// Links that an effect of each kind must have before it is believed by half.
 const BELIEF: [f32; KINDS] = [5.0, 10.0, 5.0, 5.0, 10.0, 1.5, 1.0, 0.5];
+/// How much worse than expected a sender is taken to be that was never seen, times its belief.
+const CAUTION: f32 = 0.2;
 /// Passes over all links in one fit.
 const PASSES: usize = 2;
 
@@ -135,9 +137,12 @@ impl LinkModel {
         Some(libm::exp(f64::from(self.mean + self.sum(receiver, sender, true))))
     }
 
-    /// A number by which senders for one receiver can be compared: the logarithm of the rate, but for what is common to all.
+    /// A number by which senders for one receiver can be compared: the logarithm of the rate, but for what is common to all, and less the
+    /// less is known of the sender: of two that promise the same the one that has shown it.
     pub fn rank(&self, receiver: End, sender: End) -> f32 {
-        self.sum(receiver, sender, false)
+        let own =
+            self.names.get(&keys(receiver, sender)[SENDER]).map_or(0, |at| self.effects[*at as usize].links);
+        self.sum(receiver, sender, false) - CAUTION / (own as f32 + BELIEF[SENDER])
     }
 
     /// How many times as fast the sender is expected to be for this receiver as for any other, by what is known of the two together

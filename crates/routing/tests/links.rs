@@ -15,7 +15,15 @@ fn draw(dice: &mut u64, below: u64) -> u64 {
 fn nothing_is_claimed_before_the_first_link() {
     let model = LinkModel::new(LinkSettings::default());
     assert_eq!(model.predict(end(1, 1), end(2, 2)), None);
-    assert_eq!(model.rank(end(1, 1), end(2, 2)), 0.0);
+    assert_eq!(model.rank(end(1, 1), end(2, 2)), model.rank(end(3, 3), end(4, 4)));
+}
+
+#[test]
+fn of_two_that_promise_the_same_the_one_that_has_shown_it_is_better() {
+    let mut model = LinkModel::new(LinkSettings::default());
+    (0..20).for_each(|n| model.learn(end(100 + n, 0), end(1, 9), 1e5));
+    let rank = |sender| model.rank(end(999, 0), end(sender, 9));
+    assert!(rank(1) > rank(2), "{} {}", rank(1), rank(2));
 }
 
 #[test]
