@@ -1,10 +1,24 @@
 use crate::bitmap::Bitmap;
 use crate::layout::Layout;
+use peeredge_wire::Time;
 use std::collections::BTreeMap;
 
 /// A source of symbols: one peer, or plain HTTP. The node gives the numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SourceId(pub u32);
+
+/// One source of a content.
+#[derive(Debug)]
+pub(crate) struct Source {
+    pub(crate) key: u64,
+    pub(crate) holdings: Holdings,
+    pub(crate) in_flight_bytes: u64,
+    /// Bytes that may be under way; 0 while the source is not to be asked.
+    pub(crate) window_bytes: u64,
+    pub(crate) rate_bytes_per_s: f64,
+    /// When anything was last known to be under way from it.
+    pub(crate) busy: Option<Time>,
+}
 
 /// What a source says it holds of one content.
 #[derive(Clone, Debug)]

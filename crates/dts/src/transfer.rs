@@ -3,7 +3,8 @@ use crate::bitmap::Bitmap;
 use crate::layout::Layout;
 use crate::manifest::Record;
 use crate::plan::Need;
-use crate::source::{Holdings, SourceId};
+use crate::playing::{Playing, SOON_S};
+use crate::source::{Holdings, Source, SourceId};
 use crate::want::URGENT_SYMBOLS;
 use peeredge_code::CodedId;
 use peeredge_wire::Time;
@@ -22,6 +23,8 @@ pub struct Transfer {
     pub(crate) order: Vec<u32>,
     pub(crate) active: BTreeMap<u32, Active>,
     pub(crate) sources: BTreeMap<SourceId, Source>,
+    /// Empty if any reader takes everything as soon as it comes.
+    pub(crate) playing: Vec<Playing>,
 }
 
 /// One block being filled.
@@ -42,19 +45,6 @@ pub(crate) struct Active {
 pub(crate) struct Flight {
     pub(crate) source: SourceId,
     pub(crate) asked: Time,
-}
-
-/// One source of this content.
-#[derive(Debug)]
-pub(crate) struct Source {
-    pub(crate) key: u64,
-    pub(crate) holdings: Holdings,
-    pub(crate) in_flight_bytes: u64,
-    /// Bytes that may be under way; 0 while the source is not to be asked.
-    pub(crate) window_bytes: u64,
-    pub(crate) rate_bytes_per_s: f64,
-    /// When anything was last known to be under way from it.
-    pub(crate) busy: Option<Time>,
 }
 
 /// What came of a symbol from a source.
@@ -80,6 +70,7 @@ impl Transfer {
             order: Vec::new(),
             active: BTreeMap::new(),
             sources: BTreeMap::new(),
+            playing: Vec::new(),
         }
     }
 
@@ -214,8 +205,17 @@ impl Transfer {
     /// Gives how many source symbols it was.
     fn forget_flights(&mut self, id: SourceId, only_urgent: bool) -> u32 {
         let mut forgotten = 0;
-        for active in self.active.values_mut() {
-            let urgent = active.urgent_from.map_or(0..0, |from| from..from.saturating_add(URGENT_SYMBOLS));
+        // Of what is played, that which is played soon.
+        let soon = |block: u32| {
+            (0..self.layout.symbols_of(block)).take_while(|&i| self.due_s(block, i) < SOON_S).count() as u32
+        };
+        let played = self.active.keys().filter(|_| only_urgent && self.is_played());
+        let played: BTreeMap<u32, u32> = played.map(|&block| (block, soon(block))).collect();
+        for (block, active) in &mut self.active {
+            let urgent = match played.get(block) {
+                Some(soon) => 0..*soon,
+                None => active.urgent_from.map_or(0..0, |from| from..from.saturating_add(URGENT_SYMBOLS)),
+            };
             active.flights.retain(|index, flights| {
                 if only_urgent && !urgent.contains(index) {
                     return true;

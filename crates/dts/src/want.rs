@@ -4,8 +4,9 @@
 //! word. The rest is left to the fellows as long as they keep up; when they do not, the seeder is asked for it too. And the tail
 //! that a slow source owes is asked elsewhere, as coded symbols where that is possible, because then any of them helps.
 
-use crate::source::SourceId;
-use crate::transfer::{Active, Flight, Source, Transfer};
+use crate::playing::{DUE_S, SOON_S};
+use crate::source::{Source, SourceId};
+use crate::transfer::{Active, Flight, Transfer};
 use core::time::Duration;
 use peeredge_wire::SplitMix64;
 use peeredge_wire::Time;
@@ -20,9 +21,6 @@ pub struct Want {
     /// Which symbols.
     pub picks: Vec<Pick>,
 }
-
-/// Neighbours that fall to the same receiver: wants name them as one run.
-const SHARE_SYMBOLS: u32 = 4;
 
 /// Symbols that a waiting reader comes to next are asked for first, whoever's share they are.
 pub(crate) const URGENT_SYMBOLS: u32 = 16;
@@ -47,6 +45,10 @@ enum Pass {
     Rare,
     /// Anything that nobody has been asked for.
     Any,
+    /// What is played soon and no fellow holds, though it was another's share.
+    Turn,
+    /// What is due, of anybody's.
+    Due,
 }
 
 impl Transfer {
@@ -67,6 +69,13 @@ impl Transfer {
         let almost_idle = (source.window_bytes / 8).max(symbol_len);
         if source.holdings.is_seed() && self.fellows(id).next().is_some() {
             self.pass(now, id, Pass::Own, &mut left, &mut wants);
+            // The rest is left to the fellows as long as there is time.
+            if self.is_played() {
+                self.pass(now, id, Pass::Turn, &mut left, &mut wants);
+                self.pass(now, id, Pass::Due, &mut left, &mut wants);
+                self.tail(now, id, left, &mut wants);
+                return wants;
+            }
             // What fellows hold, or are about to, is left to them while they give it, or while the seeder has other work.
             if self.fellows_keep_up(now, id) || self.in_flight_bytes(id) > almost_idle {
                 return wants;
@@ -84,7 +93,7 @@ impl Transfer {
     }
 
     /// Those who are receiving too, but for `id`.
-    fn fellows(&self, id: SourceId) -> impl Iterator<Item = &Source> {
+    pub(crate) fn fellows(&self, id: SourceId) -> impl Iterator<Item = &Source> {
         self.sources
             .iter()
             .filter(move |&(&other, s)| other != id && !s.holdings.is_seed() && s.window_bytes > 0)
@@ -100,15 +109,8 @@ impl Transfer {
         rate > 0.0 && rate * SLOWER_MAX >= own
     }
 
-    fn held_by_fellow(&self, id: SourceId, block: u32, index: u32) -> bool {
+    pub(crate) fn held_by_fellow(&self, id: SourceId, block: u32, index: u32) -> bool {
         self.fellows(id).any(|s| s.holdings.has_symbol(block, index))
-    }
-
-    /// Whether this receiver, and none of its fellows, is to ask seeders for a symbol first.
-    fn is_own(&self, id: SourceId, block: u32, index: u32) -> bool {
-        let symbol = (u64::from(block) << 32) | u64::from(index / SHARE_SYMBOLS);
-        let own = mix(self.key ^ mix(symbol));
-        self.fellows(id).all(|s| mix(s.key ^ mix(symbol)) < own)
     }
 
     fn pass(&mut self, now: Time, id: SourceId, pass: Pass, left: &mut u32, wants: &mut Vec<Want>) {
@@ -149,8 +151,13 @@ impl Transfer {
         let max = max.min(demand);
         let free = |index: u32| {
             self.is_free(id, block, index)
-                && (pass == Pass::Any || !self.held_by_fellow(id, block, index))
-                && (pass != Pass::Own || self.is_own(id, block, index))
+                && match pass {
+                    Pass::Own => !self.held_by_fellow(id, block, index) && self.is_own(id, block, index),
+                    Pass::Turn => !self.held_by_fellow(id, block, index) && self.has_turn(id, block, index),
+                    Pass::Rare => !self.held_by_fellow(id, block, index),
+                    Pass::Any => true,
+                    Pass::Due => self.due_s(block, index) < DUE_S,
+                }
         };
         let mut found = Vec::new();
         if let Some(from) = active.urgent_from {
@@ -159,6 +166,10 @@ impl Transfer {
             let of_all = pass == Pass::Own && !self.fellows_keep_up(now, id);
             let any = |i: &u32| free(*i) || (of_all && self.is_free(id, block, *i));
             found.extend((from..end).filter(any).take(max as usize));
+        }
+        if self.is_played() && self.due_s(block, 0) < SOON_S {
+            let soon = |i: &u32| self.due_s(block, *i) < SOON_S && free(*i);
+            found.extend((0..symbols).filter(soon).take(max as usize));
         }
         let urgent = found.len();
         // In a crowd each receiver begins elsewhere with each fellow: those who all asked for the first symbols would have the same
@@ -286,7 +297,8 @@ impl Transfer {
             if asked_me || flights.len() >= FLIGHTS_MAX || !me.holdings.has_symbol(block, index) {
                 continue;
             }
-            if self.are_late(now, id, flights, is_tail) {
+            let is_needed = !self.is_played() || self.due_s(block, index) < DUE_S;
+            if is_needed && self.are_late(now, id, flights, is_tail) {
                 late.push(index);
             }
         }
@@ -316,7 +328,7 @@ impl Transfer {
     }
 
     /// Until one symbol more would be here.
-    fn seconds_to_give(&self, id: SourceId) -> f64 {
+    pub(crate) fn seconds_to_give(&self, id: SourceId) -> f64 {
         let rate = self.sources.get(&id).map_or(0.0, |s| s.rate_bytes_per_s);
         let symbol_s = if rate > 0.0 { f64::from(self.layout.symbol_len()) / rate } else { 0.0 };
         self.seconds_to_drain(id) + symbol_s
@@ -331,22 +343,27 @@ impl Transfer {
     }
 
     /// Source symbols that plain HTTP should fetch: the first needed run that is neither held, nor expected from `own` sources, nor,
-    /// unless `even_under_way`, from a peer.
+    /// unless `even_under_way`, from a peer. For readers that play, those that are due (see `playing.rs`): `is_fast` if HTTP gives what
+    /// they play.
     pub fn http_run(
         &self,
         own: &[SourceId],
         symbols_max: u32,
         even_under_way: bool,
+        is_fast: bool,
     ) -> Option<(u32, u32, u32)> {
         for &block in &self.order {
             let Some(active) = self.active.get(&block) else { continue };
             let Some(assembly) = &active.assembly else { continue };
             let free = |i: u32| {
+                let flights = active.flights.get(&i);
                 active.need.contains(i)
                     && !assembly.have().contains(i)
-                    && active.flights.get(&i).is_none_or(|flights| {
+                    && flights.is_none_or(|flights| {
                         even_under_way && flights.iter().all(|flight| !own.contains(&flight.source))
                     })
+                    && (!self.is_played()
+                        || self.is_due_by_http(own[0], block, i, flights.is_some(), is_fast))
             };
             let from = active.urgent_from.unwrap_or(0);
             let symbols = self.layout.symbols_of(block);
@@ -407,7 +424,7 @@ fn runs(indexes: &[u32]) -> Vec<Pick> {
 }
 
 /// Neighbours become strangers.
-fn mix(x: u64) -> u64 {
+pub(crate) fn mix(x: u64) -> u64 {
     SplitMix64::new(x).next_u64()
 }
 

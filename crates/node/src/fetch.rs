@@ -7,7 +7,7 @@ use crate::timers::{CHECK_EVERY, Timer};
 use crate::{FetchError, Node};
 use core::ops::Range;
 use core::time::Duration;
-use peeredge_dts::{Manifest, Reader, StoredState, Transfer, plan};
+use peeredge_dts::{Manifest, Playing, Reader, StoredState, Transfer, plan};
 use peeredge_wire::peer::PeerMessage;
 use peeredge_wire::{ContentId, RequestId, Time};
 
@@ -17,6 +17,8 @@ const DATA_BYTES_MAX: u64 = 256 * 1024;
 const BLOCKS_MAX: u64 = 32;
 /// Bytes ahead of a reader that are fetched.
 const AHEAD_BYTES_MAX: u64 = 256 << 20;
+/// A page that plays begins about so long after it asked.
+const START: Duration = Duration::from_secs(2);
 /// A reader that has waited so long is served first.
 const URGENT_AFTER: Duration = Duration::from_millis(150);
 
@@ -36,15 +38,29 @@ pub(crate) struct Request {
     pub(crate) starving_since: Time,
     /// Bytes a second that the page plays, if it said so.
     pub(crate) pace: Option<u64>,
-    /// When the page got its first byte.
-    first_at: Option<Time>,
+    /// When the page plays the first byte, or would have if it never stood still.
+    plays_at: Time,
 }
 
 impl Request {
-    /// Seconds until the page has played all that it got, if it has a pace; none before the first byte.
-    pub(crate) fn ahead_s(&self, now: Time) -> Option<f64> {
-        let (pace, range, first_at) = (self.pace?, self.range.as_ref()?, self.first_at?);
-        Some((self.at - range.start) as f64 / pace as f64 - now.since(first_at).as_secs_f64())
+    /// How the page plays, if it has a pace.
+    pub(crate) fn playing(&self, now: Time) -> Option<Playing> {
+        let (bytes_per_s, end, due) = (self.pace?, self.range.as_ref()?.end, self.due()?);
+        let in_s = due.since(now).as_secs_f64() - now.since(due).as_secs_f64();
+        Some(Playing { at: self.at, in_s, end, bytes_per_s })
+    }
+
+    /// When the page plays the next byte that it needs.
+    fn due(&self) -> Option<Time> {
+        let bytes = self.at - self.range.as_ref()?.start;
+        Some(self.plays_at + Duration::from_secs_f64(bytes as f64 / self.pace? as f64))
+    }
+
+    /// The next bytes come now: if that is late, all that follows is played later.
+    fn stood_still(&mut self, now: Time) {
+        if let Some(due) = self.due() {
+            self.plays_at = self.plays_at + now.since(due);
+        }
     }
 
     /// Whether the page waits for bytes.
@@ -87,7 +103,7 @@ impl Node {
                 since: now,
                 starving_since: now,
                 pace: None,
-                first_at: None,
+                plays_at: now + START,
             },
         );
         self.readers_changed(request);
@@ -280,10 +296,10 @@ impl Node {
             let Some(layout) = content.layout() else { return };
             let r = self.requests.get_mut(&request).expect("looked up above");
             let before = layout.locate(r.at).0;
+            r.stood_still(self.now);
             r.at += bytes.len() as u64;
             r.credit -= bytes.len() as u64;
             r.starving_since = self.now;
-            r.first_at.get_or_insert(self.now);
             // The reader's place decides what is urgent.
             content.replan |= r.at == range.end || layout.locate(r.at).0 != before;
             self.out.push_back(Output::Data { request, bytes });
@@ -309,6 +325,16 @@ impl Node {
         Some(assembly.bytes()[(at - of_block.start) as usize..(end - of_block.start) as usize].to_vec())
     }
 
+    /// Tells the transfer where readers play now.
+    pub(crate) fn note_playing(&mut self, id: ContentId) {
+        let now = self.now;
+        let readers = self.requests.values().filter(|r| r.content == id);
+        let playing: Option<Vec<Playing>> = readers.map(|r| r.playing(now)).collect();
+        if let Some(transfer) = self.contents.get_mut(&id).and_then(|c| c.transfer.as_mut()) {
+            transfer.set_playing(playing.unwrap_or_default());
+        }
+    }
+
     /// Makes the plan again after readers or blocks changed.
     pub(crate) fn replan(&mut self, id: ContentId) {
         self.move_ahead(id);
@@ -325,7 +351,7 @@ impl Node {
                 let range = r.range.as_ref()?;
                 // One that reads faster than anything comes waits all the time: it is urgent when it waits long.
                 let long = self.now.since(r.starving_since) > URGENT_AFTER || r.at == range.start;
-                Some(Reader { at: r.at, end: range.end, waiting: r.waits() && long })
+                Some(Reader { at: r.at, end: range.end, waiting: r.pace.is_none() && r.waits() && long })
             })
             .collect();
         if !readers.is_empty() && !content.is_whole() && content.transfer.is_none() {

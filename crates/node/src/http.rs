@@ -18,8 +18,6 @@ const ORIGIN: SourceId = SourceId(u32::MAX - 1);
 const TIMEOUT_MS: u32 = 15_000;
 /// Symbols of the first request that helps a reader whom peers let starve.
 const RUN_SHORT: u32 = 16;
-/// Symbols of the first request of a page that plays: many may begin at once.
-const RUN_PACED: u32 = 4;
 /// Where HTTP carries everything a request is what it brings in this time, within these bounds; so many symbols as long as its rate
 /// is unknown.
 const RUN_S: f64 = 0.25;
@@ -71,11 +69,6 @@ enum What {
     Run { block: u32, first: u32, count: u32 },
 }
 
-/// What a page will play within this time is worth the sure way if peers are slower than it plays; within the shorter one, even
-/// what a peer was asked for.
-const CRITICAL_S: f64 = 3.0;
-const DUE_S: f64 = 1.0;
-
 /// How readers wait for a content's bytes.
 #[derive(Clone, Copy, Debug)]
 struct Waits {
@@ -83,7 +76,6 @@ struct Waits {
     starving_since: Time,
     /// None if any of them wants all as soon as possible.
     pace: Option<u64>,
-    ahead_s: f64,
 }
 
 impl Waits {
@@ -92,7 +84,6 @@ impl Waits {
             since: self.since.min(other.since),
             starving_since: self.starving_since.min(other.starving_since),
             pace: self.pace.zip(other.pace).map(|(one, two)| one + two),
-            ahead_s: self.ahead_s.min(other.ahead_s),
         }
     }
 }
@@ -102,6 +93,8 @@ struct Allowance {
     in_flight_max: u32,
     run: u32,
     even_under_way: bool,
+    /// Whether HTTP was seen to give what a page plays, or was not seen.
+    is_fast: bool,
 }
 
 impl HttpUseOfContent {
@@ -129,6 +122,12 @@ impl HttpUseOfContent {
         let newest = self.busy.1 as f64 / seconds;
         self.rate = Some(self.rate.map_or(newest, |rate| rate + (newest - rate) * RATE_WEIGHT));
     }
+
+    /// A request for so much lost its race: HTTP is no faster than that.
+    fn lost(&mut self, now: Time, bytes: u64) {
+        let most = (self.busy.1 + bytes) as f64 / now.since(self.busy.0).as_secs_f64().max(1e-3);
+        self.rate = Some(self.rate.map_or(most, |rate| rate.min(most)));
+    }
 }
 
 impl Content {
@@ -136,7 +135,20 @@ impl Content {
     fn full_rate(&self, even_under_way: bool) -> Allowance {
         let symbol_bytes = self.layout().map_or(1, |layout| layout.symbol_len());
         let run = self.http.rate.map_or(RUN_FIRST, |rate| (rate * RUN_S / f64::from(symbol_bytes)) as u32);
-        Allowance { in_flight_max: IN_FLIGHT_MAX, run: run.clamp(RUN_MIN, RUN_MAX), even_under_way }
+        Allowance {
+            in_flight_max: IN_FLIGHT_MAX,
+            run: run.clamp(RUN_MIN, RUN_MAX),
+            even_under_way,
+            is_fast: true,
+        }
+    }
+
+    /// What HTTP may do for pages that play: many may play the same.
+    fn paced(&self, bytes_per_s: u64) -> Allowance {
+        let symbol_bytes = self.layout().map_or(1, |layout| layout.symbol_len());
+        let run = (bytes_per_s as f64 * RUN_S / f64::from(symbol_bytes)).ceil() as u32;
+        let is_fast = self.http.rate.is_none_or(|rate| rate >= bytes_per_s as f64);
+        Allowance { in_flight_max: 1, run: run.clamp(1, RUN_MAX), even_under_way: true, is_fast }
     }
 }
 
@@ -178,17 +190,8 @@ impl Node {
             return None;
         }
         let patience = Duration::from_millis(u64::from(self.config.http_after_ms));
-        let waiting = self
-            .requests
-            .values()
-            .filter(|r| r.content == id && r.range.is_some() && r.waits())
-            .filter(|r| r.ahead_s(self.now).is_none_or(|ahead_s| ahead_s < CRITICAL_S));
-        let waits = waiting.map(|r| Waits {
-            since: r.since,
-            starving_since: r.starving_since,
-            pace: r.pace,
-            ahead_s: r.ahead_s(self.now).unwrap_or(f64::INFINITY),
-        });
+        let waiting = self.requests.values().filter(|r| r.content == id && r.range.is_some() && r.waits());
+        let waits = waiting.map(|r| Waits { since: r.since, starving_since: r.starving_since, pace: r.pace });
         let waits = waits.reduce(Waits::both)?;
         if !self.has_peers(id, false) {
             // While peers are being met: one request and another, so that little is lost if none come. A page that plays gets
@@ -200,34 +203,30 @@ impl Node {
                 .map_or(0, |transfer| transfer.in_flight_bytes(RELAY) + transfer.in_flight_bytes(ORIGIN));
             let few = content.http.bytes + asked < MEETING_BYTES_MAX;
             return match (self.now.since(waits.since) > patience, waits.pace) {
+                (true, Some(pace)) => Some(Allowance { in_flight_max: IN_FLIGHT_MAX, ..content.paced(pace) }),
+                (false, Some(pace)) => first.then(|| Allowance { run: 1, ..content.paced(pace) }),
                 // Something may still be under way from one that fell silent.
-                (true, _) => Some(content.full_rate(self.now.since(waits.starving_since) > patience)),
-                (false, None) if few => Some(content.full_rate(false)),
-                (false, Some(_)) if first => {
-                    Some(Allowance { in_flight_max: 1, run: RUN_PACED, even_under_way: false })
-                }
-                (false, _) => None,
+                (true, None) => Some(content.full_rate(self.now.since(waits.starving_since) > patience)),
+                (false, None) => few.then(|| content.full_rate(false)),
             };
         }
-        // Peers are there. HTTP does more the longer a reader starves nevertheless.
+        // Peers are there. What is due though they are, is the transfer's to say.
+        if let Some(pace) = waits.pace {
+            let allowance = content.paced(pace);
+            return (allowance.is_fast || !self.relay_channel_gives(id)).then_some(allowance);
+        }
+        // HTTP does more the longer a reader starves nevertheless.
         let streak = content.http.streak.min(3);
         let starves = self.now.since(waits.starving_since) > patience / (1 << streak);
-        let peers_bytes_per_s = self.peers_bytes_per_s(id, false);
-        if let Some(pace) = waits.pace {
-            let is_due = starves || waits.ahead_s < DUE_S;
-            let is_short = waits.ahead_s < CRITICAL_S && peers_bytes_per_s < pace as f64;
-            return (is_due || is_short).then_some(Allowance {
-                in_flight_max: 1,
-                run: 2 * RUN_PACED,
-                even_under_way: is_due,
-            });
-        }
         let is_spared = self.peers_are_tried(id) || self.peers_give(id, PEERS_SLOWER);
         match (is_spared, starves) {
             (false, _) => Some(content.full_rate(starves)),
-            (true, true) => {
-                Some(Allowance { in_flight_max: 1, run: RUN_SHORT << streak, even_under_way: true })
-            }
+            (true, true) => Some(Allowance {
+                in_flight_max: 1,
+                run: RUN_SHORT << streak,
+                even_under_way: true,
+                is_fast: true,
+            }),
             (true, false) => None,
         }
     }
@@ -238,6 +237,16 @@ impl Node {
         let Some(http) = self.contents.get(&id).map(|c| &c.http) else { return false };
         let but_relay = http.server(self.now) == Some(Server::Relay);
         http.rate.is_some_and(|rate| self.peers_bytes_per_s(id, but_relay) >= rate * share)
+    }
+
+    /// Whether the relay's own connection is well: its HTTP takes the same uplink.
+    fn relay_channel_gives(&self, id: ContentId) -> bool {
+        let Some(transfer) = self.contents.get(&id).and_then(|c| c.transfer.as_ref()) else { return false };
+        let gives = |(id, c): (&ConnectionId, &Connection)| {
+            let holds = transfer.holdings(crate::connections::source_of(*id)).is_some_and(|h| h.is_seed());
+            holds && self.relay.relay == Some(c.peer) && !c.pipe.is_stalled() && c.rest_until <= self.now
+        };
+        self.connections.all.iter().any(gives)
     }
 
     /// Whether a trial goes on: the first to its end, any other as long as they keep their promise.
@@ -315,6 +324,7 @@ impl Node {
     /// Asks by HTTP for what it may deliver now.
     pub(crate) fn http_pump(&mut self, id: ContentId) {
         self.try_peers(id);
+        self.note_playing(id);
         while let Some(allowance) = self.http_allowance(id) {
             let now = self.now;
             let Some(content) = self.contents.get_mut(&id) else { return };
@@ -341,9 +351,12 @@ impl Node {
                 );
                 continue;
             }
-            let Some((block, first, count)) =
-                transfer.http_run(&[RELAY, ORIGIN], allowance.run, allowance.even_under_way)
-            else {
+            let Some((block, first, count)) = transfer.http_run(
+                &[RELAY, ORIGIN],
+                allowance.run,
+                allowance.even_under_way,
+                allowance.is_fast,
+            ) else {
                 return;
             };
             let Some(server) = content.http.server(now) else { return };
@@ -493,11 +506,15 @@ impl Node {
             }
         }
         for (token, id) in lost {
-            self.http.remove(&token);
+            let asked = self.http.remove(&token);
             self.out.push_back(Output::HttpCancel { token });
             if let Some(content) = self.contents.get_mut(&id) {
                 content.http.in_flight = content.http.in_flight.saturating_sub(1);
                 content.touched = true;
+                let symbol_bytes = content.layout().map_or(0, |layout| u64::from(layout.symbol_len()));
+                if let Some(HttpUse { what: What::Run { count, .. }, .. }) = asked {
+                    content.http.lost(self.now, u64::from(count) * symbol_bytes);
+                }
             }
         }
     }

@@ -292,6 +292,7 @@ impl Node {
 
     /// Asks every source of a content for what it can give.
     pub(crate) fn ask_all(&mut self, id: ContentId) {
+        self.note_playing(id);
         let Some(content) = self.contents.get_mut(&id) else { return };
         content.touched = false;
         self.ask_records(id);
@@ -309,6 +310,7 @@ impl Node {
 
     /// Asks one source for what it can give.
     pub(crate) fn ask(&mut self, id: ContentId, connection: ConnectionId) {
+        self.note_playing(id);
         let (sources, others) = self.connections.usual_rate();
         let is_http_better = self.http_stands_for(id, connection);
         let Some(c) = self.connections.all.get_mut(&connection) else { return };
@@ -319,6 +321,8 @@ impl Node {
         if transfer.holdings(source).is_none() {
             return;
         }
+        // Who plays is in no hurry: a pipe opens from one symbol on.
+        let sources = if transfer.is_played() { u64::MAX } else { sources };
         let (rate, owes) = (c.rate.rate(), transfer.in_flight_bytes(source) > 0);
         let rests = c.rest_until > self.now || is_http_better;
         let window = if rests { 0 } else { c.pipe.window_bytes(rate, symbol, sources) };

@@ -33,7 +33,7 @@ mod world;
 
 pub use peeredge_tracker::AheadSettings;
 pub use report::{FetchEnd, FetchReport, PeerReport, Report};
-pub use scenario::{Action, Churn, ContentSpec, Link, PeerSpec, Pollution, RelaySpec, Scenario};
+pub use scenario::{Action, Churn, ContentSpec, Link, PeerSpec, Playback, Pollution, RelaySpec, Scenario};
 
 /// Plays a scenario until nobody waits and nothing more is to happen from outside, or until its end.
 ///

@@ -18,6 +18,8 @@ pub(crate) struct Access {
     pub(crate) link: Link,
     up_free: Time,
     down_free: Time,
+    /// What the uplink carried, with headers.
+    pub(crate) up_bytes: u64,
 }
 
 /// One direction of one channel.
@@ -38,11 +40,12 @@ pub(crate) struct Journey {
 
 impl Access {
     pub(crate) fn new(link: Link) -> Self {
-        Access { link, up_free: Time::ZERO, down_free: Time::ZERO }
+        Access { link, up_free: Time::ZERO, down_free: Time::ZERO, up_bytes: 0 }
     }
 
     /// Passes `bytes` through the uplink behind all that was sent before; gives when they are through.
     pub(crate) fn send(&mut self, now: Time, bytes: usize) -> Time {
+        self.up_bytes += on_wire(bytes);
         self.up_free = now.max(self.up_free) + takes(on_wire(bytes), self.link.up_bytes_per_s);
         self.up_free
     }

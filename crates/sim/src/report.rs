@@ -19,6 +19,8 @@ pub struct Report {
     pub tracker: Option<TrackerStats>,
     /// Body bytes that the HTTP server sent.
     pub http_bytes: u64,
+    /// What the relay's uplink carried: its HTTP server's bodies and its node's messages, with the headers of their packets.
+    pub relay_up_bytes: u64,
 }
 
 /// How one visitor fared.
@@ -53,6 +55,10 @@ pub struct FetchReport {
     pub end: FetchEnd,
     /// Bytes that the page was given.
     pub bytes: u64,
+    /// When it began to play, if it plays.
+    pub played_from: Option<Time>,
+    /// How often it stood still for more than a tenth of a second after that, and for how many microseconds in all.
+    pub stalls: (u32, u64),
     /// Whether any of them was wrong, out of place, or more than the page had asked for.
     pub corrupt: bool,
 }

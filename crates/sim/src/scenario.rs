@@ -46,8 +46,21 @@ pub struct PeerSpec {
     pub publishes: Vec<usize>,
     /// What it asks for, and how long after its arrival in milliseconds.
     pub wants: Vec<(u64, usize, RangeSpec)>,
+    /// How it plays what it asks for; without, it takes all as soon as it comes.
+    pub plays: Option<Playback>,
     /// How it cheats, if it does.
     pub pollutes: Option<Pollution>,
+}
+
+/// A page that plays what it asks for as it comes, and stands still when that is late.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Playback {
+    /// Bytes that it plays in a second.
+    pub bytes_per_s: u64,
+    /// Bytes with which it begins.
+    pub start_bytes: u64,
+    /// Bytes that it asks for beyond what it has played, at most.
+    pub ahead_bytes: u64,
 }
 
 impl PeerSpec {
@@ -59,6 +72,7 @@ impl PeerSpec {
             joins: Time::ZERO,
             publishes: Vec::new(),
             wants: Vec::new(),
+            plays: None,
             pollutes: None,
         }
     }

@@ -18,6 +18,8 @@ use std::collections::BTreeMap;
 /// A tab that vanished is missed by the others after so long (ICE consent: RFC 7675 allows up to 30 s; Chromium says
 /// "disconnected" after about 5).
 const MISSED_AFTER: Duration = Duration::from_secs(5);
+/// How often a page that plays looks whether it can take more.
+const PLAY_GRAIN: Duration = Duration::from_millis(100);
 /// No shell wakes a node more often than this.
 const WAKE_GRAIN: Duration = Duration::from_micros(100);
 
@@ -122,6 +124,7 @@ impl World {
             relay_node,
             tracker: self.tracker.as_ref().map(Tracker::stats),
             http_bytes: self.http_bytes,
+            relay_up_bytes: self.peers[relay_place].access.up_bytes,
         }
     }
 
@@ -246,22 +249,29 @@ impl World {
         };
         let (_, place, range) = peer.spec.wants[want];
         let content = &self.contents[place];
-        peer.fetches[want] = Fetch::new(now, place, content.bytes.len() as u64, range);
+        peer.fetches[want] = Fetch::new(now, place, content.bytes.len() as u64, range, peer.spec.plays);
+        let pace = peer.fetches[want].pace();
         let request = RequestId(want as u32);
         let input = Input::Fetch { request, content: content.id, range };
         self.note("ask", life, want as u64, &[]);
         self.give(life, input);
+        if let Some(bytes_per_s) = pace {
+            self.give(life, Input::Pace { request, bytes_per_s });
+        }
         self.pull(life, want);
     }
 
     fn pull(&mut self, life: Life, want: usize) {
+        let now = self.now;
         let Some(peer) = self.alive(life) else { return };
         if peer.fetches[want].report.end != FetchEnd::Pending {
             return;
         }
-        let bytes = peer.fetches[want].pull();
+        let bytes = peer.fetches[want].pull(now);
         if bytes > 0 {
             self.give(life, Input::Pull { request: RequestId(want as u32), bytes });
+        } else if peer.fetches[want].looks_at(now, now + PLAY_GRAIN) {
+            self.after(PLAY_GRAIN, Event::Pull { life, want });
         }
     }
 
@@ -353,7 +363,7 @@ fn arrange(place: usize, mut spec: PeerSpec, contents: &[Content], dice: &mut Di
     let store: Store = spec.publishes.iter().map(|c| (contents[*c].id, contents[*c].stored())).collect();
     let fetch = |(after_ms, content, range): &(u64, usize, _)| {
         let asked = spec.joins + Duration::from_millis(*after_ms);
-        Fetch::new(asked, *content, contents[*content].bytes.len() as u64, *range)
+        Fetch::new(asked, *content, contents[*content].bytes.len() as u64, *range, spec.plays)
     };
     let fetches = spec.wants.iter().map(fetch).collect();
     Peer::new(place, spec, store, fetches)

@@ -1,0 +1,101 @@
+//! Readers that play. Each byte has a time, and so there is no hurry for most of them: of a seeder, whose uplink all share, a receiver
+//! asks for its own share, and for the rest it waits until fellows bring it.
+//!
+//! A symbol that its first receiver does not get falls to the next one by the same rendezvous hashing, when that one would have
+//! passed it on, had it got it in time, and so on. So another asks for it, and a crowd that waits for it does not ask all at once.
+
+use crate::source::{Source, SourceId};
+use crate::transfer::Transfer;
+use crate::want::mix;
+
+/// A reader that plays.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Playing {
+    /// Next byte that it needs.
+    pub at: u64,
+    /// Seconds until it plays that byte; negative while it stands still.
+    pub in_s: f64,
+    /// First byte that it does not play.
+    pub end: u64,
+    /// How fast.
+    pub bytes_per_s: u64,
+}
+
+/// What is played within so many seconds is fetched before what comes later, whoever's share it is.
+pub(crate) const SOON_S: f64 = 3.0;
+
+/// What is played within so many seconds is not left to those who owe it.
+pub(crate) const DUE_S: f64 = 1.0;
+
+/// Shares are asked for no further ahead than so many seconds, or this many times what there is: while the crowd waits for the next
+/// bytes, a seeder is not to send others.
+const HORIZON_S: f64 = 16.0;
+const HORIZON_TIMES: f64 = 2.0;
+
+/// Seconds between two receivers' turns, and how often the source could answer in that time: to the one, and that one to the others.
+const STEP_S: f64 = 0.5;
+const STEP_TIMES: f64 = 2.0;
+
+impl Transfer {
+    /// All readers play so; empty if any of them takes everything as soon as it comes.
+    pub fn set_playing(&mut self, playing: Vec<Playing>) {
+        self.playing = playing;
+    }
+
+    /// Whether all readers play.
+    pub fn is_played(&self) -> bool {
+        !self.playing.is_empty()
+    }
+
+    /// Seconds until a symbol is played; 0 where readers take everything as soon as it comes.
+    pub(crate) fn due_s(&self, block: u32, index: u32) -> f64 {
+        let symbol = self.layout.symbol_range(block, index);
+        let due = |reader: &Playing| {
+            let is_read = symbol.start < reader.end && symbol.end > reader.at;
+            let bytes = symbol.start.saturating_sub(reader.at);
+            is_read.then(|| reader.in_s + bytes as f64 / reader.bytes_per_s.max(1) as f64)
+        };
+        self.playing.iter().filter_map(due).reduce(f64::min).unwrap_or(0.0)
+    }
+
+    fn horizon_s(&self) -> f64 {
+        let ahead_s = self.playing.iter().map(|reader| reader.in_s).reduce(f64::min);
+        HORIZON_S.max(HORIZON_TIMES * ahead_s.unwrap_or(0.0))
+    }
+
+    /// Fellows who are to ask source `id` for a symbol before this receiver does.
+    fn before_me(&self, id: SourceId, block: u32, index: u32) -> impl Iterator<Item = &Source> {
+        let symbol = mix((u64::from(block) << 32) | u64::from(index));
+        let own = mix(self.key ^ symbol);
+        self.fellows(id).filter(move |fellow| mix(fellow.key ^ symbol) >= own)
+    }
+
+    /// Whether this receiver, and none of its fellows, is to ask seeders for a symbol first, and it is time for that.
+    pub(crate) fn is_own(&self, id: SourceId, block: u32, index: u32) -> bool {
+        self.before_me(id, block, index).next().is_none()
+            && (!self.is_played() || self.due_s(block, index) < self.horizon_s())
+    }
+
+    /// Whether those before this receiver have had the time to get a symbol from `id` and to pass it on, of what is played soon.
+    pub(crate) fn has_turn(&self, id: SourceId, block: u32, index: u32) -> bool {
+        let left_s = SOON_S - self.due_s(block, index);
+        let step_s = (STEP_TIMES * self.seconds_to_give(id)).max(STEP_S);
+        left_s > 0.0 && left_s > step_s * self.before_me(id, block, index).count() as f64
+    }
+
+    /// Whether plain HTTP, here source `id`, is to fetch a symbol for readers that play: fellows who hold it or were asked for it are
+    /// late, and HTTP `is_fast` enough to be of help; or nobody near holds it, and this receiver has a turn.
+    pub(crate) fn is_due_by_http(
+        &self,
+        id: SourceId,
+        block: u32,
+        index: u32,
+        is_under_way: bool,
+        is_fast: bool,
+    ) -> bool {
+        match is_under_way || self.held_by_fellow(id, block, index) {
+            true => is_fast && self.due_s(block, index) < DUE_S,
+            false => self.has_turn(id, block, index),
+        }
+    }
+}
