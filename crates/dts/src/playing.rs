@@ -4,7 +4,7 @@
 //! A symbol that its first receiver does not get falls to the next one by the same rendezvous hashing, when that one would have
 //! passed it on, had it got it in time, and so on. So another asks for it, and a crowd that waits for it does not ask all at once.
 
-use crate::source::{Source, SourceId};
+use crate::source::SourceId;
 use crate::transfer::Transfer;
 use crate::want::mix;
 
@@ -48,31 +48,43 @@ impl Transfer {
     }
 
     /// Seconds until a symbol is played; 0 where readers take everything as soon as it comes.
+    // Once in the wasm module, not wherever it is asked.
+    #[inline(never)]
     pub(crate) fn due_s(&self, block: u32, index: u32) -> f64 {
         let symbol = self.layout.symbol_range(block, index);
-        let due = |reader: &Playing| {
-            let is_read = symbol.start < reader.end && symbol.end > reader.at;
-            let bytes = symbol.start.saturating_sub(reader.at);
-            is_read.then(|| reader.in_s + bytes as f64 / reader.bytes_per_s.max(1) as f64)
-        };
-        self.playing.iter().filter_map(due).reduce(f64::min).unwrap_or(0.0)
+        let mut due_s: Option<f64> = None;
+        for reader in &self.playing {
+            if symbol.start < reader.end && symbol.end > reader.at {
+                let bytes = symbol.start.saturating_sub(reader.at);
+                let by_reader_s = reader.in_s + bytes as f64 / reader.bytes_per_s.max(1) as f64;
+                due_s = Some(due_s.map_or(by_reader_s, |due_s| due_s.min(by_reader_s)));
+            }
+        }
+        due_s.unwrap_or(0.0)
     }
 
     fn horizon_s(&self) -> f64 {
-        let ahead_s = self.playing.iter().map(|reader| reader.in_s).reduce(f64::min);
-        HORIZON_S.max(HORIZON_TIMES * ahead_s.unwrap_or(0.0))
+        let ahead_s = self.playing.iter().fold(f64::MAX, |least, reader| reader.in_s.min(least));
+        HORIZON_S.max(HORIZON_TIMES * ahead_s)
     }
 
-    /// Fellows who are to ask source `id` for a symbol before this receiver does.
-    fn before_me(&self, id: SourceId, block: u32, index: u32) -> impl Iterator<Item = &Source> {
+    /// How many fellows are to ask source `id` for a symbol before this receiver does, counted no further than `max`.
+    fn before_me(&self, id: SourceId, block: u32, index: u32, max: u32) -> u32 {
         let symbol = mix((u64::from(block) << 32) | u64::from(index));
         let own = mix(self.key ^ symbol);
-        self.fellows(id).filter(move |fellow| mix(fellow.key ^ symbol) >= own)
+        let mut before = 0;
+        for fellow in self.fellows(id) {
+            before += u32::from(mix(fellow.key ^ symbol) >= own);
+            if before == max {
+                break;
+            }
+        }
+        before
     }
 
     /// Whether this receiver, and none of its fellows, is to ask seeders for a symbol first, and it is time for that.
     pub(crate) fn is_own(&self, id: SourceId, block: u32, index: u32) -> bool {
-        self.before_me(id, block, index).next().is_none()
+        self.before_me(id, block, index, 1) == 0
             && (!self.is_played() || self.due_s(block, index) < self.horizon_s())
     }
 
@@ -80,7 +92,7 @@ impl Transfer {
     pub(crate) fn has_turn(&self, id: SourceId, block: u32, index: u32) -> bool {
         let left_s = SOON_S - self.due_s(block, index);
         let step_s = (STEP_TIMES * self.seconds_to_give(id)).max(STEP_S);
-        left_s > 0.0 && left_s > step_s * self.before_me(id, block, index).count() as f64
+        left_s > 0.0 && left_s > step_s * f64::from(self.before_me(id, block, index, u32::MAX))
     }
 
     /// Whether plain HTTP, here source `id`, is to fetch a symbol for readers that play: fellows who hold it or were asked for it are

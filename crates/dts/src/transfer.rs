@@ -6,6 +6,7 @@ use crate::plan::Need;
 use crate::playing::{Playing, SOON_S};
 use crate::source::{Holdings, Source, SourceId};
 use crate::want::URGENT_SYMBOLS;
+use core::ops::Range;
 use peeredge_code::CodedId;
 use peeredge_wire::Time;
 use peeredge_wire::peer::{Marker, Pick};
@@ -202,20 +203,28 @@ impl Transfer {
         }
     }
 
+    /// What waiting readers come to next in a block, or what is played soon.
+    fn urgent(&self, block: u32) -> Range<u32> {
+        let mut soon = 0..0;
+        while self.is_played()
+            && soon.end < self.layout.symbols_of(block)
+            && self.due_s(block, soon.end) < SOON_S
+        {
+            soon.end += 1;
+        }
+        match self.active.get(&block).and_then(|active| active.urgent_from) {
+            Some(from) => from..from.saturating_add(URGENT_SYMBOLS),
+            None => soon,
+        }
+    }
+
     /// Gives how many source symbols it was.
     fn forget_flights(&mut self, id: SourceId, only_urgent: bool) -> u32 {
         let mut forgotten = 0;
-        // Of what is played, that which is played soon.
-        let soon = |block: u32| {
-            (0..self.layout.symbols_of(block)).take_while(|&i| self.due_s(block, i) < SOON_S).count() as u32
-        };
-        let played = self.active.keys().filter(|_| only_urgent && self.is_played());
-        let played: BTreeMap<u32, u32> = played.map(|&block| (block, soon(block))).collect();
-        for (block, active) in &mut self.active {
-            let urgent = match played.get(block) {
-                Some(soon) => 0..*soon,
-                None => active.urgent_from.map_or(0..0, |from| from..from.saturating_add(URGENT_SYMBOLS)),
-            };
+        let blocks: Vec<u32> = self.active.keys().copied().collect();
+        for block in blocks {
+            let urgent = self.urgent(block);
+            let Some(active) = self.active.get_mut(&block) else { continue };
             active.flights.retain(|index, flights| {
                 if only_urgent && !urgent.contains(index) {
                     return true;

@@ -149,16 +149,7 @@ impl Transfer {
         let under_way = active.expected() + active.coded_flights.len() as u32;
         let demand = missing.saturating_sub(under_way);
         let max = max.min(demand);
-        let free = |index: u32| {
-            self.is_free(id, block, index)
-                && match pass {
-                    Pass::Own => !self.held_by_fellow(id, block, index) && self.is_own(id, block, index),
-                    Pass::Turn => !self.held_by_fellow(id, block, index) && self.has_turn(id, block, index),
-                    Pass::Rare => !self.held_by_fellow(id, block, index),
-                    Pass::Any => true,
-                    Pass::Due => self.due_s(block, index) < DUE_S,
-                }
-        };
+        let free = |index: u32| self.is_free(id, block, index) && self.passes(pass, id, block, index);
         let mut found = Vec::new();
         if let Some(from) = active.urgent_from {
             let end = from.saturating_add(URGENT_SYMBOLS).min(symbols);
@@ -167,9 +158,13 @@ impl Transfer {
             let any = |i: &u32| free(*i) || (of_all && self.is_free(id, block, *i));
             found.extend((from..end).filter(any).take(max as usize));
         }
-        if self.is_played() && self.due_s(block, 0) < SOON_S {
-            let soon = |i: &u32| self.due_s(block, *i) < SOON_S && free(*i);
-            found.extend((0..symbols).filter(soon).take(max as usize));
+        let is_played = self.is_played();
+        let mut soon = 0;
+        while is_played && soon < symbols && self.due_s(block, soon) < SOON_S {
+            if found.len() < max as usize && free(soon) {
+                found.push(soon);
+            }
+            soon += 1;
         }
         let urgent = found.len();
         // In a crowd each receiver begins elsewhere with each fellow: those who all asked for the first symbols would have the same
@@ -189,6 +184,21 @@ impl Transfer {
         found
     }
 
+    /// Whether this pass is for a symbol.
+    // Not inlined, nor what follows: several loops ask them, and the wasm module would hold each as often.
+    #[inline(never)]
+    fn passes(&self, pass: Pass, id: SourceId, block: u32, index: u32) -> bool {
+        match pass {
+            Pass::Any => true,
+            Pass::Due => self.due_s(block, index) < DUE_S,
+            _ if self.held_by_fellow(id, block, index) => false,
+            Pass::Own => self.is_own(id, block, index),
+            Pass::Turn => self.has_turn(id, block, index),
+            Pass::Rare => true,
+        }
+    }
+
+    #[inline(never)]
     fn is_free(&self, id: SourceId, block: u32, index: u32) -> bool {
         let (Some(active), Some(source)) = (self.active.get(&block), self.sources.get(&id)) else {
             return false;

@@ -328,11 +328,16 @@ impl Node {
     /// Tells the transfer where readers play now.
     pub(crate) fn note_playing(&mut self, id: ContentId) {
         let now = self.now;
-        let readers = self.requests.values().filter(|r| r.content == id);
-        let playing: Option<Vec<Playing>> = readers.map(|r| r.playing(now)).collect();
-        if let Some(transfer) = self.contents.get_mut(&id).and_then(|c| c.transfer.as_mut()) {
-            transfer.set_playing(playing.unwrap_or_default());
+        let Some(transfer) = self.contents.get_mut(&id).and_then(|c| c.transfer.as_mut()) else { return };
+        let mut playing = Vec::new();
+        for request in self.requests.values().filter(|r| r.content == id) {
+            match request.playing(now) {
+                Some(plays) => playing.push(plays),
+                // It takes everything as soon as it comes.
+                None => return transfer.set_playing(Vec::new()),
+            }
         }
+        transfer.set_playing(playing);
     }
 
     /// Makes the plan again after readers or blocks changed.
