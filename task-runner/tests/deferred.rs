@@ -184,6 +184,13 @@ fn a_loop_that_only_stores_what_arithmetic_gives_has_a_raw_and_a_mending_copy_an
             assert_eq!(copies(&mut dice, &body), 1, "{why}");
         }
     }
+    // A local in which there was another NaN before.
+    let kept =
+        "(f64.store (local.get 0) (local.tee 4 (f64.div (f64.load (local.get 1)) (f64.load (local.get 2)))))";
+    let kept = format!("(local.set 4 (f64.const -nan:0x77)) {}", six_passes(&format!("{kept} {store}")));
+    for seed in 0..8 {
+        assert_eq!(engines.compare(&module("f64", &data(&mut Dice(seed), "f64"), &kept), [256, 0, 64]), 3);
+    }
     for body in [
         "(local.set 5 (f64.load (local.get 1))) (f64.store offset=8 (local.get 0) (f64.mul (local.get 5) (local.get 5)))",
         "(local.set 4 (f64.add (local.get 4) (f64.load (local.get 1)))) (f64.store (local.get 0) (local.get 4))",
@@ -268,6 +275,10 @@ fn program(seed: u64, of: &str) -> String {
             "(block (loop (block {first} (br_if 0 (i32.gt_u {left})) {second} (br_if 2 (i32.eq {moved} (i32.const 5))) (br 1)) {looks} (local.set 4 ({of}.const 1)))) {looks}"
         ),
     };
+    // A local in which there may also be what is not arithmetic's, so that what arithmetic puts there must be canonical.
+    let before =
+        dice.of(&["", "(local.set 4 (f64.const -nan:0x77))", "(local.set 5 (f64.load (i32.const 16)))"]);
+    let text = format!("{} {text}", before.replace("f64", of));
     let mut dice = Dice(seed ^ 0x5eed);
     module(
         of,
