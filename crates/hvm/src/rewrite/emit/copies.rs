@@ -5,7 +5,6 @@ use wasm_encoder::{BlockType, Instruction as I};
 
 use super::super::accounts::Charge;
 use super::super::bounded::Bounded;
-use super::super::counted::{Counted, Until};
 use super::super::deferred::Deferred;
 use super::super::function::Function;
 use super::super::op::Kind;
@@ -174,28 +173,5 @@ impl Writer<'_> {
         }
         self.put(&[I::LocalSet(self.gas)]);
         self.state = Gas::Local;
-    }
-
-    /// The counter's way to go.
-    pub(super) fn way(&self, passes: &Counted) -> [I<'static>; 3] {
-        let counter = I::LocalGet(self.moved(passes.counter));
-        let until = match passes.until {
-            Until::Constant(value) => I::I32Const(value),
-            Until::Local(local) => I::LocalGet(self.moved(local)),
-        };
-        if passes.is_down { [counter, until, I::I32Sub] } else { [until, counter, I::I32Sub] }
-    }
-
-    /// The gas of all passes, of which each costs this.
-    pub(super) fn passes(&mut self, gas: u64, passes: &Counted) {
-        let way = self.way(passes);
-        self.put(&way);
-        // No way to go is all the way around.
-        self.put(&[I::I32Const(1), I::I32Sub]);
-        if passes.shift > 0 {
-            self.put(&[I::I32Const(i32::from(passes.shift)), I::I32ShrU]);
-        }
-        let gas = I::I64Const(gas.min(i64::MAX as u64) as i64);
-        self.put(&[I::I64ExtendI32U, I::I64Const(1), I::I64Add, gas, I::I64Mul]);
     }
 }

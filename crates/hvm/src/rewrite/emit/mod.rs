@@ -1,7 +1,9 @@
 //! Writes a function's code anew: its own operators byte for byte, and between them what counts gas, bounds the stack and makes
 //! NaNs canonical.
+mod calls;
 mod copies;
 mod floats;
+mod gas;
 
 use core::ops::Range;
 use std::collections::BTreeMap;
@@ -9,9 +11,9 @@ use std::collections::BTreeMap;
 use wasm_encoder::{BlockType, Encode, Instruction as I, ValType};
 
 use super::accounts::Charge;
-use super::counted::Counted;
 use super::function::Function;
 use super::op::Kind;
+pub(super) use calls::outer;
 use copies::{Copy, Way};
 use floats::Floats;
 
@@ -357,218 +359,4 @@ impl Writer<'_> {
             }
         }
     }
-
-    /// Counts the frame, and traps when there is no room for it.
-    fn enter_frame(&mut self) {
-        let (stack, global) = (self.stack, self.site.added.stack);
-        match self.site.is_passed {
-            Some(_) => self.put(&[
-                I::LocalGet(stack),
-                I::I64Const(self.site.slots as i64),
-                I::I64Sub,
-                I::LocalTee(stack),
-                I::I64Const(0),
-                I::I64LtS,
-            ]),
-            None => self.put(&[
-                I::GlobalGet(global),
-                I::I32Const(self.site.slots as i32),
-                I::I32Sub,
-                I::LocalTee(stack),
-                I::GlobalSet(global),
-                I::LocalGet(stack),
-                I::I32Const(0),
-                I::I32LtS,
-            ]),
-        }
-        self.put(&[I::If(BlockType::Empty)]);
-        self.put_stack();
-        self.put(&[I::Unreachable, I::End]);
-    }
-
-    /// The stack left, from the local into the global.
-    fn put_stack(&mut self) {
-        self.put(&[I::LocalGet(self.stack)]);
-        if self.site.is_passed.is_some() {
-            self.put(&[I::I32WrapI64]);
-        }
-        self.put(&[I::GlobalSet(self.site.added.stack)]);
-    }
-
-    /// Puts the gas left on the operand stack.
-    fn get(&mut self) {
-        match self.state {
-            Gas::Global => self.put(&[I::GlobalGet(self.site.added.gas)]),
-            Gas::Local => self.put(&[I::LocalGet(self.gas)]),
-        }
-    }
-
-    fn charge(&mut self, charge: &Charge) {
-        self.get();
-        self.put(&[I::I64Const(charge.gas.min(i64::MAX as u64) as i64), I::I64Sub]);
-        if charge.is_checked {
-            self.check();
-        } else {
-            self.put(&[I::LocalSet(self.gas)]);
-        }
-        self.state = Gas::Local;
-    }
-
-    /// Takes the gas left from the operand stack; when it is negative, leaves it where the host looks, and traps.
-    fn check(&mut self) {
-        let (local, global) = (self.gas, self.site.added.gas);
-        self.put(&[
-            I::LocalTee(local),
-            I::I64Const(0),
-            I::I64LtS,
-            I::If(BlockType::Empty),
-            I::LocalGet(local),
-            I::GlobalSet(global),
-            I::Unreachable,
-            I::End,
-        ]);
-    }
-
-    /// The entry's charge, of a function that charges nothing else.
-    fn charge_into_global(&mut self, gas: u64) {
-        let (local, global) = (self.gas, self.site.added.gas);
-        self.put(&[
-            I::GlobalGet(global),
-            I::I64Const(gas.min(i64::MAX as u64) as i64),
-            I::I64Sub,
-            I::LocalTee(local),
-            I::GlobalSet(global),
-            I::LocalGet(local),
-            I::I64Const(0),
-            I::I64LtS,
-            I::If(BlockType::Empty),
-            I::Unreachable,
-            I::End,
-        ]);
-        self.state = Gas::Global;
-    }
-
-    /// Before a loop whose passes are known: all of them at once.
-    fn charge_passes(&mut self, gas: u64, counted: &Counted) {
-        self.get();
-        self.passes(gas, counted);
-        self.put(&[I::I64Sub]);
-        if counted.shift > 0 {
-            // A way that the steps do not divide is never at its end: more than there can be.
-            let way = self.way(counted);
-            self.put(&way);
-            self.put(&[
-                I::I32Const((1 << counted.shift) - 1),
-                I::I32And,
-                I::I32Const(0),
-                I::I32Ne,
-                I::I64ExtendI32U,
-                I::I64Const(62),
-                I::I64Shl,
-                I::I64Sub,
-            ]);
-        }
-        self.check();
-        self.state = Gas::Local;
-    }
-
-    fn charge_length(&mut self, shift: u8) {
-        self.put(&[I::LocalTee(self.length)]);
-        self.get();
-        self.put(&[I::LocalGet(self.length), I::I64ExtendI32U]);
-        if shift > 0 {
-            self.put(&[I::I64Const(i64::from(shift)), I::I64ShrU]);
-        }
-        self.put(&[I::I64Sub]);
-        self.check();
-        self.state = Gas::Local;
-    }
-
-    /// Where ways meet, the gas left is in the local.
-    fn settle(&mut self) {
-        if self.is_entry_only || self.gas == u32::MAX {
-            return;
-        }
-        if self.state == Gas::Global {
-            self.put(&[I::GlobalGet(self.site.added.gas), I::LocalSet(self.gas)]);
-        }
-        self.state = Gas::Local;
-    }
-
-    /// Before a call: the callee goes on counting in the globals.
-    fn hand_over(&mut self, needs_stack: bool) {
-        if self.gas != u32::MAX && self.state == Gas::Local {
-            self.put(&[I::LocalGet(self.gas), I::GlobalSet(self.site.added.gas)]);
-        }
-        if needs_stack && self.site.is_passed.is_some() {
-            self.put_stack();
-        }
-        self.state = Gas::Global;
-    }
-
-    /// Calls a function that takes gas and stack as parameters, and gives the gas back.
-    fn pass(&mut self, inner: u32) {
-        let (stack, global) = (self.stack, self.site.added.stack);
-        self.get();
-        // As 64 bits: what does not fit in registers goes through memory, where an engine writes 32 bits and reads 64, and waits.
-        if self.site.is_passed.is_some() {
-            self.put(&[I::LocalGet(stack)]);
-        } else if self.is_recursive {
-            self.put(&[I::LocalGet(stack), I::I64ExtendI32S]);
-        } else {
-            self.put(&[I::GlobalGet(global), I::LocalTee(stack), I::I64ExtendI32S]);
-        }
-        self.put(&[I::Call(inner)]);
-        if self.is_entry_only {
-            self.put(&[I::GlobalSet(self.site.added.gas)]);
-        } else {
-            self.put(&[I::LocalSet(self.gas)]);
-            self.state = Gas::Local;
-        }
-        if self.site.is_passed.is_none() {
-            // What it called may have left its own count there.
-            self.put_stack();
-        }
-    }
-
-    /// Before the function is left.
-    fn leave(&mut self) {
-        if self.site.is_passed.is_some() {
-            return self.get();
-        }
-        if self.gas != u32::MAX && self.state == Gas::Local {
-            self.put(&[I::LocalGet(self.gas), I::GlobalSet(self.site.added.gas)]);
-        }
-        if self.is_recursive {
-            self.put(&[
-                I::LocalGet(self.stack),
-                I::I32Const(self.site.slots as i32),
-                I::I32Add,
-                I::GlobalSet(self.site.added.stack),
-            ]);
-        }
-    }
-}
-
-/// The function that stands where a passed one was: it takes gas and stack from the globals, and puts them back.
-pub(super) fn outer(params: u32, inner: u32, added: &Added) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    // One local: the stack left.
-    1_u32.encode(&mut bytes);
-    1_u32.encode(&mut bytes);
-    ValType::I32.encode(&mut bytes);
-    (0..params).for_each(|param| I::LocalGet(param).encode(&mut bytes));
-    let rest = [
-        I::GlobalGet(added.gas),
-        I::GlobalGet(added.stack),
-        I::LocalTee(params),
-        I::I64ExtendI32S,
-        I::Call(inner),
-        I::GlobalSet(added.gas),
-        I::LocalGet(params),
-        I::GlobalSet(added.stack),
-        I::End,
-    ];
-    rest.iter().for_each(|instruction| instruction.encode(&mut bytes));
-    bytes
 }
