@@ -54,6 +54,7 @@ fn module(of: &str, data: &str, body: &str) -> String {
     )
 }
 
+/// How many loops there are.
 fn loops(bytes: &[u8]) -> usize {
     let bodies = Parser::new(0).parse_all(bytes).filter_map(|part| match part.expect("it is valid") {
         Payload::CodeSectionEntry(body) => Some(body),
@@ -109,8 +110,8 @@ impl Engines {
         Engines { canonical, plain }
     }
 
-    /// Compares what the module does as it is and rewritten, with more gas than it needs and with just enough. Gives how many loops
-    /// there are in the rewritten one.
+    /// Compares what the module does as it is and rewritten, with more gas than it needs and with just enough. Gives how many
+    /// copies there are of a loop.
     fn compare(&self, text: &str, addresses: [i32; 3]) -> usize {
         let original = wat::parse_str(text).unwrap_or_else(|error| panic!("{error}"));
         let rewritten = rewrite(&original, &Limits::default()).expect("it can be rewritten").bytes;
@@ -119,7 +120,7 @@ impl Engines {
         assert_eq!((plenty.result, &plenty.memory), (result, &memory), "{addresses:?} {text}");
         let enough = run(&self.plain, &rewritten, addresses, GAS - plenty.gas);
         assert_eq!(enough, Came { result, memory, gas: 0 }, "{addresses:?} {text}");
-        loops(&rewritten)
+        loops(&rewritten) / loops(&original)
     }
 }
 
@@ -278,7 +279,8 @@ fn program(seed: u64, of: &str) -> String {
     // A local in which there may also be what is not arithmetic's, so that what arithmetic puts there must be canonical.
     let before =
         dice.of(&["", "(local.set 4 (f64.const -nan:0x77))", "(local.set 5 (f64.load (i32.const 16)))"]);
-    let text = format!("{} {text}", before.replace("f64", of));
+    let again = if dice.roll(3) == 0 { format!("(local.set 6 (i32.const 0)) {text}") } else { String::new() };
+    let text = format!("{} {text} {again}", before.replace("f64", of));
     let mut dice = Dice(seed ^ 0x5eed);
     module(
         of,

@@ -109,7 +109,7 @@ impl Writer<'_> {
             }
         }
         if let Some(deferred) = &deferred {
-            self.is_aligned(deferred);
+            self.may_store_raw(deferred);
             if bounded.is_some() {
                 self.put(&[I::I32And]);
             }

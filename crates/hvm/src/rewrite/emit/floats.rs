@@ -18,6 +18,8 @@ pub(super) struct Floats {
     kept: u32,
     /// An address.
     address: u32,
+    /// Whether a loop of the function had to be mended.
+    has_mended: u32,
 }
 
 impl Floats {
@@ -38,17 +40,19 @@ impl Floats {
         });
         let kept = deferred.clone().map(|deferred| deferred.kept.len()).max();
         let address = locals.add(kept.is_some(), ValType::I32);
+        let has_mended = locals.add(kept.is_some(), ValType::I32);
         let first = locals.next;
         for _ in 0..kept.unwrap_or(0) {
             locals.add(true, ValType::I32);
         }
-        Floats { scratch: [f32, f64, v128, v128], sums, kept: first, address }
+        Floats { scratch: [f32, f64, v128, v128], sums, kept: first, address, has_mended }
     }
 }
 
 impl Writer<'_> {
-    /// Before the first copy of a loop: whether all its addresses are multiples of the float's size.
-    pub(super) fn is_aligned(&mut self, deferred: &Deferred) {
+    /// Before the first copy of a loop: whether all its addresses are multiples of the float's size, and nothing had to be mended yet: where there
+    /// was one NaN there will be others.
+    pub(super) fn may_store_raw(&mut self, deferred: &Deferred) {
         let mask = if deferred.lanes == Lanes::F32 { 3 } else { 7 };
         for (number, local) in deferred.aligned.iter().enumerate() {
             self.put(&[I::LocalGet(*local)]);
@@ -56,10 +60,14 @@ impl Writer<'_> {
                 self.put(&[I::I32Or]);
             }
         }
-        match deferred.aligned.is_empty() {
-            true => self.put(&[I::I32Const(1)]),
-            false => self.put(&[I::I32Const(mask), I::I32And, I::I32Eqz]),
+        if !deferred.aligned.is_empty() {
+            self.put(&[I::I32Const(mask), I::I32And]);
         }
+        self.put(&[I::LocalGet(self.floats.has_mended)]);
+        if !deferred.aligned.is_empty() {
+            self.put(&[I::I32Or]);
+        }
+        self.put(&[I::I32Eqz]);
     }
 
     /// Before the copy that stores what arithmetic gives.
@@ -80,6 +88,7 @@ impl Writer<'_> {
         for (local, kept) in deferred.kept.iter().zip(self.floats.kept..) {
             self.put(&[I::LocalGet(kept), I::LocalSet(*local)]);
         }
+        self.put(&[I::I32Const(1), I::LocalSet(self.floats.has_mended)]);
     }
 
     /// Goes to this label if what was stored may have been a NaN: then the sums are.
