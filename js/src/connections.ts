@@ -16,9 +16,13 @@ type Signal =
 
 const CONNECT_WITHIN_MS = 15_000;
 const EARLY_CANDIDATES_MAX = 64;
-/** Round trips are looked up so often while a connection is young, and later: the browser measures them only every few seconds then. */
+/**
+ * Round trips are looked up so often while a connection is young, and later: the browser measures them only every few seconds then.
+ * With more connections than these seldomer, since each look costs the browser's threads about as much as a message.
+ */
 const LOOK_EARLY_MS = 400;
 const LOOK_LATER_MS = 1_500;
+const LOOKED_AT_ONCE = 4;
 const EARLY_LOOKS = 20;
 
 interface Entry {
@@ -101,7 +105,9 @@ export class Connections {
   #look(connection: number, entry: Entry, looks: number): void {
     clearTimeout(entry.timer);
     if (this.#entries.get(connection) !== entry) return;
-    entry.timer = setTimeout(() => this.#look(connection, entry, looks + 1), looks < EARLY_LOOKS ? LOOK_EARLY_MS : LOOK_LATER_MS);
+    const rounds = Math.max(1, this.#entries.size / LOOKED_AT_ONCE);
+    const afterMs = rounds * (looks * rounds < EARLY_LOOKS ? LOOK_EARLY_MS : LOOK_LATER_MS);
+    entry.timer = setTimeout(() => this.#look(connection, entry, looks + 1), afterMs);
     void roundTrip(entry.rtc).then((found) => {
       // One that was told already says nothing of now.
       if (!found || found.answers === entry.answers || !this.#entries.has(connection)) return;

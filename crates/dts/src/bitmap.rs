@@ -66,6 +66,24 @@ impl Bitmap {
         true
     }
 
+    /// Takes out all that another set of this length holds.
+    pub fn remove_all(&mut self, other: &Bitmap) {
+        self.keep(other, u64::MAX);
+    }
+
+    /// Takes out all that another set of this length does not hold.
+    pub fn retain_all(&mut self, other: &Bitmap) {
+        self.keep(other, 0);
+    }
+
+    fn keep(&mut self, other: &Bitmap, flip: u64) {
+        self.count = 0;
+        for (word, other) in self.words.iter_mut().zip(&other.words) {
+            *word &= other ^ flip;
+            self.count += word.count_ones();
+        }
+    }
+
     /// The numbers in the set, rising.
     pub fn iter(&self) -> impl Iterator<Item = u32> + '_ {
         (0..self.len).filter(|&i| self.contains(i))

@@ -6,7 +6,7 @@
 
 use crate::source::SourceId;
 use crate::transfer::Transfer;
-use crate::want::mix;
+use crate::want::{Pass, mix};
 
 /// A reader that plays.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -34,6 +34,7 @@ const HORIZON_TIMES: f64 = 2.0;
 
 /// Seconds between two receivers' turns, and how often the source could answer in that time: to the one, and that one to the others.
 const STEP_S: f64 = 0.5;
+const STEP_S_MAX: f64 = 4.0;
 const STEP_TIMES: f64 = 2.0;
 
 impl Transfer {
@@ -63,7 +64,14 @@ impl Transfer {
         due_s.unwrap_or(0.0)
     }
 
-    fn horizon_s(&self) -> f64 {
+    /// How far ahead a pass goes, in seconds.
+    pub(crate) fn horizon_s(&self, pass: Pass) -> f64 {
+        match pass {
+            Pass::Own => {}
+            Pass::Turn => return SOON_S,
+            Pass::Due => return DUE_S,
+            Pass::Rare | Pass::Any => return f64::INFINITY,
+        }
         let ahead_s = self.playing.iter().fold(f64::MAX, |least, reader| reader.in_s.min(least));
         HORIZON_S.max(HORIZON_TIMES * ahead_s)
     }
@@ -84,14 +92,14 @@ impl Transfer {
 
     /// Whether this receiver, and none of its fellows, is to ask seeders for a symbol first, and it is time for that.
     pub(crate) fn is_own(&self, id: SourceId, block: u32, index: u32) -> bool {
-        self.before_me(id, block, index, 1) == 0
-            && (!self.is_played() || self.due_s(block, index) < self.horizon_s())
+        (!self.is_played() || self.due_s(block, index) < self.horizon_s(Pass::Own))
+            && self.before_me(id, block, index, 1) == 0
     }
 
     /// Whether those before this receiver have had the time to get a symbol from `id` and to pass it on, of what is played soon.
     pub(crate) fn has_turn(&self, id: SourceId, block: u32, index: u32) -> bool {
         let left_s = SOON_S - self.due_s(block, index);
-        let step_s = (STEP_TIMES * self.seconds_to_give(id)).max(STEP_S);
+        let step_s = (STEP_TIMES * self.seconds_to_give(id)).clamp(STEP_S, STEP_S_MAX);
         left_s > 0.0 && left_s > step_s * f64::from(self.before_me(id, block, index, u32::MAX))
     }
 

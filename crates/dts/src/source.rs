@@ -65,6 +65,16 @@ impl Holdings {
         self.whole.contains(block) || self.parts.get(&block).is_some_and(|p| p.contains(index))
     }
 
+    /// Leaves of these symbols of a block what it holds.
+    pub(crate) fn retain(&self, block: u32, symbols: &mut Bitmap) {
+        if !self.whole.contains(block) {
+            match self.parts.get(&block) {
+                Some(part) => symbols.retain_all(part),
+                None => *symbols = Bitmap::new(symbols.len()),
+            }
+        }
+    }
+
     /// Whether it holds anything of the block, and so its record.
     pub fn has_some(&self, block: u32) -> bool {
         self.whole.contains(block) || self.parts.get(&block).is_some_and(|p| !p.is_empty())

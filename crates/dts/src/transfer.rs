@@ -204,7 +204,7 @@ impl Transfer {
     }
 
     /// What waiting readers come to next in a block, or what is played soon.
-    fn urgent(&self, block: u32) -> Range<u32> {
+    pub(crate) fn urgent(&self, block: u32) -> Range<u32> {
         let mut soon = 0..0;
         while self.is_played()
             && soon.end < self.layout.symbols_of(block)
@@ -213,7 +213,7 @@ impl Transfer {
             soon.end += 1;
         }
         match self.active.get(&block).and_then(|active| active.urgent_from) {
-            Some(from) => from..from.saturating_add(URGENT_SYMBOLS),
+            Some(from) => from..from.saturating_add(URGENT_SYMBOLS).min(self.layout.symbols_of(block)),
             None => soon,
         }
     }

@@ -4,7 +4,7 @@
 //! word. The rest is left to the fellows as long as they keep up; when they do not, the seeder is asked for it too. And the tail
 //! that a slow source owes is asked elsewhere, as coded symbols where that is possible, because then any of them helps.
 
-use crate::playing::{DUE_S, SOON_S};
+use crate::playing::DUE_S;
 use crate::source::{Source, SourceId};
 use crate::transfer::{Active, Flight, Transfer};
 use core::time::Duration;
@@ -38,7 +38,7 @@ const SLOWER_MAX: f64 = 4.0;
 const RUN_DRY: Duration = Duration::from_millis(300);
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Pass {
+pub(crate) enum Pass {
     /// Only this receiver's share, and only what no fellow holds.
     Own,
     /// Only what no fellow holds.
@@ -139,45 +139,41 @@ impl Transfer {
         if !source.holdings.has_some(block) {
             return Vec::new();
         }
-        let symbols = self.layout.symbols_of(block);
+        if self.is_played() && self.due_s(block, 0) >= self.horizon_s(pass) {
+            return Vec::new();
+        }
+        let mut free = active.need.clone();
+        free.remove_all(assembly.have());
         // With coded symbols in quarantine or under way, fewer source symbols than are missing suffice.
-        let missing = if active.need.is_full() {
-            assembly.symbols_wanted()
-        } else {
-            active.need.iter().filter(|&i| !assembly.have().contains(i)).count() as u32
-        };
+        let missing = if active.need.is_full() { assembly.symbols_wanted() } else { free.count() };
         let under_way = active.expected() + active.coded_flights.len() as u32;
         let demand = missing.saturating_sub(under_way);
-        let max = max.min(demand);
-        let free = |index: u32| self.is_free(id, block, index) && self.passes(pass, id, block, index);
+        let max = max.min(demand) as usize;
+        source.holdings.retain(block, &mut free);
+        for index in active.flights.keys() {
+            free.remove(*index);
+        }
         let mut found = Vec::new();
-        if let Some(from) = active.urgent_from {
-            let end = from.saturating_add(URGENT_SYMBOLS).min(symbols);
-            // A reader that waits does not care whose share it is; but what fellows are about to give is as near.
-            let of_all = pass == Pass::Own && !self.fellows_keep_up(now, id);
-            let any = |i: &u32| free(*i) || (of_all && self.is_free(id, block, *i));
-            found.extend((from..end).filter(any).take(max as usize));
+        if free.is_empty() || max == 0 {
+            return found;
         }
-        let is_played = self.is_played();
-        let mut soon = 0;
-        while is_played && soon < symbols && self.due_s(block, soon) < SOON_S {
-            if found.len() < max as usize && free(soon) {
-                found.push(soon);
-            }
-            soon += 1;
-        }
-        let urgent = found.len();
-        // In a crowd each receiver begins elsewhere with each fellow: those who all asked for the first symbols would have the same
-        // ones, and nothing to give to each other.
+        // First what is urgent, then in the order of the bytes; but in a crowd each receiver begins elsewhere with each fellow: those
+        // who all asked for the first symbols would have the same ones, and nothing to give to each other.
+        let symbols = self.layout.symbols_of(block);
+        let urgent = self.urgent(block);
+        // A reader that waits does not care whose share it is; but what fellows are about to give is as near.
+        let of_all = pass == Pass::Own && !self.is_played() && !self.fellows_keep_up(now, id);
         let start = match source.holdings.is_seed() || self.fellows(id).count() < CROWD {
             true => 0,
             false => (mix(self.key ^ mix(source.key ^ u64::from(block))) % u64::from(symbols.max(1))) as u32,
         };
-        for index in (start..symbols).chain(0..start) {
-            if found.len() as u32 >= max {
+        for index in urgent.clone().chain(start..symbols).chain(0..start) {
+            if found.len() == max {
                 break;
             }
-            if free(index) && !found[..urgent].contains(&index) {
+            let takes = of_all && urgent.contains(&index);
+            if free.contains(index) && (takes || self.passes(pass, id, block, index)) {
+                free.remove(index);
                 found.push(index);
             }
         }
@@ -185,28 +181,14 @@ impl Transfer {
     }
 
     /// Whether this pass is for a symbol.
-    // Not inlined, nor what follows: several loops ask them, and the wasm module would hold each as often.
-    #[inline(never)]
     fn passes(&self, pass: Pass, id: SourceId, block: u32, index: u32) -> bool {
         match pass {
             Pass::Any => true,
             Pass::Due => self.due_s(block, index) < DUE_S,
-            _ if self.held_by_fellow(id, block, index) => false,
-            Pass::Own => self.is_own(id, block, index),
-            Pass::Turn => self.has_turn(id, block, index),
-            Pass::Rare => true,
+            Pass::Own => self.is_own(id, block, index) && !self.held_by_fellow(id, block, index),
+            Pass::Turn => self.has_turn(id, block, index) && !self.held_by_fellow(id, block, index),
+            Pass::Rare => !self.held_by_fellow(id, block, index),
         }
-    }
-
-    #[inline(never)]
-    fn is_free(&self, id: SourceId, block: u32, index: u32) -> bool {
-        let (Some(active), Some(source)) = (self.active.get(&block), self.sources.get(&id)) else {
-            return false;
-        };
-        active.need.contains(index)
-            && active.assembly.as_ref().is_some_and(|a| !a.have().contains(index))
-            && !active.flights.contains_key(&index)
-            && source.holdings.has_symbol(block, index)
     }
 
     /// How many of `count` picks are asked as coded symbols instead, because the configuration says so.
@@ -299,6 +281,9 @@ impl Transfer {
             return Vec::new();
         };
         let mut late: Vec<u32> = Vec::new();
+        if self.is_played() && self.due_s(block, 0) >= DUE_S {
+            return late;
+        }
         for (&index, flights) in &active.flights {
             if active.holds(index) {
                 continue;

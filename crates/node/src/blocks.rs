@@ -4,7 +4,7 @@
 use crate::Node;
 use crate::contents::Content;
 use crate::output::{Area, Output};
-use crate::timers::{PERSIST_EVERY, TELL_EVERY, Timer};
+use crate::timers::{PERSIST_EVERY, Timer, tell_after};
 use peeredge_dts::{Assembly, Bitmap, CodedId, Encoder, Encoding, Record, SourceId, StoredState};
 use peeredge_wire::peer::PeerMessage;
 use peeredge_wire::{ConnectionId, ContentId, Token};
@@ -187,7 +187,7 @@ impl Node {
         content.unsaved = true;
         content.news.0.insert(block);
         content.news.1.remove(&block);
-        self.timers.by(Timer::Haves, self.now + TELL_EVERY);
+        self.timers.by(Timer::Haves, self.now + tell_after(content.subscribers.len(), false));
         self.timers.by(Timer::Persist, self.now + PERSIST_EVERY);
         self.cache(id, block, bytes, record);
         self.keep_quota();
@@ -321,7 +321,7 @@ impl Node {
             }
         }
         content.touched = true;
-        self.symbol_held(id, block);
+        self.symbol_held(id, block, false);
     }
 
     /// A block is no longer being filled: what is held of it goes to the store.

@@ -203,6 +203,8 @@ impl Node {
                 .map_or(0, |transfer| transfer.in_flight_bytes(RELAY) + transfer.in_flight_bytes(ORIGIN));
             let few = content.http.bytes + asked < MEETING_BYTES_MAX;
             return match (self.now.since(waits.since) > patience, waits.pace) {
+                // While others are being met they may be about to play the same.
+                (true, Some(pace)) if self.connections.opening() => Some(content.paced(pace)),
                 (true, Some(pace)) => Some(Allowance { in_flight_max: IN_FLIGHT_MAX, ..content.paced(pace) }),
                 (false, Some(pace)) => first.then(|| Allowance { run: 1, ..content.paced(pace) }),
                 // Something may still be under way from one that fell silent.
@@ -477,7 +479,7 @@ impl Node {
                     self.totals.from_origin_bytes += bytes;
                 }
                 content.progress = self.now;
-                self.symbol_held(id, block);
+                self.symbol_held(id, block, true);
                 true
             }
             Received::Duplicate | Received::Unasked => {

@@ -3,7 +3,7 @@
 use crate::Node;
 use crate::connections::{key_of, source_of};
 use crate::output::Event;
-use crate::timers::{PERSIST_EVERY, TELL_EVERY, Timer};
+use crate::timers::{PERSIST_EVERY, Timer, tell_after};
 use core::time::Duration;
 use peeredge_dts::{
     Decoded, Holdings, Layout, Manifest, ManifestError, Received, Record, SourceId, WholeBlock,
@@ -144,8 +144,12 @@ impl Node {
 
     fn symbol(&mut self, id: ConnectionId, content: ContentId, block: u32, marker: Marker, payload: &[u8]) {
         let bytes = payload.len() as u64;
+        let mut is_rare = false;
         let received = match self.contents.get_mut(&content).and_then(|c| c.transfer.as_mut()) {
-            Some(transfer) => transfer.receive(source_of(id), block, marker, payload),
+            Some(transfer) => {
+                is_rare = transfer.holdings(source_of(id)).is_some_and(Holdings::is_seed);
+                transfer.receive(source_of(id), block, marker, payload)
+            }
             // The request ended while this was under way.
             None => Received::Duplicate,
         };
@@ -176,7 +180,7 @@ impl Node {
                     c.progress = now;
                 }
                 match marker {
-                    Marker::Source(_) => self.symbol_held(content, block),
+                    Marker::Source(_) => self.symbol_held(content, block, is_rare),
                     Marker::Coded { .. } => self.decode(content, block),
                 }
             }
@@ -197,11 +201,11 @@ impl Node {
     }
 
     /// A source symbol became held: others hear of it, and the block may be whole.
-    pub(crate) fn symbol_held(&mut self, id: ContentId, block: u32) {
+    pub(crate) fn symbol_held(&mut self, id: ContentId, block: u32, is_rare: bool) {
         let Some(content) = self.contents.get_mut(&id) else { return };
         if !content.subscribers.is_empty() {
             content.news.1.insert(block);
-            self.timers.by(Timer::Haves, self.now + TELL_EVERY);
+            self.timers.by(Timer::Haves, self.now + tell_after(content.subscribers.len(), is_rare));
         }
         content.unsaved = true;
         self.timers.by(Timer::Persist, self.now + PERSIST_EVERY);
@@ -235,7 +239,7 @@ impl Node {
                 if let Some(content) = self.contents.get_mut(&id) {
                     content.touched = true;
                 }
-                self.symbol_held(id, block);
+                self.symbol_held(id, block, false);
             }
         }
     }

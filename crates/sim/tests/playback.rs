@@ -21,7 +21,7 @@ fn played(seed: u64) -> Report {
         loss_ppm: 0,
     };
     for visitor in 0..VISITORS {
-        let mut spec = PeerSpec::new(home).wanting(content).joining_at_ms(150 * visitor);
+        let mut spec = PeerSpec::new(home).wanting(content).joining_at_ms(250 * visitor);
         spec.config.caps.upload_bytes_per_s_max = 3 * BYTES_PER_S;
         spec.plays = Some(Playback {
             bytes_per_s: BYTES_PER_S,
@@ -31,14 +31,14 @@ fn played(seed: u64) -> Report {
         let peer = scenario.peer(spec);
         if visitor % 2 == 1 {
             let at_ms = SECONDS * 250 + SECONDS * 500 * (visitor / 2) / (VISITORS / 2);
-            scenario.at_ms(150 * VISITORS + at_ms, Action::Leave(peer));
+            scenario.at_ms(250 * VISITORS + at_ms, Action::Leave(peer));
         }
     }
     run(scenario)
 }
 
 #[test]
-fn those_who_stay_play_on_and_the_relay_sends_a_tenth() {
+fn those_who_stay_play_on_and_the_relay_sends_less_than_a_tenth() {
     for seed in 1..=2 {
         let report = played(seed);
         sane(&report);
@@ -49,10 +49,18 @@ fn those_who_stay_play_on_and_the_relay_sends_a_tenth() {
             assert!(start_s < 8.0, "seed {seed}: {place} began after {start_s} s\n{:?}", Summary(&report));
             stood_still_s += fetch.stalls.1 as f64 / 1e6;
         }
+        println!(
+            "seed {seed}: stood {stood_still_s:.1} s stalls {} share {:.3} twice {} events {}",
+            report.peers.iter().step_by(2).map(|p| p.fetches[0].stalls.0).sum::<u32>(),
+            report.relay_up_bytes as f64
+                / (report.from_peers_bytes() + report.from_relay_bytes() + report.from_http_bytes()) as f64,
+            report.peers.iter().map(|p| p.stats.duplicate_bytes).sum::<u64>(),
+            report.events
+        );
         // In the first seconds, when all wait for the same bytes of a slow uplink.
-        assert!(stood_still_s < 40.0, "seed {seed}: {stood_still_s} s in all\n{:?}", Summary(&report));
+        assert!(stood_still_s < 25.0, "seed {seed}: {stood_still_s} s in all\n{:?}", Summary(&report));
         let delivered = report.from_peers_bytes() + report.from_relay_bytes() + report.from_http_bytes();
         let share = report.relay_up_bytes as f64 / delivered as f64;
-        assert!(share < 0.1, "seed {seed}: {share} of the bytes from the relay\n{:?}", Summary(&report));
+        assert!(share < 0.085, "seed {seed}: {share} of the bytes from the relay\n{:?}", Summary(&report));
     }
 }
