@@ -57,9 +57,12 @@ async function play(length, round) {
       }),
     );
     if (process.env.BENCH_LOG) {
-      for (const tab of tabs) {
+      // What the uplinks carried: payload, repeated payload, headers and all else; in lengths of the file.
+      for (const tab of [publisher, ...tabs]) {
         const { duplicateBytes, sentBytes, connectionsMade } = await tab.stats();
-        console.log(duplicateBytes / length, sentBytes / length, connectionsMade);
+        const { up } = await scene.lab.counts(tab.name);
+        const lengths = [duplicateBytes, sentBytes, up.bytes].map((bytes) => (bytes / length).toFixed(2));
+        console.log(`twice ${lengths[0]}, sent ${lengths[1]}, on the uplink ${lengths[2]}; of ${up.packets} packets ${up.dropped} dropped; ${connectionsMade} connections`);
       }
     }
     await done(publisher, ...tabs);

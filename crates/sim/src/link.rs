@@ -9,6 +9,10 @@ use peeredge_wire::Time;
 const PACKET_BYTES: u64 = 1163;
 /// Headers of every packet: SCTP 12 and its chunk's 16, DTLS 1.2 with AES-GCM 37, UDP 8, IPv4 20.
 const HEADER_BYTES: u64 = 93;
+/// A packet that acknowledges others: SCTP 12, the chunk 16, and what lies below as above.
+const ACK_BYTES: u64 = 93;
+/// Packets that one of these acknowledges (RFC 9260, section 6.2).
+const ACKED_AT_ONCE: u64 = 2;
 /// One million: the unit of loss.
 const MILLION: u64 = 1_000_000;
 
@@ -48,6 +52,14 @@ impl Access {
         self.up_bytes += on_wire(bytes);
         self.up_free = now.max(self.up_free) + takes(on_wire(bytes), self.link.up_bytes_per_s);
         self.up_free
+    }
+
+    /// Acknowledges a message of `bytes`, behind all that was sent before.
+    pub(crate) fn acknowledge(&mut self, now: Time, bytes: usize) {
+        let packets = (bytes as u64).div_ceil(PACKET_BYTES);
+        let acks = packets.div_ceil(ACKED_AT_ONCE) * ACK_BYTES;
+        self.up_bytes += acks;
+        self.up_free = now.max(self.up_free) + takes(acks, self.link.up_bytes_per_s);
     }
 
     /// Passes `bytes` through the downlink behind all that arrived before; gives when they are through.

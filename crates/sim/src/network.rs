@@ -172,6 +172,7 @@ impl World {
                 let now = self.now;
                 if let Some(peer) = self.alive(to.life) {
                     let at = peer.access.receive(now, message.len());
+                    peer.access.acknowledge(now, message.len());
                     self.at(at, Event::Delivered { from, to, message });
                 }
             }

@@ -111,8 +111,9 @@ pub enum Pollution {
 /// sender's connections), travels the two ends' latencies, and waits for its receiver's downlink. Channels are reliable and
 /// ordered, so loss never loses a message: it shows as the rate to which a loss-driven congestion control falls (Mathis et al.,
 /// CCR 27(3), 1997: 1.22 packets over round trip times root of loss), and as one round trip more for messages that lost a packet.
-/// Credit comes back as a message leaves. What the model leaves out: slow start, queues inside the network, sharing of an
-/// uplink packet by packet, and cross traffic; HTTP and the relay's socket suffer latency and rates but no loss.
+/// Credit comes back as a message leaves, and what arrives takes of its receiver's uplink what the acknowledgements need. What the
+/// model leaves out: slow start, queues inside the network and what they drop, connectivity checks, sharing of an uplink packet by
+/// packet, and cross traffic; HTTP and the relay's socket suffer latency and rates but no loss.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Link {
     /// Bytes a second to the network.
