@@ -18,11 +18,11 @@ const CONNECT_WITHIN_MS = 15_000;
 const EARLY_CANDIDATES_MAX = 64;
 /**
  * Round trips are looked up so often while a connection is young, and later: the browser measures them only every few seconds then.
- * With more connections than these seldomer, since each look costs the browser's threads about as much as a message.
+ * With more connections than these, eight lanes and two others, seldomer, since each look costs the browser's threads about as much as a message.
  */
 const LOOK_EARLY_MS = 400;
 const LOOK_LATER_MS = 1_500;
-const LOOKED_AT_ONCE = 4;
+const LOOKED_AT_ONCE = 10;
 const EARLY_LOOKS = 20;
 
 interface Entry {
