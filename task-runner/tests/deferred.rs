@@ -1,25 +1,15 @@
 //! Loops that store floats, full of NaNs, infinities and addresses that meet: rewritten, in an engine that leaves NaNs as the processor
 //! makes them, they leave the memory and give the bits that the loop as it is gives in an engine that makes every NaN canonical itself.
+mod support;
+
 use peeredge_hvm::Limits;
 use peeredge_hvm::rewrite::rewrite;
+use support::{Dice, Engines};
 use wasmparser::{Operator, Parser, Payload};
 use wasmtime::{Engine, Instance, Module, Store, Val};
 
 const PROGRAMS: u64 = 200;
 const GAS: i64 = 1 << 40;
-
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % sides
-    }
-
-    fn of<'a>(&mut self, choices: &[&'a str]) -> &'a str {
-        choices[self.roll(choices.len() as u64) as usize]
-    }
-}
 
 /// Numbers, infinities of both signs, zeros, and NaNs of several kinds, of this size.
 fn data(dice: &mut Dice, of: &str) -> String {
@@ -64,11 +54,6 @@ fn loops(bytes: &[u8]) -> usize {
     operators.filter(|operator| matches!(operator, Ok(Operator::Loop { .. }))).count()
 }
 
-struct Engines {
-    canonical: Engine,
-    plain: Engine,
-}
-
 /// What a run gave, what it left in memory, and its gas.
 #[derive(Debug, PartialEq)]
 struct Came {
@@ -102,14 +87,6 @@ fn run(engine: &Engine, bytes: &[u8], addresses: [i32; 3], gas: i64) -> Came {
 }
 
 impl Engines {
-    fn new() -> Self {
-        let mut settings = peeredge_task_runner::config();
-        settings.cranelift_nan_canonicalization(true);
-        let canonical = Engine::new(&settings).expect("wasmtime knows this machine");
-        let plain = Engine::new(&peeredge_task_runner::config()).expect("wasmtime knows this machine");
-        Engines { canonical, plain }
-    }
-
     /// Compares what the module does as it is and rewritten, with more gas than it needs and with just enough. Gives how many
     /// copies there are of a loop.
     fn compare(&self, text: &str, addresses: [i32; 3]) -> usize {

@@ -1,23 +1,13 @@
 //! Made-up float programs full of NaNs: rewritten, in an engine that leaves NaNs as the processor makes them, they give the bits that the
 //! program as it is gives in an engine that makes every result of arithmetic canonical itself.
+mod support;
+
 use peeredge_hvm::Limits;
 use peeredge_hvm::rewrite::rewrite;
+use support::{Dice, Engines};
 use wasmtime::{Engine, Instance, Module, Store, Val};
 
 const PROGRAMS: u64 = 80;
-
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % sides
-    }
-
-    fn of<'a>(&mut self, choices: &[&'a str]) -> &'a str {
-        choices[self.roll(choices.len() as u64) as usize]
-    }
-}
 
 /// A value of type `f32` or `f64`. Locals 0 to 2 are parameters of `f64`, 3 to 5 locals; with 6 to 8 and 9 to 11 it is the same for `f32`.
 fn value(dice: &mut Dice, of: &str, depth: u32) -> String {
@@ -109,10 +99,7 @@ fn bits(engine: &Engine, module: &[u8], gas: Option<i64>) -> (Vec<u64>, Vec<u8>,
 
 #[test]
 fn float_programs_give_the_bits_that_canonical_arithmetic_gives() {
-    let mut settings = peeredge_task_runner::config();
-    settings.cranelift_nan_canonicalization(true);
-    let canonical = Engine::new(&settings).expect("wasmtime knows this machine");
-    let plain = Engine::new(&peeredge_task_runner::config()).expect("wasmtime knows this machine");
+    let Engines { canonical, plain } = Engines::new();
     let mut nans = 0;
     for seed in 0..PROGRAMS {
         let original = wat::parse_str(program(seed)).expect("it is well-formed");

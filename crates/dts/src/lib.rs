@@ -5,6 +5,7 @@
 
 mod assembly;
 mod bitmap;
+mod late;
 mod layout;
 mod live;
 mod manifest;

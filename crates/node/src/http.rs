@@ -83,7 +83,7 @@ impl Waits {
         Waits {
             since: self.since.min(other.since),
             starving_since: self.starving_since.min(other.starving_since),
-            pace: self.pace.zip(other.pace).map(|(one, two)| one + two),
+            pace: self.pace.zip(other.pace).map(|(one, two)| one.saturating_add(two)),
         }
     }
 }

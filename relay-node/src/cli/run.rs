@@ -95,7 +95,9 @@ fn write(args: &Args, ran: &Ran) -> Result<(), Failure> {
 fn summary(ran: &Ran) -> String {
     let judge = if ran.refereed { "decided by the relay" } else { "agreed" };
     let workers: Vec<String> = ran.workers.iter().map(|worker| worker.to_string()[..8].to_owned()).collect();
-    format!("{} bytes, {} gas, {} runs, {judge}: {}", ran.output.len(), ran.gas, ran.runs, workers.join(", "))
+    let runs = if ran.runs == 1 { "run" } else { "runs" };
+    let (bytes, workers) = (ran.output.len(), workers.join(", "));
+    format!("{bytes} bytes, {} gas, {} {runs}, {judge}: {workers}", ran.gas, ran.runs)
 }
 
 /// Exit codes: 3 nobody took it or could run it, 4 the module is no task, 5 the task ended otherwise than done.

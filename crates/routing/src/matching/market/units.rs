@@ -132,7 +132,8 @@ impl Units {
     pub(super) fn remove(&mut self, id: u32) {
         let unit = &mut self.all[id as usize];
         (unit.alive, unit.candidates, unit.ring) = (false, 0, id);
-        self.spots[id as usize].generation += 1;
+        let generation = &mut self.spots[id as usize].generation;
+        *generation = generation.wrapping_add(1);
         self.alive -= 1;
         self.free.push(id);
     }
