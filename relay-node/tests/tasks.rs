@@ -7,16 +7,21 @@ use peeredge_wire::relay::{Blob, TaskFromRelay};
 use std::process::{Child, Stdio};
 use support::{Folder, Relay, command, run, text, wait_for};
 
-/// Adds up its input's bytes, one a step, and puts the sum out; an input of one 255 never ends, an empty one traps.
+/// Adds up its input's bytes, one a step, and puts the sum out; an input of one 255 never ends, an empty one traps, and one that begins
+/// with 7 takes about a millisecond a step.
 const SUM: &str = r#"(module
   (memory (export "memory") 2 8)
   (global $length (mut i32) (i32.const 0))
   (global $done (mut i32) (i32.const 0))
   (func (export "peeredge_input") (param i32) (result i32) (global.set $length (local.get 0)) (i32.const 1024))
-  (func (export "peeredge_step") (result i32)
+  (func (export "peeredge_step") (result i32) (local $rounds i32)
     (if (i32.eqz (global.get $length)) (then (unreachable)))
     (if (i32.and (i32.eq (global.get $length) (i32.const 1)) (i32.eq (i32.load8_u (i32.const 1024)) (i32.const 255)))
       (then (loop $again (br $again))))
+    (if (i32.eq (i32.load8_u (i32.const 1024)) (i32.const 7))
+      (then (loop $more
+        (local.set $rounds (i32.add (local.get $rounds) (i32.const 1)))
+        (br_if $more (i32.lt_u (local.get $rounds) (i32.const 2000000))))))
     (i32.store (i32.const 16)
       (i32.add (i32.load (i32.const 16)) (i32.load8_u (i32.add (i32.const 1024) (global.get $done)))))
     (global.set $done (i32.add (global.get $done) (i32.const 1)))
@@ -104,6 +109,25 @@ fn a_worker_that_is_killed_changes_nothing_but_who_does_the_work() {
     });
     assert!(asked.status.success(), "{}", text(&asked.stderr));
     assert_eq!(asked.stdout, 100_000u32.to_le_bytes());
+}
+
+#[test]
+fn a_task_in_steps_goes_on_from_the_checkpoint_that_its_submitter_kept() {
+    let (folder, relay, mut workers) = stage(&["--task-slots", "0"], 1);
+    let flags = ["--replicas", "1", "--checkpoint-steps", "100"];
+    let asked = std::thread::scope(|scope| {
+        let asking = scope.spawn(|| ask(&folder, &relay, &[7; 5_000], &flags));
+        wait_for("a checkpoint to be kept", || {
+            relay.metric("peeredge_task_checkpoints_kept_total").is_some_and(|kept| kept > 0.0)
+        });
+        workers.clear();
+        let words = ["work", "--relay", &relay.url(), "--slots", "1"];
+        workers.push(Worker(command(&words).stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap()));
+        asking.join().unwrap()
+    });
+    assert!(asked.status.success(), "{}", text(&asked.stderr));
+    assert_eq!(asked.stdout, 35_000u32.to_le_bytes());
+    assert_eq!(relay.metric("peeredge_task_leases_resumed_total"), Some(1.0));
 }
 
 /// A worker that puts out the same four bytes whatever it is asked.

@@ -44,6 +44,7 @@ pub(crate) struct Lease {
     pub(crate) lineage: Vec<WorkerId>,
     /// Gas that was used before this run went on.
     pub(crate) from_gas: u64,
+    /// The newest checkpoint that somebody else holds; before its own first one, that from which it went on.
     pub(crate) mark: Option<Mark>,
     /// What the answer must be: the run is a hidden check.
     pub(crate) known: Option<Answer>,
@@ -54,5 +55,10 @@ pub(crate) struct Lease {
 impl Lease {
     pub(crate) fn running(&self) -> bool {
         self.stage == Stage::Running
+    }
+
+    /// Whether nothing of its own would be gone on from.
+    pub(crate) fn stands_where_it_began(&self) -> bool {
+        self.mark.is_none_or(|mark| mark.gas <= self.from_gas)
     }
 }

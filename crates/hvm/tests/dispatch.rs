@@ -29,13 +29,38 @@ fn a_task_in_steps_goes_on_elsewhere_from_its_mark_and_both_share_the_doubt() {
     world.submit(1, Assurance::replicas(1));
     let mark = Mark { checkpoint: [9; 32], gas: GAS / 2 };
     let lease = world.leases[0].0;
-    world.tell(DispatchInput::Beat { lease, mark: Some(mark) });
+    world.tell(DispatchInput::Kept { lease, mark });
     let second = world.join(Kind::Honest);
     world.tell(DispatchInput::Gone { worker: first });
     let (_, worker, task, resume) = world.leases[1];
     assert_eq!((worker, task, resume), (second, TaskId(1), Some(mark)));
     world.until(60);
     assert_eq!(world.believed[&TaskId(1)].answer, truth(TaskId(1)));
+}
+
+#[test]
+fn who_leaves_before_a_checkpoint_of_its_own_takes_nothing_away_and_who_cannot_go_on_from_one_begins_anew() {
+    let mut world = World::new(settings());
+    let first = world.join_of(Kind::Honest, 1, Duration::from_secs(100));
+    world.submit(1, Assurance::replicas(1));
+    let mark = Mark { checkpoint: [9; 32], gas: GAS / 2 };
+    world.tell(DispatchInput::Kept { lease: world.leases[0].0, mark });
+    world.tell(DispatchInput::Kept {
+        lease: world.leases[0].0,
+        mark: Mark { checkpoint: [8; 32], gas: GAS / 4 },
+    });
+    let second = world.join_of(Kind::Honest, 2, Duration::from_secs(100));
+    world.tell(DispatchInput::Gone { worker: first });
+    world.join_of(Kind::Honest, 3, Duration::from_secs(100));
+    world.tell(DispatchInput::Gone { worker: second });
+    assert_eq!(world.leases[2].3, Some(mark));
+    world.join(Kind::Honest);
+    world.tell(DispatchInput::Trouble { lease: world.leases[2].0 });
+    assert_eq!(world.leases[3].3, None);
+    world.until(60);
+    assert_eq!(world.believed[&TaskId(1)].answer, truth(TaskId(1)));
+    let stats = world.dispatch.stats();
+    assert_eq!((stats.kept, stats.resumed), (1, 2));
 }
 
 #[test]
@@ -46,7 +71,7 @@ fn a_silent_worker_loses_its_lease_and_one_that_beats_keeps_it() {
     let lease = world.leases[0].0;
     for s in [5, 10] {
         world.until(s);
-        world.tell(DispatchInput::Beat { lease, mark: None });
+        world.tell(DispatchInput::Beat { lease });
     }
     world.until(20);
     assert_eq!(world.dispatch.lease(lease), Some((slow, TaskId(1))));

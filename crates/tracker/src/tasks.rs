@@ -16,6 +16,8 @@ const PAGE_BYTES: u64 = 65_536;
 const REFEREE_LEASES: u64 = 1 << 63;
 /// Different answers kept for one task; liars could make up any number.
 const OUTPUTS_MAX: usize = 8;
+/// Checkpoints of one task of which the submitter was told and which it does not hold yet; a newer one may come while one is fetched.
+const MARKS_MAX: usize = 4;
 
 /// A task as it was handed in.
 #[derive(Debug)]
@@ -28,6 +30,10 @@ struct Payload {
     /// What workers showed, by what they said it is.
     outputs: BTreeMap<Answer, (u8, Blob)>,
     runs: u16,
+    /// Checkpoints that only their workers hold, so far as is known.
+    marks: VecDeque<(LeaseId, TaskMark)>,
+    /// The checkpoint that the submitter came to hold last.
+    kept: Option<ContentId>,
     /// Whether the submitter still waits.
     open: bool,
 }
@@ -100,8 +106,7 @@ impl Tasks {
             return self.referee_gone(now);
         }
         self.tell(now, DispatchInput::Gone { worker: peer });
-        let theirs: Vec<TaskId> =
-            self.requests.range((peer, 0)..=(peer, u32::MAX)).map(|(_, task)| *task).collect();
+        let theirs: Vec<TaskId> = self.requests_of(peer).map(|(_, task)| *task).collect();
         for task in theirs {
             self.close(task);
             self.tell(now, DispatchInput::Cancel { task });
@@ -139,11 +144,11 @@ impl Tasks {
             TaskToRelay::Trouble { lease, .. } if own => self.refereed(now, lease, None),
             TaskToRelay::Beat { .. } if own => {}
             TaskToRelay::Beat { lease, mark } if self.leased_to(lease, peer) => {
+                let lease = LeaseId(lease);
+                self.tell(now, DispatchInput::Beat { lease });
                 if let Some(mark) = mark {
-                    self.marked(lease, mark);
+                    self.marked(now, lease, mark);
                 }
-                let mark = mark.map(|mark| Mark { checkpoint: mark.checkpoint.0, gas: mark.gas });
-                self.tell(now, DispatchInput::Beat { lease: LeaseId(lease), mark });
             }
             TaskToRelay::Commit { lease, commitment } if self.leased_to(lease, peer) => {
                 self.tell(now, DispatchInput::Commit { lease: LeaseId(lease), commitment });
@@ -184,13 +189,44 @@ impl Tasks {
         }
     }
 
-    /// The submitter is told where a run came to, so that it can keep the checkpoint should the worker go.
-    fn marked(&mut self, lease: u64, mark: TaskMark) {
-        let Some((_, task)) = self.dispatch.lease(LeaseId(lease)) else { return };
-        if let Some(payload) = self.payloads.get(&task).filter(|payload| payload.open) {
-            let marked = TaskFromRelay::Marked { request: payload.request, mark };
-            self.out.push_back((payload.submitter, marked));
+    /// The submitter is told where a run came to, so that it can keep the checkpoint. The task goes on from there once it does:
+    /// a checkpoint that goes with its worker is none.
+    fn marked(&mut self, now: Time, lease: LeaseId, mark: TaskMark) {
+        let Some((_, task)) = self.dispatch.lease(lease) else { return };
+        let Some(payload) = self.payloads.get_mut(&task).filter(|payload| payload.open) else { return };
+        if payload.kept == Some(mark.checkpoint) {
+            return self.kept(now, lease, mark);
         }
+        if payload.marks.len() == MARKS_MAX {
+            payload.marks.pop_front();
+        }
+        payload.marks.push_back((lease, mark));
+        let marked = TaskFromRelay::Marked { request: payload.request, mark };
+        self.out.push_back((payload.submitter, marked));
+    }
+
+    /// A peer holds all of a content: perhaps a checkpoint of a task that it handed in.
+    pub(crate) fn holds(&mut self, now: Time, peer: PeerId, content: ContentId) {
+        let theirs: Vec<TaskId> = self.requests_of(peer).map(|(_, task)| *task).collect();
+        for task in theirs {
+            let Some(payload) = self.payloads.get_mut(&task) else { continue };
+            let Some(at) = payload.marks.iter().position(|(_, mark)| mark.checkpoint == content) else {
+                continue;
+            };
+            payload.kept = Some(content);
+            if let Some((lease, mark)) = payload.marks.remove(at) {
+                self.kept(now, lease, mark);
+            }
+        }
+    }
+
+    fn kept(&mut self, now: Time, lease: LeaseId, mark: TaskMark) {
+        let mark = Mark { checkpoint: mark.checkpoint.0, gas: mark.gas };
+        self.tell(now, DispatchInput::Kept { lease, mark });
+    }
+
+    fn requests_of(&self, peer: PeerId) -> impl Iterator<Item = (&(PeerId, u32), &TaskId)> {
+        self.requests.range((peer, 0)..=(peer, u32::MAX))
     }
 
     pub(crate) fn leased_to(&self, lease: u64, peer: PeerId) -> bool {
@@ -199,7 +235,7 @@ impl Tasks {
 
     fn submit(&mut self, now: Time, peer: PeerId, what: TaskRequest) {
         let TaskRequest { request, module, input, limits, assurance, value } = what;
-        let theirs = self.requests.range((peer, 0)..=(peer, u32::MAX)).count();
+        let theirs = self.requests_of(peer).count();
         if theirs >= self.per_peer_max
             || !self.dispatch.has_room()
             || self.requests.contains_key(&(peer, request))
@@ -231,6 +267,8 @@ impl Tasks {
             limits,
             outputs: BTreeMap::new(),
             runs: 0,
+            marks: VecDeque::new(),
+            kept: None,
             open: true,
         };
         self.payloads.insert(task, payload);
@@ -314,6 +352,7 @@ impl Tasks {
         if let Some(payload) = self.payloads.get_mut(&task).filter(|payload| payload.open) {
             payload.open = false;
             payload.outputs.clear();
+            payload.marks.clear();
             self.requests.remove(&(payload.submitter, payload.request));
         }
     }

@@ -6,7 +6,8 @@ use peeredge_hvm::{Answer, Claim};
 use peeredge_tracker::TrackerInput;
 use peeredge_wire::PeerId;
 use peeredge_wire::relay::{
-    Blob, FromRelay, TaskAssurance, TaskFromRelay, TaskLimits, TaskRefusal, TaskRequest, TaskToRelay, ToRelay,
+    Blob, FromRelay, TaskAssurance, TaskFromRelay, TaskLimits, TaskMark, TaskRefusal, TaskRequest,
+    TaskToRelay, ToRelay,
 };
 use support::{Place, RELAY_KEY, content, id, key};
 
@@ -235,4 +236,46 @@ fn a_worker_of_many_small_tasks_is_not_too_fast() {
         place.read(asks);
         place.pass(50);
     }
+}
+
+/// A checkpoint is taken twice, and the submitter comes to hold the first; the worker leaves. Gives whence the other goes on.
+fn resumed(announce: impl FnOnce(&mut Place, peeredge_tracker::ConnId)) -> Option<TaskMark> {
+    let mut place = Place::new();
+    let page = place.join(1);
+    let (a, b) = (offer(&mut place, 2), offer(&mut place, 3));
+    submit(&mut place, page, 7, TaskAssurance::Replicas(1));
+    let (worker, other, run) = match lease(&mut place, a) {
+        Some(run) => (a, b, run),
+        None => (b, a, lease(&mut place, b).expect("one of the two has it")),
+    };
+    tasks(&mut place, page);
+    for n in [1, 2] {
+        let mark = TaskMark { checkpoint: content(20 + n), gas: u64::from(n) };
+        place.say(worker, &ToRelay::Task(TaskToRelay::Beat { lease: run, mark: Some(mark) }));
+        assert_eq!(tasks(&mut place, page), [TaskFromRelay::Marked { request: 7, mark }]);
+    }
+    announce(&mut place, page);
+    place.leave(worker);
+    tasks(&mut place, other)
+        .into_iter()
+        .find_map(|message| match message {
+            TaskFromRelay::Lease { resume, .. } => Some(resume),
+            _ => None,
+        })
+        .expect("the other goes on")
+}
+
+#[test]
+fn a_task_goes_on_from_the_newest_checkpoint_that_outlives_its_worker() {
+    assert_eq!(resumed(|_, _| ()), None, "both went with the worker");
+    assert_eq!(resumed(|place, page| place.announce(page, content(21), 999, 3)), None, "not whole");
+    let first = Some(TaskMark { checkpoint: content(21), gas: 1 });
+    assert_eq!(resumed(|place, page| place.announce(page, content(21), 1000, 0)), first);
+    let second = Some(TaskMark { checkpoint: content(22), gas: 2 });
+    let both = |place: &mut Place, page| {
+        for n in [22, 21] {
+            place.announce(page, content(n), 1000, 0);
+        }
+    };
+    assert_eq!(resumed(both), second, "in whatever order they come");
 }

@@ -14,8 +14,11 @@ const PAGE_BYTES = 65_536;
 /** Rewritten modules that are kept for the next run. */
 const MODULES_MAX = 8;
 const DEADLINE_MS = 600_000;
-/** Checkpoints of others that are kept for one task: one may be replaced while it is asked for. */
+/** Checkpoints that are shared or kept for one task: one may be replaced while it is asked for. */
 const MARKS_MAX = 2;
+/** A checkpoint is shared for so long at least, and as long as its bytes take at this rate: whoever keeps it has to fetch it. */
+const MARK_MS = 1000;
+const MARK_BYTES_PER_MS = 1000;
 const ENDS = ["done", "out_of_gas", "trap", "stack", "output", "memory", "cancelled", "paused"] as const;
 
 const REFUSALS: Record<string, string> = {
@@ -47,7 +50,10 @@ interface Waiting {
 
 interface Lease {
   end: AbortController;
-  checkpoint: string | null;
+  /** Checkpoints that are shared, newest last. */
+  checkpoints: string[];
+  /** When the next may take the oldest one's place. */
+  nextMark: number;
 }
 
 type Word<K extends TaskWord[0]> = Extract<TaskWord, [kind: K, ...unknown[]]>;
@@ -243,7 +249,7 @@ export class Desk {
 
   async #work(word: Word<"lease">): Promise<void> {
     const [, id, beatMs, module, input, gas, memoryPages, outputBytes, checkpointEverySteps, from] = word;
-    const lease: Lease = { end: new AbortController(), checkpoint: null };
+    const lease: Lease = { end: new AbortController(), checkpoints: [], nextMark: 0 };
     this.#leases.set(id, lease);
     const { signal } = lease.end;
     const beat = setInterval(() => this.#host.send({ call: "beat", lease: id }), beatMs);
@@ -285,18 +291,20 @@ export class Desk {
       clearInterval(beat);
       this.#leases.delete(id);
       lease.end.abort();
-      if (lease.checkpoint) this.#host.remove(lease.checkpoint);
+      lease.checkpoints.forEach((checkpoint) => this.#host.remove(checkpoint));
     }
   }
 
-  /** Shares a checkpoint, so that the task can go on elsewhere, and lets go of the one before. */
+  /** Shares a checkpoint, so that the task can go on elsewhere, and lets go of older ones. */
   async #mark(id: number, lease: Lease, bytes: Uint8Array, gas: number): Promise<void> {
+    const now = performance.now();
+    if (now < lease.nextMark) return;
+    lease.nextMark = now + MARK_MS + bytes.length / MARK_BYTES_PER_MS;
     const checkpoint = await this.#host.publish(bytes, "checkpoint");
     if (lease.end.signal.aborted) return this.#host.remove(checkpoint);
-    const before = lease.checkpoint;
-    lease.checkpoint = checkpoint;
     this.#host.send({ call: "beat", lease: id, checkpoint, gas });
-    if (before && before !== checkpoint) this.#host.remove(before);
+    if (!lease.checkpoints.includes(checkpoint)) lease.checkpoints.push(checkpoint);
+    while (lease.checkpoints.length > MARKS_MAX) this.#host.remove(lease.checkpoints.shift() as string);
   }
 
   #module(content: string, memoryPages: number, signal: AbortSignal): Promise<Rewritten> {

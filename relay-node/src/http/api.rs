@@ -162,6 +162,13 @@ async fn write_tracker(app: &App, page: &mut Page) {
         ("peeredge_task_leases_total", "Runs of tasks given to workers.", stats.dispatched.leases),
         ("peeredge_task_checks_total", "Hidden checks among them.", stats.dispatched.spots),
         ("peeredge_task_leases_lost_total", "Runs that were not answered.", stats.dispatched.lost),
+        ("peeredge_task_hedges_total", "Runs given because another took too long.", stats.dispatched.hedges),
+        (
+            "peeredge_task_checkpoints_kept_total",
+            "Checkpoints that outlive their workers.",
+            stats.dispatched.kept,
+        ),
+        ("peeredge_task_leases_resumed_total", "Runs that went on from one.", stats.dispatched.resumed),
         ("peeredge_tasks_refereed_total", "Tasks that the relay ran itself.", stats.dispatched.refereed),
         ("peeredge_tasks_believed_total", "Results given out.", stats.dispatched.believed),
         ("peeredge_task_receipts_refused_total", "Receipts that were not taken.", stats.dispatched.refused),

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 
 /// A module, input, output or checkpoint has at most so many bytes.
-const CONTENT_BYTES_MAX: u64 = 1 << 30;
+pub(super) const CONTENT_BYTES_MAX: u64 = 1 << 30;
 const MODULE_BYTES_MAX: u64 = 32 << 20;
 /// No run takes longer.
 const DEADLINE: Duration = Duration::from_secs(600);
@@ -194,7 +194,11 @@ impl Desk {
         }
     }
 
-    fn say(&self, task: TaskInput) {
+    pub(super) fn remove(&self, content: ContentId) {
+        let _ = self.0.inputs.send(Input::Remove { content });
+    }
+
+    pub(super) fn say(&self, task: TaskInput) {
         let _ = self.0.inputs.send(Input::Task(task));
     }
 
@@ -271,22 +275,7 @@ impl Desk {
             }
         };
         self.0.runner.submit(job, on_progress, stop, move |ran| drop(ended.send(ran)));
-        let marking = async {
-            let mut before: Option<ContentId> = None;
-            while let Some((checkpoint, gas)) = marks.recv().await {
-                let Ok(content) = self.share(checkpoint.encode(), "checkpoint").await else { continue };
-                let mark = Some(TaskMark { checkpoint: content, gas });
-                self.say(TaskInput::Beat { lease, mark });
-                if let Some(old) = before.replace(content).filter(|old| *old != content) {
-                    let _ = self.0.inputs.send(Input::Remove { content: old });
-                }
-            }
-            before
-        };
-        let (ran, last) = tokio::join!(end, marking);
-        if let Some(content) = last {
-            let _ = self.0.inputs.send(Input::Remove { content });
-        }
+        let (ran, ()) = tokio::join!(end, self.mark(lease, &mut marks));
         let outcome = ran.map_err(|_| "the runner ended".to_owned())?.outcome;
         if !outcome.end.is_of_task() {
             return Err(format!("the run ended here: {}", outcome.end));
@@ -324,7 +313,7 @@ impl Desk {
     }
 
     /// All bytes of a content.
-    async fn fetch(&self, content: ContentId, bytes_max: u64) -> Result<Vec<u8>, String> {
+    pub(super) async fn fetch(&self, content: ContentId, bytes_max: u64) -> Result<Vec<u8>, String> {
         let request = RequestId(self.0.next.fetch_add(1, Ordering::Relaxed));
         let (told, mut words) = mpsc::unbounded_channel();
         lock(&self.0.fetching).insert(request, told);
@@ -336,7 +325,6 @@ impl Desk {
         loop {
             match words.recv().await {
                 Some(Output::Head { length, .. }) if length > bytes_max => {
-                    let _ = self.0.inputs.send(Input::Abort { request });
                     return Err(format!("a content of {length} bytes where at most {bytes_max} are allowed"));
                 }
                 Some(Output::Data { bytes: more, .. }) => bytes.extend_from_slice(&more),
@@ -365,7 +353,7 @@ impl Desk {
                 outputs.remove(&content);
                 // Not if somebody published the very same.
                 if desk.0.store.entry(content).is_some_and(|entry| entry.of_task) {
-                    let _ = desk.0.inputs.send(Input::Remove { content });
+                    desk.remove(content);
                 }
             }
         });
@@ -373,7 +361,7 @@ impl Desk {
     }
 
     /// Makes a content of these bytes, which this node then shares.
-    async fn share(&self, bytes: Vec<u8>, name: &'static str) -> Result<ContentId, String> {
+    pub(super) async fn share(&self, bytes: Vec<u8>, name: &'static str) -> Result<ContentId, String> {
         let desk = self.clone();
         let shared = tokio::task::spawn_blocking(move || {
             let store = &desk.0.store;
@@ -411,7 +399,11 @@ impl Desk {
         let (told, words) = mpsc::unbounded_channel();
         lock(&self.0.waiting).insert(request, told);
         self.say(TaskInput::Submit(TaskRequest { request, module, input, limits, assurance, value: 0 }));
-        let result = self.result(words, progress).await;
+        let (marked, marks) = mpsc::unbounded_channel();
+        let result = tokio::select! {
+            result = self.result(words, &marked, progress) => result,
+            never = self.keep(marks) => match never {},
+        };
         lock(&self.0.waiting).remove(&request);
         result
     }
@@ -420,11 +412,13 @@ impl Desk {
     async fn result(
         &self,
         mut words: mpsc::UnboundedReceiver<TaskFromRelay>,
+        marked: &mpsc::UnboundedSender<ContentId>,
         mut progress: impl FnMut(u16, PeerId),
     ) -> Result<Ran, RunError> {
         loop {
             match words.recv().await {
                 Some(TaskFromRelay::Progress { runs, worker, .. }) => progress(runs, worker),
+                Some(TaskFromRelay::Marked { mark, .. }) => drop(marked.send(mark.checkpoint)),
                 Some(TaskFromRelay::Refused { why, .. }) => return Err(RunError::Refused(why)),
                 Some(TaskFromRelay::Result { end, gas, digest, runs, refereed, voters, output, .. }) => {
                     let end = End::from_number(end).unwrap_or(End::Trap);
@@ -451,12 +445,13 @@ impl Desk {
     }
 }
 
-/// Takes a fetch's place away, however it ends.
+/// Takes a fetch's place away, however it ends, and ends it if nobody waits any more.
 struct Forget<'a>(&'a Desk, RequestId);
 
 impl Drop for Forget<'_> {
     fn drop(&mut self) {
         lock(&self.0.0.fetching).remove(&self.1);
+        let _ = self.0.0.inputs.send(Input::Abort { request: self.1 });
     }
 }
 

@@ -114,13 +114,14 @@ test("a task in steps moves to another tab from its checkpoint and ends with the
     return seen.length > 0 && seen;
   }, "somebody was given the task");
   const gone = workers.find(({ id }) => id === worker);
-  // The page that handed it in keeps what comes by: module and checkpoint.
-  await eventually(async () => (await page.stats()).contents.some(({ name, length }) => name === "checkpoint" && length > 0), "a checkpoint is kept");
+  // The page that handed it in fetches what comes by, and says so.
+  await eventually(() => stage.relay.metric("peeredge_task_checkpoints_kept_total"), "a checkpoint is kept");
   await gone.tab.close();
   const moved = await run.result();
   expect(moved.output).toEqual(undisturbed.output);
   expect(moved.gas).toBe(undisturbed.gas);
   expect(moved.runs).toBe(2);
+  expect(await stage.relay.metric("peeredge_task_leases_resumed_total")).toBe(1);
 });
 
 test("two tabs that agree give a result, with the gas of one run and the names of both", async () => {

@@ -119,6 +119,7 @@ impl Dispatch {
         let (mark, lineage) = task.resume.take().map_or((None, Vec::new()), |(mark, by)| (Some(mark), by));
         let expected = rate.time_for(gas);
         task.leases.push(lease);
+        self.stats.resumed += u64::from(mark.is_some());
         task.runs = task.runs.saturating_add(1);
         self.leases.insert(
             lease,
@@ -133,7 +134,7 @@ impl Dispatch {
                 stage: LeaseStage::Running,
                 lineage,
                 from_gas: mark.map_or(0, |mark| mark.gas),
-                mark: None,
+                mark,
                 known: None,
                 module: task.what.module,
                 input: task.what.input,

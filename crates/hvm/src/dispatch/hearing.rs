@@ -16,11 +16,18 @@ const REST_AFTER_LOST: f64 = 0.4;
 const MEASURED_FROM: f64 = 3.0;
 
 impl Dispatch {
-    pub(super) fn beat(&mut self, lease: LeaseId, mark: Option<Mark>) {
+    pub(super) fn beat(&mut self, lease: LeaseId) {
+        if let Some(lease) = self.leases.get_mut(&lease) {
+            lease.heard = self.now;
+        }
+    }
+
+    /// Checkpoints may come to be kept in another order than they were taken in.
+    pub(super) fn kept(&mut self, lease: LeaseId, mark: Mark) {
         let Some(lease) = self.leases.get_mut(&lease) else { return };
-        lease.heard = self.now;
-        if mark.is_some() {
-            lease.mark = mark;
+        if lease.mark.is_none_or(|newest| newest.gas < mark.gas) {
+            lease.mark = Some(mark);
+            self.stats.kept += 1;
         }
     }
 
@@ -213,7 +220,11 @@ impl Dispatch {
 
     /// A lease that its worker lost by its own fault.
     pub(super) fn lose(&mut self, id: LeaseId) {
-        let Some(lease) = self.leases.get(&id) else { return };
+        let Some(lease) = self.leases.get_mut(&id) else { return };
+        // It may be the checkpoint that could not be had: not from there again.
+        if lease.stands_where_it_began() {
+            lease.mark = None;
+        }
         let (worker, took) = (lease.worker, self.now.since(lease.given));
         let gas = lease.rate.0.saturating_mul(lease.expected.as_secs());
         self.stats.lost += 1;
@@ -244,8 +255,8 @@ impl Dispatch {
         let Some(task) = self.tasks.get_mut(&lease.task) else { return };
         task.leases.retain(|other| *other != id);
         if let (Some(mark), None) = (lease.mark, &task.resume) {
-            let mut lineage = lease.lineage;
-            lineage.push(lease.worker);
+            let own = (!lease.stands_where_it_began()).then_some(lease.worker);
+            let lineage = lease.lineage.into_iter().chain(own).collect();
             task.resume = Some((mark, lineage));
         }
         self.ask_reveals(lease.task, None);

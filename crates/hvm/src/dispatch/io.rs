@@ -50,8 +50,13 @@ pub enum DispatchInput {
     Beat {
         /// At what.
         lease: LeaseId,
-        /// Where the task could go on elsewhere.
-        mark: Option<Mark>,
+    },
+    /// Somebody beside the worker holds a checkpoint of its run: from there the task can go on without it.
+    Kept {
+        /// Whose run it is of.
+        lease: LeaseId,
+        /// Where the task would go on.
+        mark: Mark,
     },
     /// A worker is done and binds itself to its answer: [`Claim::commitment`].
     Commit {

@@ -59,6 +59,10 @@ pub struct DispatchStats {
     pub lost: u64,
     /// Runs given because another took too long.
     pub hedges: u64,
+    /// Checkpoints that came to outlive their workers.
+    pub kept: u64,
+    /// Runs that went on from one.
+    pub resumed: u64,
     /// Workers proved to lie.
     pub exposed: u64,
     /// Receipts that were not taken.
@@ -124,7 +128,8 @@ impl Dispatch {
             DispatchInput::Gone { worker } => self.gone(&worker),
             DispatchInput::Submit(submission) => self.submit(submission),
             DispatchInput::Cancel { task } => self.close_task(task),
-            DispatchInput::Beat { lease, mark } => self.beat(lease, mark),
+            DispatchInput::Beat { lease } => self.beat(lease),
+            DispatchInput::Kept { lease, mark } => self.kept(lease, mark),
             DispatchInput::Commit { lease, commitment } => self.commit(lease, commitment),
             DispatchInput::Reveal { lease, claim, nonce } => {
                 if self.reveal(lease, &claim, &nonce).is_err() {

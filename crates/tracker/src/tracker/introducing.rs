@@ -31,6 +31,9 @@ impl Tracker {
         if fresh && !said.reserve {
             self.ahead.asked(member(conn), content);
         }
+        if let (1000, Some(tasks)) = (have_permille, &mut self.tasks) {
+            tasks.holds(now, peer, content);
+        }
         if let Some(open) = self.purses.is_open(now, &content) {
             self.matcher.open_reserve(content, open);
         }
