@@ -7,6 +7,9 @@
 //! - only while the receiver's own downlink is not what bounds all of its connections: there, too, half of them are closed, as they would
 //!   only take from those to other peers;
 //! - only as long as each step gives at least [`GAIN`] of the rate before it; what does not is undone and not tried again soon;
+//! - on long round trips only as long as fewer would not do: a while after a step three quarters of them are closed for a moment. Where loss is the limit,
+//!   so much of the rate is gone; where others fill the path, and have filled it all the time, so that no queue is seen to grow, most of
+//!   it is still there: then what the lanes gain is taken from those, and one is left;
 //! - only while there are few peers: many peers are many connections already;
 //! - only within the caps: at most half of the connections that a node may make in its life are lanes, and a lane makes room when
 //!   another peer needs the place.
@@ -26,6 +29,12 @@ const LANES_MAX: usize = 8;
 const LANES_FIRST: usize = 4;
 /// A step must multiply the rate by this, or it is undone.
 const GAIN: f64 = 1.3;
+/// With a quarter of the lanes so much of the rate must be gone.
+const LOSS: f64 = 0.5;
+/// A round trip that was never shorter may be a queue's, and fewer lanes are tried; what fits into less is no queue to speak of.
+const LONG_MICROS: u64 = 100_000;
+/// How long after a step fewer are tried.
+const FEWER_AFTER: Duration = Duration::from_secs(2);
 /// How long a rate is measured before it is believed.
 const MEASURE: Duration = Duration::from_millis(700);
 /// With more peers than this there are connections enough.
@@ -60,6 +69,15 @@ pub(crate) fn is_lane(session: u64) -> bool {
     session & LANE_BITS != 0
 }
 
+/// What is tried, with the rate before.
+#[derive(Clone, Copy, Debug)]
+enum Trial {
+    /// More lanes than so many.
+    More(usize, f64),
+    /// A quarter of so many.
+    Fewer(usize, f64),
+}
+
 /// What is known of the lanes to one peer. Kept with its first connection.
 #[derive(Debug)]
 pub(crate) struct Lanes {
@@ -69,10 +87,10 @@ pub(crate) struct Lanes {
     pub(crate) arrived_bytes: u64,
     /// Since when, and from how many bytes on, the rate is measured.
     mark: (Time, u64),
-    /// Lanes and rate before the last step, while that is on trial.
-    before: Option<(usize, f64)>,
+    trial: Option<Trial>,
     hold_until: Time,
     hold: Duration,
+    fewer_at: Time,
     shortest_micros: Option<u64>,
 }
 
@@ -82,9 +100,10 @@ impl Lanes {
             numbered: 0,
             arrived_bytes: 0,
             mark: (now, 0),
-            before: None,
+            trial: None,
             hold_until: Time::ZERO,
             hold: HOLD_FIRST,
+            fewer_at: Time::NEVER,
             shortest_micros: None,
         }
     }
@@ -94,7 +113,7 @@ impl Lanes {
     }
 
     fn failed(&mut self, now: Time) {
-        self.before = None;
+        self.trial = None;
         self.hold_until = now + self.hold;
         self.hold = (self.hold * 2).min(HOLD_MAX);
     }
@@ -191,20 +210,37 @@ impl Node {
         }
         let rate = (lanes.arrived_bytes - lanes.mark.1) as f64 / span.as_secs_f64();
         // The browser measures round trips now and then: what was measured before says nothing of a queue that may have grown.
-        if inflated.is_none() && lanes.before.is_none() {
+        if inflated.is_none() && lanes.trial.is_none() {
             return;
         }
         lanes.begin_anew(now);
-        if let Some((count_before, rate_before)) = lanes.before.take() {
-            if rate < rate_before * GAIN {
-                lanes.failed(now);
-                return self.close_lanes(&peer, count_before);
+        match lanes.trial.take() {
+            Some(Trial::More(before, rate_before)) => {
+                lanes.fewer_at = now + FEWER_AFTER;
+                if rate < rate_before * GAIN {
+                    lanes.failed(now);
+                    return self.close_lanes(&peer, before);
+                }
+                lanes.hold = HOLD_FIRST;
             }
-            lanes.hold = HOLD_FIRST;
+            Some(Trial::Fewer(before, rate_before)) => {
+                if rate > rate_before * LOSS {
+                    lanes.failed(now);
+                    return self.close_lanes(&peer, 1);
+                }
+                lanes.fewer_at = now + HOLD_MAX;
+                return self.open_lanes(first, peer, before);
+            }
+            None => {}
         }
         if (inflated == Some(true) || is_downlink) && count > 1 {
             lanes.failed(now);
             return self.close_lanes(&peer, count / 2);
+        }
+        let is_long = lanes.shortest_micros.is_some_and(|micros| micros > LONG_MICROS);
+        if count > 1 && is_long && lanes.fewer_at <= now {
+            lanes.trial = Some(Trial::Fewer(count, rate));
+            return self.close_lanes(&peer, count / 4);
         }
         let held = lanes.hold_until > now;
         if inflated != Some(false) || is_downlink || held || rate > ENOUGH_BYTES_PER_S || count >= LANES_MAX {
@@ -215,8 +251,14 @@ impl Node {
             return;
         }
         if let Some(lanes) = self.lanes_mut(&peer) {
-            lanes.before = Some((count, rate));
+            lanes.trial = Some(Trial::More(count, rate));
         }
+        self.open_lanes(first, peer, target);
+    }
+
+    /// Opens lanes until there are so many connections to the peer.
+    fn open_lanes(&mut self, first: ConnectionId, peer: PeerId, target: usize) {
+        let count = self.connections.all.values().filter(|c| c.peer == peer).count();
         for _ in count..target {
             if self.may_open_lane() {
                 self.open_lane(first, peer);
