@@ -1,11 +1,12 @@
 // Part `cellular`: four senders with recorded 3G and 4G uplinks, beside the fluid bound: the time in which the four links together
-// carry as many bytes, headers not counted, as the file has. Nothing that uses only these links can be sooner.
+// carry as many bytes, headers not counted, as the file has. Nothing that uses only these links can be sooner. In the first run of each
+// round bare channels, one over each of the same links, carry as many bytes together: what the browser's transport makes of them.
 import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { temporaryFolder } from "../../tests/browser/harness.mjs";
 import { ROOT } from "../../scripts/lib/run.mjs";
-import { MIB, Scene, done, mbit, quantile, timed } from "./scene.mjs";
+import { MIB, SYMBOL_BYTES, Scene, done, mbit, quantile, sleep, timed, within } from "./scene.mjs";
 
 const SENDERS = 4;
 const SEED = 20;
@@ -21,7 +22,7 @@ export async function cellular({ rounds, quick, figures, row, say }) {
   const seconds = quick ? 10 : 20;
   const draws = quick ? 2 : 4;
   const scene = await Scene.open();
-  const [ratios, rates] = [[], []];
+  const [ratios, rates, bare] = [[], [], []];
   try {
     for (let run = 0; run < rounds * draws; run++) {
       const links = Array.from({ length: SENDERS }, (_, n) => draw(traces, SEED + run * SENDERS + n));
@@ -36,21 +37,49 @@ export async function cellular({ rounds, quick, figures, row, say }) {
         tabs.push(tab);
       }
       const receiver = await scene.tab(`cellular ${run} receiver`, { up: { delay_ms: DELAY_MS } }, { tuning: { http: false } });
-      // The recordings begin now.
-      for (const [n, steps] of links.entries()) {
-        await scene.lab.endpoint(`cellular ${run} ${n}`, { up: { steps, delay_ms: DELAY_MS, queue_bytes: QUEUE_BYTES } });
-      }
+      await play(scene, links, (n) => `cellular ${run} ${n}`);
       const ms = await timed(receiver, link, length, 20 * seconds);
       ratios.push(ms / 1000 / boundS);
       rates.push((length * 1000) / ms);
       await done(receiver, ...tabs);
+      if (run % draws === 0) bare.push((await bareChannels(scene, links, length, `bare ${run}`)) / 1000 / boundS);
     }
   } finally {
     await scene.close();
   }
   row("recorded 3G and 4G uplinks, four senders", mbit(quantile(rates, 0.5)), "Mbit/s", ratios.map((r) => r.toFixed(2)).join(" "));
+  row("the same by a bare channel over each, over the fluid bound", quantile(bare, 0.5), "", bare.map((r) => r.toFixed(2)).join(" "));
   figures.cellular_over_fluid_p50 = quantile(ratios, 0.5);
   figures.cellular_over_fluid_p99 = quantile(ratios, 0.99);
+}
+
+/** The recordings begin now. */
+async function play(scene, links, name) {
+  for (const [n, steps] of links.entries()) {
+    await scene.lab.endpoint(name(n), { up: { steps, delay_ms: DELAY_MS, queue_bytes: QUEUE_BYTES } });
+  }
+}
+
+/** Milliseconds until one bare channel over each link have carried so many bytes together. */
+async function bareChannels(scene, links, length, name) {
+  const pairs = [];
+  for (const n of links.keys()) {
+    pairs.push(await scene.channel([`${name} ${n}`, `${name} to ${n}`], { up: { delay_ms: DELAY_MS } }));
+  }
+  await play(scene, links, (n) => `${name} ${n}`);
+  const began = performance.now();
+  for (const [from, to] of pairs) {
+    await to.run(() => channel.count());
+    await from.run((messageBytes) => void channel.flood(messageBytes), SYMBOL_BYTES);
+  }
+  const counted = () => Promise.all(pairs.map(([, to]) => to.run(() => channel.counted())));
+  const all = async () => {
+    while ((await counted()).reduce((sum, bytes) => sum + bytes, 0) < length) await sleep(50);
+  };
+  await within(600, all());
+  const ms = performance.now() - began;
+  await done(...pairs.flat());
+  return ms;
 }
 
 const dataFolder = () => join(process.env.PEEREDGE_DATA ?? join(ROOT, "../shared/data"), "perception");

@@ -3,7 +3,7 @@
 //!
 //! - only while it has more to ask of that peer than is under way, and one lane is not fast anyway;
 //! - only while the round trip is not inflated: a queue that grows means that the path is full, and more lanes would only take
-//!   from others on it; when it grows with lanes open, half of them are closed;
+//!   from others on it; when it grows with lanes open, half of them are closed, and when no check comes back for long, all but one;
 //! - only while the receiver's own downlink is not what bounds all of its connections: there, too, half of them are closed, as they would
 //!   only take from those to other peers;
 //! - only as long as each step gives at least [`GAIN`] of the rate before it; what does not is undone and not tried again soon;
@@ -33,8 +33,9 @@ const GAIN: f64 = 1.3;
 const LOSS: f64 = 0.5;
 /// A round trip that was never shorter may be a queue's, and fewer lanes are tried; what fits into less is no queue to speak of.
 const LONG_MICROS: u64 = 100_000;
-/// How long after a step fewer are tried.
+/// How long after a step fewer are tried, and for how long: what the others had in the queue comes first, for nothing.
 const FEWER_AFTER: Duration = Duration::from_secs(2);
+const FEWER_FOR: Duration = Duration::from_secs(2);
 /// How long a rate is measured before it is believed.
 const MEASURE: Duration = Duration::from_millis(700);
 /// With more peers than this there are connections enough.
@@ -46,6 +47,8 @@ const HOLD_FIRST: Duration = Duration::from_secs(20);
 const HOLD_MAX: Duration = Duration::from_secs(320);
 /// A round trip is inflated when it is longer than the shortest by half, and this.
 const INFLATED_MICROS: u64 = 20_000;
+/// A browser checks a connection every 2.5 s, and its shell looks every 1.5 s: a round trip is measured at least so often.
+const SILENT: Duration = Duration::from_secs(5);
 /// A lane opens soon or not at all: the first connection's path is known to work.
 pub(crate) const LANE_OPEN_WITHIN: Duration = Duration::from_secs(6);
 
@@ -205,12 +208,14 @@ impl Node {
             return lanes.begin_anew(now);
         }
         let span = now.since(lanes.mark.0);
-        if span < MEASURE {
+        if span < if let Some(Trial::Fewer(..)) = lanes.trial { FEWER_FOR } else { MEASURE } {
             return;
         }
         let rate = (lanes.arrived_bytes - lanes.mark.1) as f64 / span.as_secs_f64();
         // The browser measures round trips now and then: what was measured before says nothing of a queue that may have grown.
-        if inflated.is_none() && lanes.trial.is_none() {
+        // Where several lanes' checks do not come back for long, they lie in a queue or found it full.
+        let silent = inflated.is_none() && count > 1 && span > SILENT;
+        if inflated.is_none() && lanes.trial.is_none() && !silent {
             return;
         }
         lanes.begin_anew(now);
@@ -233,9 +238,9 @@ impl Node {
             }
             None => {}
         }
-        if (inflated == Some(true) || is_downlink) && count > 1 {
+        if (inflated == Some(true) || is_downlink || silent) && count > 1 {
             lanes.failed(now);
-            return self.close_lanes(&peer, count / 2);
+            return self.close_lanes(&peer, if silent { 1 } else { count / 2 });
         }
         let is_long = lanes.shortest_micros.is_some_and(|micros| micros > LONG_MICROS);
         if count > 1 && is_long && lanes.fewer_at <= now {
