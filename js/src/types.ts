@@ -113,7 +113,7 @@ export interface RunOptions {
   memoryBytes?: number;
   /** Bytes that the output may have. Default 16 MiB. */
   outputBytes?: number;
-  /** Steps between two checkpoints, from which the task goes on elsewhere when its tab is closed. Default 0: never. */
+  /** Steps between two checkpoints, at most one a second, from which the task goes on elsewhere when its tab is closed. Default 0: never. */
   checkpointSteps?: number;
   /** Goes first among this peer's own tasks: the higher, the earlier. Default 0. */
   value?: number;
