@@ -47,8 +47,10 @@ const HOLD_FIRST: Duration = Duration::from_secs(20);
 const HOLD_MAX: Duration = Duration::from_secs(320);
 /// A round trip is inflated when it is longer than the shortest by half, and this.
 const INFLATED_MICROS: u64 = 20_000;
-/// A browser checks a connection every 2.5 s, and its shell looks every 1.5 s: a round trip is measured at least so often.
+/// A browser checks a connection every 2.5 s, and its shell looks every 1.5 s: a round trip is measured at least so often; with more
+/// connections than so many the shell looks seldomer.
 const SILENT: Duration = Duration::from_secs(5);
+const SILENT_AMONG: usize = 10;
 /// A lane opens soon or not at all: the first connection's path is known to work.
 pub(crate) const LANE_OPEN_WITHIN: Duration = Duration::from_secs(6);
 
@@ -200,6 +202,7 @@ impl Node {
         let of_peer = self.connections.all.values().filter(|c| c.peer == peer);
         let (count, opening) =
             of_peer.fold((0, false), |(n, opening), c| (n + 1, opening || !c.open || !c.greeted));
+        let looked_at = self.connections.all.len() <= SILENT_AMONG;
         let more = self.has_more_to_ask(first);
         let inflated = self.is_inflated(&peer);
         let is_downlink = self.connections.chain.limit(first.0) == Some(Limit::Downlink);
@@ -214,7 +217,7 @@ impl Node {
         let rate = (lanes.arrived_bytes - lanes.mark.1) as f64 / span.as_secs_f64();
         // The browser measures round trips now and then: what was measured before says nothing of a queue that may have grown.
         // Where several lanes' checks do not come back for long, they lie in a queue or found it full.
-        let silent = inflated.is_none() && count > 1 && span > SILENT;
+        let silent = looked_at && inflated.is_none() && count > 1 && span > SILENT;
         if inflated.is_none() && lanes.trial.is_none() && !silent {
             return;
         }
