@@ -7,9 +7,9 @@
 //! - only while the receiver's own downlink is not what bounds all of its connections: there, too, half of them are closed, as they would
 //!   only take from those to other peers;
 //! - only as long as each step gives at least [`GAIN`] of the rate before it; what does not is undone and not tried again soon;
-//! - on long round trips only as long as fewer would not do: a while after a step three quarters of them are closed for a moment. Where loss is the limit,
-//!   so much of the rate is gone; where others fill the path, and have filled it all the time, so that no queue is seen to grow, most of
-//!   it is still there: then what the lanes gain is taken from those, and one is left;
+//! - on long round trips only as long as fewer would not do: a while after a step three quarters of them are closed for a moment. Where
+//!   loss is the limit, so much of the rate is gone; where others fill the path, and have filled it all the time, so that no queue is
+//!   seen to grow, most of it is still there: then what the lanes gain is taken from those, and one is left;
 //! - only while there are few peers: many peers are many connections already;
 //! - only within the caps: at most half of the connections that a node may make in its life are lanes, and a lane makes room when
 //!   another peer needs the place.
@@ -29,8 +29,8 @@ const LANES_MAX: usize = 8;
 const LANES_FIRST: usize = 4;
 /// A step must multiply the rate by this, or it is undone.
 const GAIN: f64 = 1.3;
-/// With a quarter of the lanes so much of the rate must be gone.
-const LOSS: f64 = 0.5;
+/// Where loss is the limit a quarter of the lanes carries a quarter of the rate; where it carries more than this, something else is.
+const FEWER_CARRY: f64 = 0.5;
 /// A round trip that was never shorter may be a queue's, and fewer lanes are tried; what fits into less is no queue to speak of.
 const LONG_MICROS: u64 = 100_000;
 /// How long after a step fewer are tried, and for how long: what the others had in the queue comes first, for nothing.
@@ -232,7 +232,7 @@ impl Node {
                 lanes.hold = HOLD_FIRST;
             }
             Some(Trial::Fewer(before, rate_before)) => {
-                if rate > rate_before * LOSS {
+                if rate > rate_before * FEWER_CARRY {
                     lanes.failed(now);
                     return self.close_lanes(&peer, 1);
                 }

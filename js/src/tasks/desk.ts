@@ -303,7 +303,8 @@ export class Desk {
     const checkpoint = await this.#host.publish(bytes, "checkpoint");
     if (lease.end.signal.aborted) return this.#host.remove(checkpoint);
     this.#host.send({ call: "beat", lease: id, checkpoint, gas });
-    if (!lease.checkpoints.includes(checkpoint)) lease.checkpoints.push(checkpoint);
+    // The newest comes last, also when it was there before.
+    lease.checkpoints = [...lease.checkpoints.filter((other) => other !== checkpoint), checkpoint];
     while (lease.checkpoints.length > MARKS_MAX) this.#host.remove(lease.checkpoints.shift() as string);
   }
 

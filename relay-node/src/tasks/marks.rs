@@ -36,11 +36,10 @@ impl Desk {
         shared.into_iter().for_each(|content| self.remove(content));
     }
 
-    /// One more; the oldest goes.
+    /// The newest comes last, also when it was there before; the oldest goes.
     fn hold(&self, contents: &mut VecDeque<ContentId>, content: ContentId) {
-        if !contents.contains(&content) {
-            contents.push_back(content);
-        }
+        contents.retain(|other| *other != content);
+        contents.push_back(content);
         if contents.len() > MARKS_MAX
             && let Some(oldest) = contents.pop_front()
         {
