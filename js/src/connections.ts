@@ -155,12 +155,16 @@ export class Connections {
 /** The last round trip of the connectivity checks on the path in use. */
 async function roundTrip(rtc: RTCPeerConnection): Promise<{ ms: number; answers: number } | null> {
   const report = await rtc.getStats().catch(() => null);
-  let found: { ms: number; answers: number } | null = null;
-  report?.forEach((entry: RTCIceCandidatePairStats) => {
-    const { type, nominated, currentRoundTripTime: seconds, responsesReceived } = entry;
-    if (type === "candidate-pair" && nominated && seconds) found = { ms: seconds * 1000, answers: responsesReceived ?? 0 };
+  let selected: string | undefined;
+  let pair: RTCIceCandidatePairStats | undefined;
+  report?.forEach((entry: RTCTransportStats & RTCIceCandidatePairStats) => {
+    if (entry.type === "transport") selected = entry.selectedCandidatePairId;
+    // Several may be nominated, while only one goes on being checked. Not every browser says which.
+    if (entry.type === "candidate-pair" && entry.nominated) pair = entry;
   });
-  return found;
+  pair = (selected && report?.get(selected)) || pair;
+  const seconds = pair?.currentRoundTripTime;
+  return seconds ? { ms: seconds * 1000, answers: pair?.responsesReceived ?? 0 } : null;
 }
 
 /** One candidate that this browser does not understand (another's mDNS name, a new transport) must not end the connection. */

@@ -77,8 +77,8 @@ pub(crate) fn is_lane(session: u64) -> bool {
 /// What is tried, with the rate before.
 #[derive(Clone, Copy, Debug)]
 enum Trial {
-    /// More lanes than so many.
-    More(usize, f64),
+    /// More lanes than so many, for the first or the second time of measuring.
+    More(usize, f64, bool),
     /// A quarter of so many.
     Fewer(usize, f64),
 }
@@ -117,9 +117,10 @@ impl Lanes {
         self.mark = (now, self.arrived_bytes);
     }
 
-    fn failed(&mut self, now: Time) {
+    /// Back to so many: more are not tried again soon; sooner where some have gained something before.
+    fn failed(&mut self, now: Time, left: usize) {
         self.trial = None;
-        self.hold_until = now + self.hold;
+        self.hold_until = now + if left > 1 { self.hold / 4 } else { self.hold };
         self.hold = (self.hold * 2).min(HOLD_MAX);
     }
 }
@@ -223,17 +224,22 @@ impl Node {
         }
         lanes.begin_anew(now);
         match lanes.trial.take() {
-            Some(Trial::More(before, rate_before)) => {
+            Some(Trial::More(before, rate_before, again)) => {
                 lanes.fewer_at = now + FEWER_AFTER;
                 if rate < rate_before * GAIN {
-                    lanes.failed(now);
+                    // Loss comes in lumps, and what is young has not met it yet: one short time is not believed.
+                    if !again {
+                        lanes.trial = Some(Trial::More(before, rate_before, true));
+                        return;
+                    }
+                    lanes.failed(now, before);
                     return self.close_lanes(&peer, before);
                 }
                 lanes.hold = HOLD_FIRST;
             }
             Some(Trial::Fewer(before, rate_before)) => {
                 if rate > rate_before * FEWER_CARRY {
-                    lanes.failed(now);
+                    lanes.failed(now, 1);
                     return self.close_lanes(&peer, 1);
                 }
                 lanes.fewer_at = now + HOLD_MAX;
@@ -242,7 +248,8 @@ impl Node {
             None => {}
         }
         if (inflated == Some(true) || is_downlink || silent) && count > 1 {
-            lanes.failed(now);
+            // What others fill is left to them for long, whatever was gained before.
+            lanes.failed(now, 1);
             return self.close_lanes(&peer, if silent { 1 } else { count / 2 });
         }
         let is_long = lanes.shortest_micros.is_some_and(|micros| micros > LONG_MICROS);
@@ -259,7 +266,7 @@ impl Node {
             return;
         }
         if let Some(lanes) = self.lanes_mut(&peer) {
-            lanes.trial = Some(Trial::More(count, rate));
+            lanes.trial = Some(Trial::More(count, rate, false));
         }
         self.open_lanes(first, peer, target);
     }
