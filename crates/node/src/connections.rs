@@ -124,7 +124,7 @@ impl Connections {
     pub(crate) fn usual_rate(&self) -> (u64, Option<f64>) {
         let (mut open, mut known, mut sum) = (0u64, 0u64, 0.0);
         for c in self.all.values().filter(|c| c.open && c.greeted) {
-            open += 1;
+            open += u64::from(c.is_first());
             if let Some(rate) = c.rate.rate() {
                 known += 1;
                 sum += rate.bytes_per_s;

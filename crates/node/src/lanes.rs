@@ -4,9 +4,8 @@
 //! - only while it has more to ask of that peer than is under way, and one lane is not fast anyway;
 //! - only while the round trip is not inflated: a queue that grows means that the path is full, and more lanes would only take
 //!   from others on it; when it grows with lanes open, half of them are closed, and when no check comes back for long, all but one;
-//! - only while the receiver's own downlink is not what bounds all of its connections: there, too, half of them are closed, as they would
-//!   only take from those to other peers;
-//! - only as long as each step gives at least [`GAIN`] of the rate before it; what does not is undone and not tried again soon;
+//! - only while the receiver's own downlink does not seem to bound all of its connections: they would only take from those to other peers;
+//! - only if a step gives at least [`GAIN`] of the rate before it; what does not is undone and not tried again soon;
 //! - on long round trips only as long as fewer would not do: a while after a step three quarters of them are closed for a moment. Where
 //!   loss is the limit, so much of the rate is gone; where others fill the path, and have filled it all the time, so that no queue is
 //!   seen to grow, most of it is still there: then what the lanes gain is taken from those, and one is left;
@@ -25,10 +24,11 @@ use peeredge_wire::{ConnectionId, PeerId, Time};
 
 /// Connections to one peer, the first included.
 const LANES_MAX: usize = 8;
-/// Lanes after the first step; the second goes to the most.
-const LANES_FIRST: usize = 4;
-/// A step must multiply the rate by this, or it is undone.
-const GAIN: f64 = 1.3;
+/// A step from one must multiply the rate by this, or it is undone: beside one other flow on a full path eight would only take its half,
+/// and gain less. Where loss is the limit they gain up to eight times.
+const GAIN: f64 = 1.8;
+/// The same for a step from the half that is left where a queue had grown.
+const GAIN_REST: f64 = 1.3;
 /// Where loss is the limit a quarter of the lanes carries a quarter of the rate; where it carries more than this, something else is.
 const FEWER_CARRY: f64 = 0.5;
 /// A round trip that was never shorter may be a queue's, and fewer lanes are tried; what fits into less is no queue to speak of.
@@ -43,7 +43,7 @@ const PEERS_MAX: usize = 6;
 /// Bytes a second with which one peer's rate is good enough.
 const ENOUGH_BYTES_PER_S: f64 = 4e6;
 /// After a step that did not gain, the next is tried after so long, then twice as long, and so on.
-const HOLD_FIRST: Duration = Duration::from_secs(20);
+const HOLD_FIRST: Duration = Duration::from_secs(10);
 const HOLD_MAX: Duration = Duration::from_secs(320);
 /// A round trip is inflated when it is longer than the shortest by half, and this.
 const INFLATED_MICROS: u64 = 20_000;
@@ -117,10 +117,9 @@ impl Lanes {
         self.mark = (now, self.arrived_bytes);
     }
 
-    /// Back to so many: more are not tried again soon; sooner where some have gained something before.
-    fn failed(&mut self, now: Time, left: usize) {
+    fn failed(&mut self, now: Time) {
         self.trial = None;
-        self.hold_until = now + if left > 1 { self.hold / 4 } else { self.hold };
+        self.hold_until = now + self.hold;
         self.hold = (self.hold * 2).min(HOLD_MAX);
     }
 }
@@ -226,20 +225,21 @@ impl Node {
         match lanes.trial.take() {
             Some(Trial::More(before, rate_before, again)) => {
                 lanes.fewer_at = now + FEWER_AFTER;
-                if rate < rate_before * GAIN {
-                    // Loss comes in lumps, and what is young has not met it yet: one short time is not believed.
+                let gain = if before == 1 { GAIN } else { GAIN_REST };
+                if rate < rate_before * gain {
+                    // Loss comes in lumps: one short time is not believed.
                     if !again {
                         lanes.trial = Some(Trial::More(before, rate_before, true));
                         return;
                     }
-                    lanes.failed(now, before);
+                    lanes.failed(now);
                     return self.close_lanes(&peer, before);
                 }
                 lanes.hold = HOLD_FIRST;
             }
             Some(Trial::Fewer(before, rate_before)) => {
                 if rate > rate_before * FEWER_CARRY {
-                    lanes.failed(now, 1);
+                    lanes.failed(now);
                     return self.close_lanes(&peer, 1);
                 }
                 lanes.fewer_at = now + HOLD_MAX;
@@ -247,9 +247,8 @@ impl Node {
             }
             None => {}
         }
-        if (inflated == Some(true) || is_downlink || silent) && count > 1 {
-            // What others fill is left to them for long, whatever was gained before.
-            lanes.failed(now, 1);
+        if (inflated.unwrap_or(is_downlink) || silent) && count > 1 {
+            lanes.failed(now);
             return self.close_lanes(&peer, if silent { 1 } else { count / 2 });
         }
         let is_long = lanes.shortest_micros.is_some_and(|micros| micros > LONG_MICROS);
@@ -261,14 +260,13 @@ impl Node {
         if inflated != Some(false) || is_downlink || held || rate > ENOUGH_BYTES_PER_S || count >= LANES_MAX {
             return;
         }
-        let target = if count < LANES_FIRST { LANES_FIRST } else { LANES_MAX };
         if !self.may_open_lane() {
             return;
         }
         if let Some(lanes) = self.lanes_mut(&peer) {
             lanes.trial = Some(Trial::More(count, rate, false));
         }
-        self.open_lanes(first, peer, target);
+        self.open_lanes(first, peer, LANES_MAX);
     }
 
     /// Opens lanes until there are so many connections to the peer.
