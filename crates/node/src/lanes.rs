@@ -37,7 +37,7 @@ const LONG_MICROS: u64 = 100_000;
 const FEWER_AFTER: Duration = Duration::from_secs(2);
 const FEWER_FOR: Duration = Duration::from_secs(2);
 /// How long a rate is measured before it is believed.
-const MEASURE: Duration = Duration::from_millis(700);
+const MEASURE: Duration = Duration::from_millis(500);
 /// With more peers than this there are connections enough.
 const PEERS_MAX: usize = 6;
 /// Bytes a second with which one peer's rate is good enough.
