@@ -24,11 +24,9 @@ use peeredge_wire::{ConnectionId, PeerId, Time};
 
 /// Connections to one peer, the first included.
 const LANES_MAX: usize = 8;
-/// A step from one must multiply the rate by this, or it is undone: beside one other flow on a full path eight would only take its half,
-/// and gain less. Where loss is the limit they gain up to eight times.
+/// A step must multiply the rate by this, or it is undone: beside one other flow on a full path eight in place of one would only take
+/// its half, and gain less. Where loss is the limit they gain up to eight times.
 const GAIN: f64 = 1.8;
-/// The same for a step from the half that is left where a queue had grown.
-const GAIN_REST: f64 = 1.3;
 /// Where loss is the limit a quarter of the lanes carries a quarter of the rate; where it carries more than this, something else is.
 const FEWER_CARRY: f64 = 0.5;
 /// A round trip that was never shorter may be a queue's, and fewer lanes are tried; what fits into less is no queue to speak of.
@@ -225,8 +223,7 @@ impl Node {
         match lanes.trial.take() {
             Some(Trial::More(before, rate_before, again)) => {
                 lanes.fewer_at = now + FEWER_AFTER;
-                let gain = if before == 1 { GAIN } else { GAIN_REST };
-                if rate < rate_before * gain {
+                if rate < rate_before * GAIN {
                     // Loss comes in lumps: one short time is not believed.
                     if !again {
                         lanes.trial = Some(Trial::More(before, rate_before, true));

@@ -329,7 +329,8 @@ impl Node {
         let sources = if transfer.is_played() { u64::MAX } else { sources };
         let (rate, owes) = (c.rate.rate(), transfer.in_flight_bytes(source) > 0);
         let rests = c.rest_until > self.now || is_http_better;
-        let window = if rests { 0 } else { c.pipe.window_bytes(rate, symbol, sources) };
+        let round_trip_s = c.round_trip.map(|(_, micros)| micros as f64 / 1e6);
+        let window = if rests { 0 } else { c.pipe.window_bytes(rate, round_trip_s, symbol, sources) };
         transfer.set_window(source, window, c.pipe.believed_bytes_per_s(self.now, rate, others, owes));
         if !owes {
             // The pipe was empty: a pause that the source is not to blame for.

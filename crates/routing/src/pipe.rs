@@ -13,8 +13,10 @@ use peeredge_wire::Time;
 const WINDOW_BYTES_FIRST: u64 = 64 << 10;
 const WINDOWS_BYTES_FIRST: u64 = 768 << 10;
 const WINDOW_BYTES_MAX: u64 = 3 << 20;
-/// A pipe holds so many seconds of its rate: more than most round trips, or the window itself would be the limit.
+/// A pipe holds so many seconds of its rate: more than most round trips, or the window itself would be the limit. Where the round trip
+/// is known, four of them and what the source takes to answer do.
 const WINDOW_S: f64 = 0.6;
+const ANSWER_S: f64 = 0.1;
 /// What a source is supposed to deliver before its rate is known.
 const RATE_BYTES_PER_S_FIRST: f64 = 1e6;
 /// A source that owes something and is silent for longer is thought to be slower than it was.
@@ -55,13 +57,21 @@ impl Pipe {
         self.paused = true;
     }
 
-    /// Bytes that may be under way now. `unit` is the least that can be asked for, `sources` how many there are to ask.
-    pub fn window_bytes(&mut self, rate: Option<Rate>, unit: u64, sources: u64) -> u64 {
+    /// Bytes that may be under way now. `round_trip_s` is the last seen, `unit` the least that can be asked for, `sources` how many
+    /// there are to ask.
+    pub fn window_bytes(
+        &mut self,
+        rate: Option<Rate>,
+        round_trip_s: Option<f64>,
+        unit: u64,
+        sources: u64,
+    ) -> u64 {
         if self.stalled {
             return unit;
         }
         let least = (WINDOWS_BYTES_FIRST / sources.max(1)).min(WINDOW_BYTES_FIRST).max(unit);
-        let known = rate.map_or(0, |rate| (rate.bytes_per_s * WINDOW_S) as u64);
+        let seconds = round_trip_s.map_or(WINDOW_S, |s| (4.0 * s + ANSWER_S).min(WINDOW_S));
+        let known = rate.map_or(0, |rate| (rate.bytes_per_s * seconds) as u64);
         self.window_bytes = self.window_bytes.min(known.max(least).min(WINDOW_BYTES_MAX));
         self.window_bytes
     }
@@ -122,19 +132,22 @@ mod tests {
     #[test]
     fn a_pipe_doubles_until_it_holds_what_its_rate_fills() {
         let mut pipe = Pipe::new(Time::ZERO);
-        assert_eq!(pipe.window_bytes(None, UNIT, 1), WINDOW_BYTES_FIRST);
+        assert_eq!(pipe.window_bytes(None, None, UNIT, 1), WINDOW_BYTES_FIRST);
         pipe.arrived(Time::from_millis(10), WINDOW_BYTES_FIRST);
-        assert_eq!(pipe.window_bytes(rate(1e6), UNIT, 1), 2 * WINDOW_BYTES_FIRST);
+        assert_eq!(pipe.window_bytes(rate(1e6), None, UNIT, 1), 2 * WINDOW_BYTES_FIRST);
         pipe.arrived(Time::from_millis(20), 10 << 20);
-        assert_eq!(pipe.window_bytes(rate(1e6), UNIT, 1), 600_000);
+        assert_eq!(pipe.window_bytes(rate(1e6), None, UNIT, 1), 600_000);
         assert_eq!(
-            pipe.window_bytes(rate(1e9), UNIT, 1),
+            pipe.window_bytes(rate(1e9), None, UNIT, 1),
             600_000,
             "a higher rate opens it by what arrives, not at once"
         );
-        assert_eq!(pipe.window_bytes(rate(1e3), UNIT, 1), WINDOW_BYTES_FIRST);
-        assert_eq!(pipe.window_bytes(rate(1e3), UNIT, 24), 2 * UNIT, "one of many has less at first");
-        assert_eq!(pipe.window_bytes(rate(1e3), UNIT, 80), UNIT, "and never less than a unit");
+        let mut near = pipe.clone();
+        assert_eq!(near.window_bytes(rate(1e6), Some(0.05), UNIT, 1), 300_000, "near sources have less");
+        assert_eq!(pipe.window_bytes(rate(1e6), Some(9.0), UNIT, 1), 600_000);
+        assert_eq!(pipe.window_bytes(rate(1e3), None, UNIT, 1), WINDOW_BYTES_FIRST);
+        assert_eq!(pipe.window_bytes(rate(1e3), None, UNIT, 24), 2 * UNIT, "one of many has less at first");
+        assert_eq!(pipe.window_bytes(rate(1e3), None, UNIT, 80), UNIT, "and never less than a unit");
     }
 
     #[test]
@@ -161,11 +174,11 @@ mod tests {
         assert!(!as_fellows, "as slow as its fellows, it needs three seconds a unit");
         assert!(pipe.stalls(Time::from_millis(4_101), rate(1e6), None, UNIT));
         assert!(!pipe.stalls(Time::from_millis(4_200), rate(1e6), None, UNIT), "said once");
-        assert_eq!((pipe.is_stalled(), pipe.window_bytes(rate(1e6), UNIT, 1)), (true, UNIT));
+        assert_eq!((pipe.is_stalled(), pipe.window_bytes(rate(1e6), None, UNIT, 1)), (true, UNIT));
         assert!(!pipe.runs_out(Time::from_millis(12_100), whole));
         assert!(pipe.runs_out(Time::from_millis(12_101), whole));
         assert!(!pipe.runs_out(Time::from_millis(12_200), whole), "said once");
         pipe.arrived(Time::from_millis(13_000), UNIT);
-        assert!(!pipe.is_stalled() && pipe.window_bytes(rate(1e6), UNIT, 1) > UNIT);
+        assert!(!pipe.is_stalled() && pipe.window_bytes(rate(1e6), None, UNIT, 1) > UNIT);
     }
 }

@@ -57,7 +57,7 @@ fn play(seed: u64, case: &Case) -> Vec<Option<Limit>> {
             Happens::Ask(lane) => loop {
                 let sources = of.len() as u64;
                 let (pipe, rate, under_way) = &mut pipes[lane];
-                let window = pipe.window_bytes(rate.rate(), MESSAGE_BYTES as u64, sources);
+                let window = pipe.window_bytes(rate.rate(), None, MESSAGE_BYTES as u64, sources);
                 if *under_way + MESSAGE_BYTES as u64 > window {
                     break;
                 }

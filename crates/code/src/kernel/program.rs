@@ -112,7 +112,10 @@ impl Program {
 
     /// Runs over the first `len` bytes of every slot of a tile.
     pub fn run(&self, level: Level, tile: &mut Tile<'_>, len: usize) {
-        assert!(tile.bytes.len() >= tile.start + self.slots as usize * tile.width && len <= tile.width);
+        assert!(
+            tile.bytes.len() >= tile.start + self.slots as usize * tile.width && len <= tile.width,
+            "outside the tile"
+        );
         let slots = Slots {
             base: tile.bytes[tile.start..].as_mut_ptr(),
             stride: tile.width,
@@ -204,8 +207,8 @@ impl<'m> Tile<'m> {
     pub fn load_pieces(&mut self, level: Level, pieces: &[Piece<'_>], strip: Strip) {
         let slots = (self.bytes.len() - self.start) / self.width;
         let end = strip.offset + strip.len;
-        assert!(strip.len <= self.width);
-        assert!(pieces.iter().all(|p| (p.slot as usize) < slots && p.bytes.len() >= end));
+        assert!(strip.len <= self.width, "outside the tile");
+        assert!(pieces.iter().all(|p| (p.slot as usize) < slots && p.bytes.len() >= end), "outside the tile");
         let slots = Slots { base: self.bytes[self.start..].as_mut_ptr(), stride: self.width, len: strip.len };
         // SAFETY: every slot lies within the tile and every piece holds the strip, as was just asserted.
         unsafe { dispatch!(level, load_pieces(slots, pieces, strip)) }
@@ -241,8 +244,8 @@ impl<'m> Tile<'m> {
     fn check(&self, memory_len: usize, places: &Places, strip: Strip) {
         let slots = (self.bytes.len() - self.start) / self.width;
         let end = places.symbols as usize * strip.symbol_len;
-        assert!(strip.len <= self.width && strip.offset + strip.len <= strip.symbol_len);
-        assert!(places.slots as usize <= slots && end <= memory_len);
+        assert!(strip.len <= self.width && strip.offset + strip.len <= strip.symbol_len, "outside the tile");
+        assert!(places.slots as usize <= slots && end <= memory_len, "outside the tile");
     }
 }
 

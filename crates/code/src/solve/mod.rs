@@ -178,7 +178,7 @@ impl Solver {
                     }
                     self.stage = Stage::Emit(graph, peel, emit);
                 }
-                Stage::Over => unreachable!("a solver is dropped once it has said Lacking or Solved"),
+                Stage::Over => unreachable!("it has said Lacking or Solved"),
             }
         }
     }
