@@ -71,9 +71,9 @@ fn where_the_uplink_is_the_limit_more_connections_are_tried_once_and_closed() {
     let mut pair = Pair::new(|_| {});
     pair.world.peers[pair.seeder].uplink_bytes_per_s = 600_000;
     pair.run(40, Some(ROUND_TRIP_MICROS));
-    assert_eq!((pair.most, pair.connections()), (4, 1));
+    assert_eq!((pair.most, pair.connections()), (8, 1));
     pair.most = 0;
-    pair.run(100, Some(ROUND_TRIP_MICROS));
+    pair.run(60, Some(ROUND_TRIP_MICROS));
     assert_eq!(pair.most, 1);
 }
 
