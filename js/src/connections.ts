@@ -155,16 +155,20 @@ export class Connections {
 /** The last round trip of the connectivity checks on the path in use. */
 async function roundTrip(rtc: RTCPeerConnection): Promise<{ ms: number; answers: number } | null> {
   const report = await rtc.getStats().catch(() => null);
-  let selected: string | undefined;
-  let pair: RTCIceCandidatePairStats | undefined;
-  report?.forEach((entry: RTCTransportStats & RTCIceCandidatePairStats) => {
-    if (entry.type === "transport") selected = entry.selectedCandidatePairId;
-    // Several may be nominated, while only one goes on being checked. Not every browser says which.
-    if (entry.type === "candidate-pair" && entry.nominated) pair = entry;
-  });
-  pair = (selected && report?.get(selected)) || pair;
+  const pair = report && selectedPair(report);
   const seconds = pair?.currentRoundTripTime;
   return seconds ? { ms: seconds * 1000, answers: pair?.responsesReceived ?? 0 } : null;
+}
+
+/** The pair of addresses that carries the data. Several may be nominated, while only one goes on being checked; not every browser says which. */
+export function selectedPair(report: RTCStatsReport): RTCIceCandidatePairStats | undefined {
+  let selected: string | undefined;
+  let nominated: RTCIceCandidatePairStats | undefined;
+  report.forEach((entry: RTCTransportStats & RTCIceCandidatePairStats) => {
+    if (entry.type === "transport") selected = entry.selectedCandidatePairId;
+    if (entry.type === "candidate-pair" && entry.nominated) nominated = entry;
+  });
+  return (selected && (report.get(selected) as RTCIceCandidatePairStats | undefined)) || nominated;
 }
 
 /** One candidate that this browser does not understand (another's mDNS name, a new transport) must not end the connection. */
