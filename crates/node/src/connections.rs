@@ -286,7 +286,11 @@ impl Node {
                 sent_bytes: 0,
                 unasked_bytes: 0,
                 gave: Time::ZERO,
-                pipe: Pipe::new(self.now),
+                pipe: if lanes::is_lane(session) {
+                    Pipe::beside_others(self.now)
+                } else {
+                    Pipe::new(self.now)
+                },
                 rest_until: Time::ZERO,
                 last_used: self.now,
                 sent_then: (self.now, 0),

@@ -135,6 +135,13 @@ impl Node {
         }
     }
 
+    /// Of all connections to this one's peer: what was not spent in queues.
+    pub(crate) fn shortest_round_trip_s(&self, id: ConnectionId) -> Option<f64> {
+        let first = self.connections.with_peer(&self.connections.all.get(&id)?.peer)?;
+        let micros = self.connections.all[&first].lanes.as_ref()?.shortest_micros?;
+        Some(micros as f64 / 1e6)
+    }
+
     fn lanes_mut(&mut self, peer: &PeerId) -> Option<&mut Lanes> {
         let first = self.connections.with_peer(peer)?;
         self.connections.all.get_mut(&first)?.lanes.as_mut()

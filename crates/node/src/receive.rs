@@ -317,6 +317,7 @@ impl Node {
         self.note_playing(id);
         let (sources, others) = self.connections.usual_rate();
         let is_http_better = self.http_stands_for(id, connection);
+        let round_trip_s = self.shortest_round_trip_s(connection);
         let Some(c) = self.connections.all.get_mut(&connection) else { return };
         let Some(content) = self.contents.get_mut(&id) else { return };
         let symbol = content.layout().map_or(0, |l| u64::from(l.symbol_len()));
@@ -329,7 +330,6 @@ impl Node {
         let sources = if transfer.is_played() { u64::MAX } else { sources };
         let (rate, owes) = (c.rate.rate(), transfer.in_flight_bytes(source) > 0);
         let rests = c.rest_until > self.now || is_http_better;
-        let round_trip_s = c.round_trip.map(|(_, micros)| micros as f64 / 1e6);
         let window = if rests { 0 } else { c.pipe.window_bytes(rate, round_trip_s, symbol, sources) };
         transfer.set_window(source, window, c.pipe.believed_bytes_per_s(self.now, rate, others, owes));
         if !owes {

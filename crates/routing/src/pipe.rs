@@ -13,8 +13,10 @@ use peeredge_wire::Time;
 const WINDOW_BYTES_FIRST: u64 = 64 << 10;
 const WINDOWS_BYTES_FIRST: u64 = 768 << 10;
 const WINDOW_BYTES_MAX: u64 = 3 << 20;
+/// By a half in a round trip.
+const SLOWNESS_BESIDE_OTHERS: u64 = 2;
 /// A pipe holds so many seconds of its rate: more than most round trips, or the window itself would be the limit. Where the round trip
-/// is known, four of them and what the source takes to answer do.
+/// is known, two of them and what the source takes to answer do.
 const WINDOW_S: f64 = 0.6;
 const ANSWER_S: f64 = 0.1;
 /// What a source is supposed to deliver before its rate is known.
@@ -31,6 +33,8 @@ const STALLED_MAX: Duration = Duration::from_secs(20);
 #[derive(Clone, Debug)]
 pub struct Pipe {
     window_bytes: u64,
+    /// Bytes that must arrive for a byte that it opens.
+    slowness: u64,
     last: Time,
     /// Nothing was owed at some time since the last arrival: then the pause tells nothing about the channel.
     paused: bool,
@@ -40,12 +44,17 @@ pub struct Pipe {
 impl Pipe {
     /// A channel that has just opened.
     pub fn new(now: Time) -> Self {
-        Pipe { window_bytes: WINDOW_BYTES_FIRST, last: now, paused: true, stalled: false }
+        Pipe { window_bytes: WINDOW_BYTES_FIRST, slowness: 1, last: now, paused: true, stalled: false }
+    }
+
+    /// One of several channels to the same sender that open at once: all of them doubling would overrun the path's queue.
+    pub fn beside_others(now: Time) -> Self {
+        Pipe { window_bytes: 0, slowness: SLOWNESS_BESIDE_OTHERS, ..Pipe::new(now) }
     }
 
     /// Something that was asked for arrived. Gives whether the source owed something all the time since the arrival before.
     pub fn arrived(&mut self, now: Time, bytes: u64) -> bool {
-        self.window_bytes = self.window_bytes.saturating_add(bytes);
+        self.window_bytes = self.window_bytes.saturating_add(bytes / self.slowness);
         self.last = now;
         self.stalled = false;
         !core::mem::take(&mut self.paused)
@@ -57,7 +66,7 @@ impl Pipe {
         self.paused = true;
     }
 
-    /// Bytes that may be under way now. `round_trip_s` is the last seen, `unit` the least that can be asked for, `sources` how many
+    /// Bytes that may be under way now. `round_trip_s` is the shortest seen, `unit` the least that can be asked for, `sources` how many
     /// there are to ask.
     pub fn window_bytes(
         &mut self,
@@ -70,9 +79,9 @@ impl Pipe {
             return unit;
         }
         let least = (WINDOWS_BYTES_FIRST / sources.max(1)).min(WINDOW_BYTES_FIRST).max(unit);
-        let seconds = round_trip_s.map_or(WINDOW_S, |s| (4.0 * s + ANSWER_S).min(WINDOW_S));
+        let seconds = round_trip_s.map_or(WINDOW_S, |s| (2.0 * s + ANSWER_S).min(WINDOW_S));
         let known = rate.map_or(0, |rate| (rate.bytes_per_s * seconds) as u64);
-        self.window_bytes = self.window_bytes.min(known.max(least).min(WINDOW_BYTES_MAX));
+        self.window_bytes = self.window_bytes.min(known.max(least).min(WINDOW_BYTES_MAX)).max(unit);
         self.window_bytes
     }
 
@@ -143,11 +152,21 @@ mod tests {
             "a higher rate opens it by what arrives, not at once"
         );
         let mut near = pipe.clone();
-        assert_eq!(near.window_bytes(rate(1e6), Some(0.05), UNIT, 1), 300_000, "near sources have less");
+        assert_eq!(near.window_bytes(rate(1e6), Some(0.05), UNIT, 1), 200_000, "near sources have less");
         assert_eq!(pipe.window_bytes(rate(1e6), Some(9.0), UNIT, 1), 600_000);
         assert_eq!(pipe.window_bytes(rate(1e3), None, UNIT, 1), WINDOW_BYTES_FIRST);
         assert_eq!(pipe.window_bytes(rate(1e3), None, UNIT, 24), 2 * UNIT, "one of many has less at first");
         assert_eq!(pipe.window_bytes(rate(1e3), None, UNIT, 80), UNIT, "and never less than a unit");
+    }
+
+    #[test]
+    fn one_of_several_to_the_same_sender_opens_from_a_unit_and_slowly() {
+        let mut pipe = Pipe::beside_others(Time::ZERO);
+        assert_eq!(pipe.window_bytes(None, None, UNIT, 1), UNIT);
+        pipe.arrived(Time::from_millis(10), UNIT);
+        assert_eq!(pipe.window_bytes(None, None, UNIT, 1), UNIT + UNIT / 2);
+        pipe.arrived(Time::from_millis(20), 1 << 20);
+        assert_eq!(pipe.window_bytes(None, None, UNIT, 1), WINDOW_BYTES_FIRST, "as wide as any in the end");
     }
 
     #[test]
