@@ -93,8 +93,8 @@ test("beside a bare data channel on one full uplink a transfer takes its share a
   expect(await taker.finished(fetch)).toMatchObject({ status: 200, bytes: length });
   const beside = (await other.run(() => channel.counted())) - before;
   await stage.closeTabs();
-  // Half of the uplink would be its share; windows that halve by chance take turns, and the first seconds go by until lanes are closed; four
-  // connections to the end would leave a fifth.
+  // Half of the uplink would be its share; windows that halve by chance take turns, and the first seconds go by until lanes are closed; eight
+  // connections to the end would leave a ninth.
   expect(beside / (beside + length)).toBeGreaterThan(0.3);
 });
 

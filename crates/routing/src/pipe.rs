@@ -13,7 +13,7 @@ use peeredge_wire::Time;
 const WINDOW_BYTES_FIRST: u64 = 64 << 10;
 const WINDOWS_BYTES_FIRST: u64 = 768 << 10;
 const WINDOW_BYTES_MAX: u64 = 3 << 20;
-/// By a half in a round trip.
+/// They grow by half in a round trip where others double.
 const SLOWNESS_BESIDE_OTHERS: u64 = 2;
 /// A pipe holds so many seconds of its rate: more than most round trips, or the window itself would be the limit. Where the round trip
 /// is known, two of them and what the source takes to answer do.
