@@ -285,8 +285,11 @@ impl Assembly {
     fn judged(&mut self) -> Decoded {
         self.senders.clear();
         self.evidence.clear();
-        self.polluters.sort_unstable();
-        self.polluters.dedup_by_key(|p| p.sender);
+        for found in core::mem::take(&mut self.polluters) {
+            if self.polluters.iter().all(|p| p.sender != found.sender) {
+                self.polluters.push(found);
+            }
+        }
         Decoded::Recovered(Vec::new())
     }
 

@@ -19,12 +19,14 @@ impl Transfer {
             let block = self.order[at];
             let late = self.late(now, id, block, is_tail);
             let late_coded = self.late_coded(now, id, block, is_tail);
-            if (late.is_empty() && late_coded == 0) || left == 0 {
+            let can_code = self.can_code(id, block);
+            let spare = if is_tail && can_code && !self.is_played() { self.spare(id, block) } else { 0 };
+            if (late.is_empty() && late_coded + spare == 0) || left == 0 {
                 continue;
             }
             let mut count = (late.len() as u32).min(left);
-            let picks = if self.can_code(id, block) {
-                let coded = self.coded_short_of(block, late.len() as u32, late_coded).min(left);
+            let picks = if can_code {
+                let coded = self.coded_short_of(block, late.len() as u32, late_coded, spare).min(left);
                 count = coded;
                 self.commit(now, id, block, &[], coded)
             } else {
@@ -35,15 +37,30 @@ impl Transfer {
         }
     }
 
-    /// Coded symbols to ask so that `late` source symbols and `late_coded` coded ones need not come, beyond those that have come
-    /// or are under way.
-    fn coded_short_of(&self, block: u32, late: u32, late_coded: u32) -> u32 {
+    /// Coded symbols to ask so that `late` source symbols and `late_coded` coded ones need not come, nor `spare` of the others,
+    /// beyond those that have come or are under way.
+    fn coded_short_of(&self, block: u32, late: u32, late_coded: u32, spare: u32) -> u32 {
         let Some(active) = self.active.get(&block) else { return 0 };
         let under_way = (active.coded_flights.len() as u32).saturating_sub(late_coded);
-        let wanted = active.assembly.as_ref().map_or(0, |a| a.symbols_wanted());
+        let wanted = active.assembly.as_ref().map_or(0, |a| a.symbols_wanted()) + spare;
         // The decoder counts every missing symbol, and those that are not late are still expected to come.
         let expected = active.expected().saturating_sub(late);
-        wanted.saturating_sub(expected).saturating_sub(under_way).min(late + late_coded + 2)
+        wanted.saturating_sub(expected).saturating_sub(under_way).min(late + late_coded + spare + 2)
+    }
+
+    /// How many of the symbols of `block` that others than `id` owe will be late, if they keep to what was perceived of them. The end
+    /// of a transfer waits for all of them, so as many more are asked before any of them is known to be late: redundancy
+    /// follows the loss.
+    fn spare(&self, id: SourceId, block: u32) -> u32 {
+        let Some(active) = self.active.get(&block) else { return 0 };
+        let share = |f: &Flight| match self.sources.get(&f.source) {
+            Some(source) if f.source != id => source.late_share,
+            _ => 0.0,
+        };
+        let missing = active.flights.iter().filter(|&(&index, _)| !active.holds(index));
+        let of_source: f64 = missing.filter_map(|(_, flights)| flights.first()).map(share).sum();
+        let of_coded: f64 = active.coded_flights.values().map(share).sum();
+        (of_source + of_coded).round() as u32
     }
 
     /// Whether nothing is left that nobody was asked for.

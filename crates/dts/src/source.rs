@@ -16,6 +16,8 @@ pub(crate) struct Source {
     /// Bytes that may be under way; 0 while the source is not to be asked.
     pub(crate) window_bytes: u64,
     pub(crate) rate_bytes_per_s: f64,
+    /// Share of what was asked of it that came later than its rate promised.
+    pub(crate) late_share: f64,
     /// When anything was last known to be under way from it.
     pub(crate) busy: Option<Time>,
 }

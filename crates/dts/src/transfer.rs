@@ -12,6 +12,9 @@ use peeredge_wire::Time;
 use peeredge_wire::peer::{Marker, Pick};
 use std::collections::BTreeMap;
 
+/// What takes so many seconds longer than its source's rate promised is late: about a round trip, which a repeated packet takes.
+const LATE_S: f64 = 0.05;
+
 /// The receiving side of one content: which blocks are being filled, who holds what, and which symbols are under way from whom.
 /// What to ask next is decided in `want.rs`.
 #[derive(Debug)]
@@ -46,6 +49,8 @@ pub(crate) struct Active {
 pub(crate) struct Flight {
     pub(crate) source: SourceId,
     pub(crate) asked: Time,
+    /// Seconds in which the source's rate promised it.
+    pub(crate) promised_s: f64,
 }
 
 /// What came of a symbol from a source.
@@ -158,6 +163,7 @@ impl Transfer {
             in_flight_bytes: 0,
             window_bytes: 0,
             rate_bytes_per_s: 0.0,
+            late_share: 0.0,
             busy: None,
         });
         &mut source.holdings
@@ -168,11 +174,12 @@ impl Transfer {
         self.sources.get(&id).map(|s| &s.holdings)
     }
 
-    /// How many bytes may be under way from a source, and how fast it is thought to be.
-    pub fn set_window(&mut self, id: SourceId, window_bytes: u64, rate_bytes_per_s: f64) {
+    /// How many bytes may be under way from a source, how fast it is thought to be, and which share of its symbols comes late.
+    pub fn set_window(&mut self, id: SourceId, window_bytes: u64, rate_bytes_per_s: f64, late_share: f64) {
         if let Some(source) = self.sources.get_mut(&id) {
             source.window_bytes = window_bytes;
             source.rate_bytes_per_s = rate_bytes_per_s;
+            source.late_share = late_share;
         }
     }
 
@@ -288,6 +295,17 @@ impl Transfer {
                 source.in_flight_bytes.saturating_sub(u64::from(self.layout.symbol_len()));
         }
         landed
+    }
+
+    /// Whether a symbol that arrives now comes late, by what its source's rate promised; none when it was not asked of that source.
+    /// Where the channel repeats what the path loses, loss shows as lateness.
+    pub fn comes_late(&self, now: Time, id: SourceId, block: u32, marker: Marker) -> Option<bool> {
+        let active = self.active.get(&block)?;
+        let flight = match marker {
+            Marker::Source(index) => active.flights.get(&index)?.iter().find(|f| f.source == id)?,
+            Marker::Coded { density, seed } => active.coded_flights.get(&CodedId { density, seed })?,
+        };
+        Some(now.since(flight.asked).as_secs_f64() > flight.promised_s + LATE_S)
     }
 
     /// A symbol arrived.

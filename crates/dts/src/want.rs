@@ -214,10 +214,13 @@ impl Transfer {
         sources: &[u32],
         coded: u32,
     ) -> Vec<Pick> {
+        let symbol_len = u64::from(self.layout.symbol_len());
         let (Some(active), Some(source)) = (self.active.get_mut(&block), self.sources.get_mut(&id)) else {
             return Vec::new();
         };
-        let flight = Flight { source: id, asked: now };
+        let owed = source.in_flight_bytes + (sources.len() as u64 + u64::from(coded)) * symbol_len;
+        let flight =
+            Flight { source: id, asked: now, promised_s: owed as f64 / source.rate_bytes_per_s.max(1.0) };
         for &index in sources {
             active.flights.entry(index).or_default().push(flight);
         }
@@ -227,7 +230,7 @@ impl Transfer {
             picks.push(Pick::Coded { density: pick.density, seed: pick.seed });
         }
         let symbols: u32 = picks.iter().map(Pick::symbols).sum();
-        source.in_flight_bytes += u64::from(symbols) * u64::from(self.layout.symbol_len());
+        source.in_flight_bytes += u64::from(symbols) * symbol_len;
         picks
     }
 
@@ -367,8 +370,8 @@ mod tests {
         }
         transfer.source(SEEDER, 7).add_blocks(0, &[0xff]);
         transfer.source(FELLOW, fellow);
-        transfer.set_window(SEEDER, 256 << 10, 1e6);
-        transfer.set_window(FELLOW, 1 << 20, 1e6);
+        transfer.set_window(SEEDER, 256 << 10, 1e6, 0.0);
+        transfer.set_window(FELLOW, 1 << 20, 1e6, 0.0);
         transfer
     }
 
@@ -410,7 +413,7 @@ mod tests {
         // The seeder goes silent, so another source is asked for all the same, and brings all but the last.
         let other = SourceId(3);
         transfer.source(other, 8).add_blocks(0, &[0xff]);
-        transfer.set_window(other, 1 << 20, 1e6);
+        transfer.set_window(other, 1 << 20, 1e6, 0.0);
         let late = Time::from_millis(60_000);
         for index in 0..63 {
             let marker = Marker::Source(index);
@@ -463,7 +466,7 @@ mod tests {
         // The fellow still owes what it was asked: the rest of the other blocks is its share.
         assert_eq!(transfer.wants(at(100), SEEDER), []);
         // It slows down, or falls silent, so the shell thinks little of its rate: the seeder has to give the rest.
-        transfer.set_window(FELLOW, 1 << 20, 1e4);
+        transfer.set_window(FELLOW, 1 << 20, 1e4, 0.0);
         assert_eq!(asked(&transfer.wants(at(100), SEEDER)).len(), 192 - own.len());
     }
 
@@ -471,13 +474,13 @@ mod tests {
     fn a_full_pipe_is_not_asked_and_one_that_left_frees_its_symbols() {
         let content = content();
         let mut transfer = receiver(&content, 11, 22);
-        transfer.set_window(SEEDER, 32 * SYMBOL as u64, 1e6);
+        transfer.set_window(SEEDER, 32 * SYMBOL as u64, 1e6, 0.0);
         assert_eq!(asked(&transfer.wants(Time::ZERO, SEEDER)).len(), 32);
         assert_eq!(transfer.wants(Time::ZERO, SEEDER), []);
         transfer.source_gone(SEEDER);
         transfer.source_gone(FELLOW);
         transfer.source(SourceId(3), 9).add_blocks(0, &[0xff]);
-        transfer.set_window(SourceId(3), 1 << 20, 1e6);
+        transfer.set_window(SourceId(3), 1 << 20, 1e6, 0.0);
         assert_eq!(asked(&transfer.wants(Time::ZERO, SourceId(3))).len(), 256);
     }
 
@@ -489,7 +492,7 @@ mod tests {
         assert_eq!(asked(&transfer.wants(Time::ZERO, SEEDER)).len(), 256);
         let helper = SourceId(5);
         transfer.source(helper, 5).add_blocks(0, &[0xff]);
-        transfer.set_window(helper, 1 << 20, 1e6);
+        transfer.set_window(helper, 1 << 20, 1e6, 0.0);
         let later = Time::ZERO + Duration::from_secs(5);
         let wants = transfer.wants(later, helper);
         let picks: Vec<&Pick> = wants.iter().flat_map(|w| &w.picks).collect();
@@ -508,5 +511,46 @@ mod tests {
         );
         let unasked = Marker::Coded { density: 0, seed: 1 };
         assert_eq!(transfer.receive(SEEDER, 1, unasked, &content.data[..SYMBOL]), Received::Unasked);
+    }
+
+    /// The end of a transfer waits for everybody: what was seen to come late is asked for in advance, and no more than that.
+    #[test]
+    fn redundancy_follows_the_share_that_comes_late() {
+        let content = content();
+        let helper = SourceId(5);
+        let spare = |late_share: f64| {
+            let mut transfer = receiver(&content, 11, 22);
+            transfer.source_gone(FELLOW);
+            transfer.set_window(SEEDER, 256 << 10, 1e6, late_share);
+            assert_eq!(asked(&transfer.wants(Time::ZERO, SEEDER)).len(), 256);
+            transfer.source(helper, 5).add_blocks(0, &[0xff]);
+            transfer.set_window(helper, 1 << 20, 1e6, 0.9);
+            // At once, when nothing can be late yet.
+            let wants = transfer.wants(Time::from_millis(10), helper);
+            let picks: Vec<&Pick> = wants.iter().flat_map(|w| &w.picks).collect();
+            assert!(picks.iter().all(|p| matches!(p, Pick::Coded { .. })));
+            // Whoever asks next finds them under way.
+            assert_eq!(transfer.wants(Time::from_millis(20), helper), []);
+            picks.len()
+        };
+        assert_eq!(spare(0.0), 0);
+        assert_eq!(spare(0.125), 32);
+        assert_eq!(spare(0.25), 64);
+    }
+
+    #[test]
+    fn late_is_what_takes_a_round_trip_longer_than_promised() {
+        let content = content();
+        let mut transfer = receiver(&content, 11, 22);
+        transfer.source_gone(FELLOW);
+        transfer.set_window(SEEDER, 64 * SYMBOL as u64, 1e6, 0.0);
+        assert_eq!(asked(&transfer.wants(Time::ZERO, SEEDER)).len(), 64);
+        // 64 KiB at 1 MB/s.
+        let late = |ms, id, index| transfer.comes_late(Time::from_millis(ms), id, 0, Marker::Source(index));
+        assert_eq!(late(65, SEEDER, 0), Some(false));
+        assert_eq!(late(115, SEEDER, 63), Some(false));
+        assert_eq!(late(117, SEEDER, 63), Some(true));
+        assert_eq!(late(117, FELLOW, 63), None, "it was not asked");
+        assert_eq!(late(117, SEEDER, 64), None, "there is none");
     }
 }

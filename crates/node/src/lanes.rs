@@ -1,11 +1,13 @@
 //! Several connections to one peer. One connection's goodput collapses with loss, since its congestion control takes every loss
 //! for congestion; more connections scale almost linearly. So a receiver opens more of them, **lanes**, where that gains something:
 //!
-//! - only while it has more to ask of that peer than is under way, and one lane is not fast anyway;
+//! - only while it has more to ask of that peer than is under way, and one lane is not fast anyway, nor so thin that the handshakes of
+//!   others would fill it;
 //! - only while the round trip is not inflated: a queue that grows means that the path is full, and more lanes would only take
-//!   from others on it; when it grows with lanes open, half of them are closed, and when no check comes back for long, all but one;
+//!   from others on it; when it is seen twice with lanes open, half of them are closed, and when no check comes back for long, all but one;
 //! - only while the receiver's own downlink does not seem to bound all of its connections: they would only take from those to other peers;
-//! - only if a step gives at least [`GAIN`] of the rate before it; what does not is undone and not tried again soon;
+//! - only if a step gives at least [`GAIN`] of the rate before it; what does not is undone and not tried again soon, unless the rate
+//!   collapses without a queue: one window that has lost many packets at once takes seconds to grow again, eight take less;
 //! - on long round trips only as long as fewer would not do: a while after a step three quarters of them are closed for a moment. Where
 //!   loss is the limit, so much of the rate is gone; where others fill the path, and have filled it all the time, so that no queue is
 //!   seen to grow, most of it is still there: then what the lanes gain is taken from those, and one is left;
@@ -39,16 +41,22 @@ const MEASURE: Duration = Duration::from_millis(500);
 /// With more peers than this there are connections enough.
 const PEERS_MAX: usize = 6;
 /// Bytes a second with which one peer's rate is good enough.
-const ENOUGH_BYTES_PER_S: f64 = 4e6;
+const ENOUGH_BYTES_PER_S: f64 = 2e6;
 /// After a step that did not gain, the next is tried after so long, then twice as long, and so on.
 const HOLD_FIRST: Duration = Duration::from_secs(10);
 const HOLD_MAX: Duration = Duration::from_secs(320);
+/// A rate that has fallen below this share has collapsed: a window that halves, and halves again before it has grown, is still above.
+const COLLAPSED: f64 = 0.4;
+/// What a path has carried before more lanes are tried: on a thin one their handshakes would take longer than its symbols.
+const TRIED_BYTES: u64 = 32 << 10;
 /// A round trip is inflated when it is longer than the shortest by half, and this.
 const INFLATED_MICROS: u64 = 20_000;
 /// A browser checks a connection every 2.5 s, and its shell looks every 1.5 s: a round trip is measured at least so often; with more
 /// connections than so many the shell looks seldomer.
 const SILENT: Duration = Duration::from_secs(5);
 const SILENT_AMONG: usize = 10;
+/// What one symbol counts in the share that comes late: it follows the last 16.
+const LATE_WEIGHT: f64 = 1.0 / 16.0;
 /// A lane opens soon or not at all: the first connection's path is known to work.
 pub(crate) const LANE_OPEN_WITHIN: Duration = Duration::from_secs(6);
 
@@ -72,13 +80,11 @@ pub(crate) fn is_lane(session: u64) -> bool {
     session & LANE_BITS != 0
 }
 
-/// What is tried, with the rate before.
+/// What is tried: more lanes than before, measured once already or not, or a quarter of them; with the rate before.
 #[derive(Clone, Copy, Debug)]
 enum Trial {
-    /// More lanes than so many, for the first or the second time of measuring.
-    More(usize, f64, bool),
-    /// A quarter of so many.
-    Fewer(usize, f64),
+    More { before: usize, rate: f64, measured: bool },
+    Fewer { before: usize, rate: f64 },
 }
 
 /// What is known of the lanes to one peer. Kept with its first connection.
@@ -90,11 +96,19 @@ pub(crate) struct Lanes {
     pub(crate) arrived_bytes: u64,
     /// Since when, and from how many bytes on, the rate is measured.
     mark: (Time, u64),
+    /// Round trips measured since then have not been judged.
+    judged: Time,
     trial: Option<Trial>,
     hold_until: Time,
     hold: Duration,
+    /// The highest rate since the last step that was taken back.
+    best: f64,
     fewer_at: Time,
+    was_inflated: bool,
+    was_low: bool,
     shortest_micros: Option<u64>,
+    /// Share of the symbols that came later than their lane's rate promised, the last ones counting most.
+    late_share: f64,
 }
 
 impl Lanes {
@@ -103,11 +117,16 @@ impl Lanes {
             numbered: 0,
             arrived_bytes: 0,
             mark: (now, 0),
+            judged: now,
             trial: None,
             hold_until: Time::ZERO,
             hold: HOLD_FIRST,
+            best: 0.0,
             fewer_at: Time::NEVER,
+            was_inflated: false,
+            was_low: false,
             shortest_micros: None,
+            late_share: 0.0,
         }
     }
 
@@ -115,9 +134,17 @@ impl Lanes {
         self.mark = (now, self.arrived_bytes);
     }
 
-    fn failed(&mut self, now: Time) {
+    /// No more lanes for a while.
+    fn rest(&mut self, now: Time, rate: f64) {
         self.trial = None;
         self.hold_until = now + self.hold;
+        self.best = rate;
+        self.was_low = false;
+    }
+
+    /// The next trial comes later than this one did.
+    fn failed(&mut self, now: Time, rate: f64) {
+        self.rest(now, rate);
         self.hold = (self.hold * 2).min(HOLD_MAX);
     }
 }
@@ -135,11 +162,13 @@ impl Node {
         }
     }
 
-    /// Of all connections to this one's peer: what was not spent in queues.
-    pub(crate) fn shortest_round_trip_s(&self, id: ConnectionId) -> Option<f64> {
-        let first = self.connections.with_peer(&self.connections.all.get(&id)?.peer)?;
-        let micros = self.connections.all[&first].lanes.as_ref()?.shortest_micros?;
-        Some(micros as f64 / 1e6)
+    /// Of all connections to this one's peer: the shortest round trip in seconds, which was not spent in queues, and which share of
+    /// the symbols comes late.
+    pub(crate) fn path_of(&self, id: ConnectionId) -> (Option<f64>, f64) {
+        let first = self.connections.all.get(&id).and_then(|c| self.connections.with_peer(&c.peer));
+        let lanes = first.and_then(|first| self.connections.all[&first].lanes.as_ref());
+        let shortest = lanes.and_then(|lanes| lanes.shortest_micros).map(|micros| micros as f64 / 1e6);
+        (shortest, lanes.map_or(0.0, |lanes| lanes.late_share))
     }
 
     fn lanes_mut(&mut self, peer: &PeerId) -> Option<&mut Lanes> {
@@ -147,10 +176,13 @@ impl Node {
         self.connections.all.get_mut(&first)?.lanes.as_mut()
     }
 
-    /// Payload has arrived from this peer, by whichever lane.
-    pub(crate) fn lane_arrived(&mut self, peer: &PeerId, bytes: u64) {
+    /// Payload has arrived from this peer, by whichever lane; late or not, if that is known.
+    pub(crate) fn lane_arrived(&mut self, peer: &PeerId, bytes: u64, late: Option<bool>) {
         if let Some(lanes) = self.lanes_mut(peer) {
             lanes.arrived_bytes += bytes;
+            if let Some(late) = late {
+                lanes.late_share += (f64::from(u8::from(late)) - lanes.late_share) * LATE_WEIGHT;
+            }
         }
     }
 
@@ -166,23 +198,13 @@ impl Node {
         })
     }
 
-    /// Whether a queue has grown on the path to this peer; none while no round trip was measured under the load of now.
-    fn is_inflated(&self, peer: &PeerId) -> Option<bool> {
-        let lanes =
-            self.connections.with_peer(peer).and_then(|id| self.connections.all[&id].lanes.as_ref())?;
-        let shortest = lanes.shortest_micros?;
-        let loaded_since = lanes.mark.0;
-        let fresh = |c: &&crate::connections::Connection| {
-            c.peer == *peer && c.round_trip.is_some_and(|(at, _)| at > loaded_since)
-        };
-        let latest = self
-            .connections
-            .all
-            .values()
-            .filter(fresh)
-            .filter_map(|c| c.round_trip)
-            .map(|(_, us)| us)
-            .min()?;
+    /// Whether a queue has grown on the path to this peer, by the round trips measured since then; none if there are none.
+    fn is_inflated(&self, peer: &PeerId, since: Time) -> Option<bool> {
+        let first = self.connections.with_peer(peer)?;
+        let shortest = self.connections.all[&first].lanes.as_ref()?.shortest_micros?;
+        let of_peer = self.connections.all.values().filter(|c| c.peer == *peer);
+        let round_trips = of_peer.filter_map(|c| c.round_trip).filter(|&(at, _)| at > since);
+        let latest = round_trips.map(|(_, micros)| micros).min()?;
         Some(latest > shortest + shortest / 2 + INFLATED_MICROS)
     }
 
@@ -209,41 +231,46 @@ impl Node {
             of_peer.fold((0, false), |(n, opening), c| (n + 1, opening || !c.open || !c.greeted));
         let looked_at = self.connections.all.len() <= SILENT_AMONG;
         let more = self.has_more_to_ask(first);
-        let inflated = self.is_inflated(&peer);
+        let known = self.is_inflated(&peer, Time::ZERO);
         let is_downlink = self.connections.chain.limit(first.0) == Some(Limit::Downlink);
         let Some(lanes) = self.lanes_mut(&peer) else { return };
         if !more || opening {
+            lanes.judged = now;
             return lanes.begin_anew(now);
         }
         let span = now.since(lanes.mark.0);
-        if span < if let Some(Trial::Fewer(..)) = lanes.trial { FEWER_FOR } else { MEASURE } {
+        if span < if let Some(Trial::Fewer { .. }) = lanes.trial { FEWER_FOR } else { MEASURE } {
             return;
         }
         let rate = (lanes.arrived_bytes - lanes.mark.1) as f64 / span.as_secs_f64();
+        lanes.begin_anew(now);
+        lanes.best = lanes.best.max(rate);
         // The browser measures round trips now and then: what was measured before says nothing of a queue that may have grown.
         // Where several lanes' checks do not come back for long, they lie in a queue or found it full.
-        let silent = looked_at && inflated.is_none() && count > 1 && span > SILENT;
-        if inflated.is_none() && lanes.trial.is_none() && !silent {
-            return;
+        let judged = lanes.judged;
+        let inflated = self.is_inflated(&peer, judged);
+        let silent = looked_at && inflated.is_none() && count > 1 && now.since(judged) > SILENT;
+        let Some(lanes) = self.lanes_mut(&peer) else { return };
+        if inflated.is_some() {
+            lanes.judged = now;
         }
-        lanes.begin_anew(now);
         match lanes.trial.take() {
-            Some(Trial::More(before, rate_before, again)) => {
+            Some(Trial::More { before, rate: rate_before, measured }) => {
                 lanes.fewer_at = now + FEWER_AFTER;
                 if rate < rate_before * GAIN {
                     // Loss comes in lumps: one short time is not believed.
-                    if !again {
-                        lanes.trial = Some(Trial::More(before, rate_before, true));
+                    if !measured {
+                        lanes.trial = Some(Trial::More { before, rate: rate_before, measured: true });
                         return;
                     }
-                    lanes.failed(now);
+                    lanes.failed(now, rate.max(rate_before));
                     return self.close_lanes(&peer, before);
                 }
                 lanes.hold = HOLD_FIRST;
             }
-            Some(Trial::Fewer(before, rate_before)) => {
+            Some(Trial::Fewer { before, rate: rate_before }) => {
                 if rate > rate_before * FEWER_CARRY {
-                    lanes.failed(now);
+                    lanes.failed(now, rate);
                     return self.close_lanes(&peer, 1);
                 }
                 lanes.fewer_at = now + HOLD_MAX;
@@ -251,24 +278,34 @@ impl Node {
             }
             None => {}
         }
-        if (inflated.unwrap_or(is_downlink) || silent) && count > 1 {
-            lanes.failed(now);
+        // One look may have met a burst.
+        let inflated_again = inflated == Some(true) && core::mem::replace(&mut lanes.was_inflated, true);
+        if inflated == Some(false) {
+            lanes.was_inflated = false;
+        }
+        if (inflated_again || silent) && count > 1 {
+            lanes.rest(now, rate);
             return self.close_lanes(&peer, if silent { 1 } else { count / 2 });
         }
         let is_long = lanes.shortest_micros.is_some_and(|micros| micros > LONG_MICROS);
-        if count > 1 && is_long && lanes.fewer_at <= now {
-            lanes.trial = Some(Trial::Fewer(count, rate));
+        if inflated.is_some() && count > 1 && is_long && lanes.fewer_at <= now {
+            lanes.trial = Some(Trial::Fewer { before: count, rate });
             return self.close_lanes(&peer, count / 4);
         }
-        let held = lanes.hold_until > now;
-        if inflated != Some(false) || is_downlink || held || rate > ENOUGH_BYTES_PER_S || count >= LANES_MAX {
+        // Where the rate has collapsed since the last step, what was learned then is no longer so, and there is no time to lose.
+        let is_low = rate < lanes.best * COLLAPSED;
+        let collapsed = core::mem::replace(&mut lanes.was_low, is_low) && is_low;
+        let is_free = inflated.or(if collapsed { known } else { None }) == Some(false);
+        let held = lanes.hold_until > now && !collapsed;
+        let is_tried = lanes.arrived_bytes >= TRIED_BYTES;
+        if !is_tried || !is_free || is_downlink || held || rate > ENOUGH_BYTES_PER_S || count >= LANES_MAX {
             return;
         }
         if !self.may_open_lane() {
             return;
         }
         if let Some(lanes) = self.lanes_mut(&peer) {
-            lanes.trial = Some(Trial::More(count, rate, false));
+            lanes.trial = Some(Trial::More { before: count, rate, measured: false });
         }
         self.open_lanes(first, peer, LANES_MAX);
     }

@@ -145,25 +145,30 @@ impl Node {
     fn symbol(&mut self, id: ConnectionId, content: ContentId, block: u32, marker: Marker, payload: &[u8]) {
         let bytes = payload.len() as u64;
         let mut is_rare = false;
+        let mut late = None;
+        let now = self.now;
         let received = match self.contents.get_mut(&content).and_then(|c| c.transfer.as_mut()) {
             Some(transfer) => {
                 is_rare = transfer.holdings(source_of(id)).is_some_and(Holdings::is_seed);
+                late = transfer.comes_late(now, source_of(id), block, marker);
                 transfer.receive(source_of(id), block, marker, payload)
             }
             // The request ended while this was under way.
             None => Received::Duplicate,
         };
-        let now = self.now;
         let is_relay =
             self.relay.relay.is_some_and(|r| self.connections.all.get(&id).is_some_and(|c| c.peer == r));
         let Some(connection) = self.connections.all.get_mut(&id) else { return };
         if received != Received::Unasked {
+            let was_known = connection.rate.rate().is_some();
             let was_busy = connection.pipe.arrived(now, bytes);
             connection.rate.fragment(now, bytes, was_busy);
             self.connections.chain.arrived(now, id.0, bytes, was_busy);
             connection.last_used = now;
             let peer = connection.peer;
-            self.lane_arrived(&peer, bytes);
+            // A rate that is only supposed promises nothing.
+            let late = late.filter(|_| was_known);
+            self.lane_arrived(&peer, bytes, late);
         }
         let Some(connection) = self.connections.all.get_mut(&id) else { return };
         match received {
@@ -317,7 +322,7 @@ impl Node {
         self.note_playing(id);
         let (sources, others) = self.connections.usual_rate();
         let is_http_better = self.http_stands_for(id, connection);
-        let round_trip_s = self.shortest_round_trip_s(connection);
+        let (round_trip_s, late_share) = self.path_of(connection);
         let Some(c) = self.connections.all.get_mut(&connection) else { return };
         let Some(content) = self.contents.get_mut(&id) else { return };
         let symbol = content.layout().map_or(0, |l| u64::from(l.symbol_len()));
@@ -331,7 +336,8 @@ impl Node {
         let (rate, owes) = (c.rate.rate(), transfer.in_flight_bytes(source) > 0);
         let rests = c.rest_until > self.now || is_http_better;
         let window = if rests { 0 } else { c.pipe.window_bytes(rate, round_trip_s, symbol, sources) };
-        transfer.set_window(source, window, c.pipe.believed_bytes_per_s(self.now, rate, others, owes));
+        let believed = c.pipe.believed_bytes_per_s(self.now, rate, others, owes);
+        transfer.set_window(source, window, believed, late_share);
         if !owes {
             // The pipe was empty: a pause that the source is not to blame for.
             c.pipe.is_idle(self.now);

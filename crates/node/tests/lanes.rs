@@ -94,6 +94,27 @@ fn where_a_queue_grows_none_are_opened_and_open_ones_are_closed() {
 }
 
 #[test]
+fn a_thin_path_is_not_filled_with_handshakes() {
+    let mut pair = Pair::new(|_| {});
+    pair.world.peers[pair.seeder].connection_bytes_per_s = 10_000;
+    pair.run(30, Some(ROUND_TRIP_MICROS));
+    assert_eq!(pair.most, 1);
+}
+
+#[test]
+fn a_rate_that_collapses_without_a_queue_is_not_left_to_one_connection() {
+    let mut pair = Pair::new(|_| {});
+    pair.world.peers[pair.seeder].uplink_bytes_per_s = 600_000;
+    pair.run(40, Some(ROUND_TRIP_MICROS));
+    // Eight gained nothing, and would rest for ten seconds.
+    assert_eq!((pair.most, pair.connections()), (8, 1));
+    pair.world.peers[pair.seeder].connection_bytes_per_s = 60_000;
+    // The last round trip measured will do.
+    pair.run(30, None);
+    assert_eq!(pair.connections(), 8);
+}
+
+#[test]
 fn without_a_measured_round_trip_there_is_one_connection() {
     let mut pair = Pair::new(|_| {});
     pair.world.peers[pair.seeder].connection_bytes_per_s = 300_000;

@@ -15,10 +15,10 @@ const WINDOWS_BYTES_FIRST: u64 = 768 << 10;
 const WINDOW_BYTES_MAX: u64 = 3 << 20;
 /// They grow by half in a round trip where others double.
 const SLOWNESS_BESIDE_OTHERS: u64 = 2;
-/// A pipe holds so many seconds of its rate: more than most round trips, or the window itself would be the limit. Where the round trip
-/// is known, two of them and what the source takes to answer do.
+/// A pipe holds so many seconds of its rate: more than most round trips, or the window itself would be the limit. Where the shortest round
+/// trip is known, it and what the source takes to answer do: more would stand in the path's queue, or not fit into it.
 const WINDOW_S: f64 = 0.6;
-const ANSWER_S: f64 = 0.1;
+const ANSWER_S: f64 = 0.05;
 /// What a source is supposed to deliver before its rate is known.
 const RATE_BYTES_PER_S_FIRST: f64 = 1e6;
 /// A source that owes something and is silent for longer is thought to be slower than it was.
@@ -79,7 +79,7 @@ impl Pipe {
             return unit;
         }
         let least = (WINDOWS_BYTES_FIRST / sources.max(1)).min(WINDOW_BYTES_FIRST).max(unit);
-        let seconds = round_trip_s.map_or(WINDOW_S, |s| (2.0 * s + ANSWER_S).min(WINDOW_S));
+        let seconds = round_trip_s.map_or(WINDOW_S, |s| (s + ANSWER_S).min(WINDOW_S));
         let known = rate.map_or(0, |rate| (rate.bytes_per_s * seconds) as u64);
         self.window_bytes = self.window_bytes.min(known.max(least).min(WINDOW_BYTES_MAX)).max(unit);
         self.window_bytes

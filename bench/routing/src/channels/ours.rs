@@ -185,7 +185,7 @@ impl Receiver for Ours<'_> {
         }
         let believed = state.pipe.believed_bytes_per_s(now, rate, others, owes);
         let window = state.pipe.window_bytes(rate, None, SYMBOL_BYTES as u64, sources);
-        self.transfer.set_window(state.source, window / SCALE, believed / SCALE as f64);
+        self.transfer.set_window(state.source, window / SCALE, believed / SCALE as f64, 0.0);
         if !owes {
             state.pipe.is_idle(now);
         }
