@@ -1,8 +1,8 @@
 // npm run bench -- edge [--quick] [PART…]: hostile links, slow and leaving senders, swarms, and plain HTTP, each beside the
 // strongest competitor in the same run. How it is done, and what came of it, is in docs/edge.md.
 //
-// Parts: loss1 loss3 native clean cellular slow swarm http; and `kinds` and `simulated`, which only run when they are named. Every figure is a
-// median of five rounds, of one with --quick. BENCH_ROUNDS changes that.
+// Parts: loss1 loss3 native clean cellular slow swarm http; and `kinds`, `small` and `simulated`, which only run when they are named. Every
+// figure is a median of five rounds, of one with --quick. BENCH_ROUNDS changes that.
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { CACHE, Stop, say } from "../../scripts/lib/run.mjs";
@@ -14,6 +14,7 @@ import { cellular } from "./cellular.mjs";
 import { http } from "./http.mjs";
 import { simulated } from "./simulated.mjs";
 import { slow } from "./slow.mjs";
+import { small } from "./small.mjs";
 import { swarm } from "./swarm.mjs";
 
 const PARTS = {
@@ -26,9 +27,10 @@ const PARTS = {
   swarm,
   http,
   kinds,
+  small,
   simulated,
 };
-const UNLESS_NAMED = new Set(["kinds", "simulated"]);
+const UNLESS_NAMED = new Set(["kinds", "small", "simulated"]);
 
 const words = process.argv.slice(2);
 const quick = words.includes("--quick");

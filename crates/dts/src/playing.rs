@@ -25,7 +25,7 @@ pub struct Playing {
 pub(crate) const SOON_S: f64 = 3.0;
 
 /// What is played within so many seconds is not left to those who owe it.
-pub(crate) const DUE_S: f64 = 1.0;
+pub(crate) const DUE_S: f64 = 1.5;
 
 /// Shares are asked for no further ahead than so many seconds, or this many times what there is: while the crowd waits for the next
 /// bytes, a seeder is not to send others.
