@@ -152,7 +152,7 @@ mod tests {
             "a higher rate opens it by what arrives, not at once"
         );
         let mut near = pipe.clone();
-        assert_eq!(near.window_bytes(rate(1e6), Some(0.05), UNIT, 1), 200_000, "near sources have less");
+        assert_eq!(near.window_bytes(rate(1e6), Some(0.05), UNIT, 1), 100_000, "near sources have less");
         assert_eq!(pipe.window_bytes(rate(1e6), Some(9.0), UNIT, 1), 600_000);
         assert_eq!(pipe.window_bytes(rate(1e3), None, UNIT, 1), WINDOW_BYTES_FIRST);
         assert_eq!(pipe.window_bytes(rate(1e3), None, UNIT, 24), 2 * UNIT, "one of many has less at first");
