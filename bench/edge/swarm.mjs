@@ -10,7 +10,7 @@ const TABS = 20;
 /** 0.8 Mbit/s: twenty of them are what two cores decrypt, hash and copy many times over. */
 const BYTES_PER_S = 100_000;
 const UPLOAD_BYTES_PER_S = 3 * BYTES_PER_S;
-/** The relay's operator has said what its uplink carries, headers not counted: it sends no faster, so that nothing has to be dropped. */
+/** The relay's operator has said what its uplink carries, headers not counted: faster, and the queue would drop what then waits for timers. */
 const RELAY_BYTES_PER_S = 1.65 * BYTES_PER_S;
 const START_S = 2;
 const AHEAD_S = 20;
