@@ -6,7 +6,8 @@
 
 use crate::source::SourceId;
 use crate::transfer::Transfer;
-use crate::want::{Pass, mix};
+use crate::want::{Pass, Want, mix};
+use peeredge_wire::peer::Pick;
 
 /// A reader that plays.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -62,6 +63,18 @@ impl Transfer {
             }
         }
         due_s.unwrap_or(0.0)
+    }
+
+    /// Seconds until the first of these symbols is needed; who does not play needs everything soon.
+    pub fn want_due_s(&self, want: &Want) -> f64 {
+        if !self.is_played() {
+            return SOON_S;
+        }
+        let due_s = want.picks.iter().map(|pick| match *pick {
+            Pick::Sources { first, .. } => self.due_s(want.block, first),
+            Pick::Coded { .. } => 0.0,
+        });
+        due_s.fold(f64::MAX, f64::min).max(0.0)
     }
 
     /// How far ahead a pass goes, in seconds.

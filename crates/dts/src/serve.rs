@@ -1,13 +1,21 @@
 use peeredge_wire::peer::{Marker, Pick};
+use core::time::Duration;
 use peeredge_wire::{ContentId, Time};
 use std::collections::VecDeque;
 
 /// What one receiver has asked of this holder and not yet got. This is all that a sender keeps about a receiver, and it is
-/// bounded: what does not fit is refused at once, and what was not sent by its deadline is dropped.
+/// bounded: what does not fit is refused at once, and what was not sent by its deadline is dropped. What is needed first comes first.
+///
+/// Where many receivers share a full uplink, each front has a **turn**: the time when it is needed, or, as receivers may say what they
+/// like, the time by which this receiver has had its share of the uplink, whichever is later (start-time fair queueing, Goyal, Vin,
+/// Cheng, SIGCOMM 1996, with deadlines). So who calls everything urgent gets its share first, and the rest after what others need soon.
 #[derive(Debug, Default)]
 pub struct ServeQueue {
+    /// By what is needed first.
     queue: VecDeque<Order>,
     symbols: u32,
+    /// Until when this receiver's share of the uplink is used.
+    share_until: Time,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -16,7 +24,11 @@ struct Order {
     block: u32,
     pick: Pick,
     until: Time,
+    due: Time,
 }
+
+/// A share is used at most so far ahead: what nobody else needed is not held against its receiver for long.
+const SHARE_AHEAD: Duration = Duration::from_secs(4);
 
 /// One symbol to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,9 +45,17 @@ pub struct Due {
 pub const QUEUE_SYMBOLS_MAX: u32 = 4096;
 
 impl ServeQueue {
-    /// Takes the picks of a want; those that do not fit come back.
-    pub fn push(&mut self, content: ContentId, block: u32, until: Time, picks: &[Pick]) -> Vec<Pick> {
+    /// Takes the picks of a want, needed at `due` and worthless after `until`; those that do not fit come back.
+    pub fn push(
+        &mut self,
+        content: ContentId,
+        block: u32,
+        until: Time,
+        due: Time,
+        picks: &[Pick],
+    ) -> Vec<Pick> {
         let mut refused = Vec::new();
+        let mut at = self.queue.partition_point(|order| order.due <= due);
         for &pick in picks {
             // Checked without adding the untrusted count to anything.
             if pick.symbols() > QUEUE_SYMBOLS_MAX - self.symbols {
@@ -43,7 +63,8 @@ impl ServeQueue {
                 continue;
             }
             self.symbols += pick.symbols();
-            self.queue.push_back(Order { content, block, pick, until });
+            self.queue.insert(at, Order { content, block, pick, until, due });
+            at += 1;
         }
         refused
     }
@@ -79,6 +100,17 @@ impl ServeQueue {
             return Some(Due { content: order.content, block: order.block, marker });
         }
         None
+    }
+
+    /// Whose turn it is where many share an uplink: the earliest's. None when nothing is queued.
+    pub fn turn(&mut self, now: Time) -> Option<Time> {
+        self.front(now)?;
+        Some(self.queue.front()?.due.max(self.share_until))
+    }
+
+    /// This receiver takes so much of the time of an uplink that it shares.
+    pub fn takes(&mut self, now: Time, time: Duration) {
+        self.share_until = (self.share_until.max(now) + time).min(now + SHARE_AHEAD);
     }
 
     /// Takes away the symbol that [`ServeQueue::front`] gave.
@@ -123,11 +155,11 @@ mod tests {
     #[test]
     fn symbols_come_in_order_and_late_ones_not_at_all() {
         let mut queue = ServeQueue::default();
-        queue.push(C, 0, Time::from_millis(5), &[Pick::Sources { first: 9, count: 9 }]);
+        queue.push(C, 0, Time::from_millis(5), Time::ZERO, &[Pick::Sources { first: 9, count: 9 }]);
         let coded = Pick::Coded { density: 1, seed: 7 };
         assert!(
             queue
-                .push(C, 2, Time::from_millis(50), &[Pick::Sources { first: 3, count: 2 }, coded])
+                .push(C, 2, Time::from_millis(50), Time::ZERO, &[Pick::Sources { first: 3, count: 2 }, coded])
                 .is_empty()
         );
         assert_eq!(queue.len(), 12);
@@ -142,13 +174,45 @@ mod tests {
     }
 
     #[test]
+    fn what_is_needed_first_comes_first() {
+        let mut queue = ServeQueue::default();
+        let pick = |first| [Pick::Sources { first, count: 1 }];
+        for (first, due_ms) in [(1, 900), (2, 300), (3, 900), (4, 300)] {
+            queue.push(C, 0, Time::NEVER, Time::from_millis(due_ms), &pick(first));
+        }
+        let mut got = Vec::new();
+        while let Some(due) = queue.front(Time::ZERO) {
+            got.push(due.marker);
+            queue.pop();
+        }
+        assert_eq!(got, [2, 4, 1, 3].map(Marker::Source), "in the order of asking where both are due at once");
+    }
+
+    #[test]
+    fn who_had_its_share_has_its_turn_later() {
+        let mut queue = ServeQueue::default();
+        let now = Time::from_millis(1000);
+        assert_eq!(queue.turn(now), None);
+        queue.push(C, 0, Time::NEVER, now, &[Pick::Sources { first: 0, count: 9 }]);
+        assert_eq!(queue.turn(now), Some(now), "the first is sent at once");
+        queue.takes(now, Duration::from_millis(300));
+        queue.takes(now, Duration::from_millis(300));
+        assert_eq!(queue.turn(now), Some(Time::from_millis(1600)));
+        queue.takes(now, Duration::from_secs(60));
+        assert_eq!(queue.turn(now), Some(now + SHARE_AHEAD), "what nobody else needed is not held against it");
+        queue.push(C, 1, Time::NEVER, now + Duration::from_secs(9), &[Pick::Sources { first: 0, count: 1 }]);
+        queue.cancel(&C, 0);
+        assert_eq!(queue.turn(now), Some(now + Duration::from_secs(9)));
+    }
+
+    #[test]
     fn a_greedy_want_is_refused_and_costs_nothing() {
         let mut queue = ServeQueue::default();
         let huge = Pick::Sources { first: 0, count: u32::MAX };
         let fits = Pick::Sources { first: 0, count: QUEUE_SYMBOLS_MAX };
         let one = Pick::Sources { first: 0, count: 1 };
-        assert_eq!(queue.push(C, 0, Time::NEVER, &[huge, fits, one]), [huge, one]);
+        assert_eq!(queue.push(C, 0, Time::NEVER, Time::ZERO, &[huge, fits, one]), [huge, one]);
         queue.cancel(&C, 0);
-        assert_eq!(queue.push(C, 0, Time::NEVER, &[one]), []);
+        assert_eq!(queue.push(C, 0, Time::NEVER, Time::ZERO, &[one]), []);
     }
 }

@@ -223,6 +223,7 @@ impl Node {
             Input::Remove { content } => self.remove(content),
             Input::Caps(caps) => {
                 self.config.caps = caps;
+                self.upload.caps_changed();
                 self.pump_all();
                 self.tell_capacity();
                 self.settle_ahead();

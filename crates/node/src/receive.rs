@@ -6,7 +6,7 @@ use crate::output::Event;
 use crate::timers::{PERSIST_EVERY, Timer, tell_after};
 use core::time::Duration;
 use peeredge_dts::{
-    Decoded, Holdings, Layout, Manifest, ManifestError, Received, Record, SourceId, WholeBlock,
+    Decoded, Holdings, Layout, Manifest, ManifestError, Received, Record, SourceId, Want, WholeBlock,
 };
 use peeredge_wire::peer::{Marker, PeerMessage, Pick, RefuseReason};
 use peeredge_wire::{ConnectionId, ContentId, PROTOCOL_VERSION};
@@ -53,8 +53,10 @@ impl Node {
             PeerMessage::Unsubscribe { content } => self.unsubscribed(id, content),
             PeerMessage::AskManifest { content } => self.asked_manifest(id, content),
             PeerMessage::AskRecord { content, block } => self.asked_record(id, content, block),
-            PeerMessage::Want { content, block, deadline_ms, picks } => {
-                self.wanted(id, content, block, deadline_ms, &picks);
+            PeerMessage::Want { content, block, deadline_ms, due_ms, picks } => {
+                let [until, due] =
+                    [deadline_ms, due_ms].map(|ms| self.now + Duration::from_millis(u64::from(ms)));
+                self.wanted(id, content, block, until, due, &picks);
             }
             PeerMessage::Cancel { content, block } => {
                 if let Some(c) = self.connections.all.get_mut(&id) {
@@ -342,16 +344,11 @@ impl Node {
             // The pipe was empty: a pause that the source is not to blame for.
             c.pipe.is_idle(self.now);
         }
-        for want in transfer.wants(self.now, source) {
-            self.send(
-                connection,
-                &PeerMessage::Want {
-                    content: id,
-                    block: want.block,
-                    deadline_ms: WANT_DEADLINE_MS,
-                    picks: want.picks,
-                },
-            );
+        let wants = transfer.wants(self.now, source);
+        let due_ms: Vec<u32> = wants.iter().map(|want| (transfer.want_due_s(want) * 1e3) as u32).collect();
+        for (Want { block, picks }, due_ms) in wants.into_iter().zip(due_ms) {
+            let want = PeerMessage::Want { content: id, block, deadline_ms: WANT_DEADLINE_MS, due_ms, picks };
+            self.send(connection, &want);
         }
     }
 

@@ -6,6 +6,7 @@ use crate::caps::Caps;
 use crate::output::Output;
 use crate::timers::Timer;
 use core::time::Duration;
+use std::collections::BTreeSet;
 use peeredge_dts::{Bitmap, CodedId, Due};
 use peeredge_wire::peer::{Marker, PeerMessage, Pick, RefuseReason};
 use peeredge_wire::{ConnectionId, ContentId, Time};
@@ -19,6 +20,10 @@ pub(crate) struct Upload {
     tokens: f64,
     filled: Time,
     sent_bytes: u64,
+    /// Nothing may leave before.
+    rests_until: Time,
+    /// Receivers with something in their queues, and maybe some without.
+    waiting: BTreeSet<ConnectionId>,
 }
 
 /// Whether a symbol may go out.
@@ -28,9 +33,29 @@ enum Leave {
     Never,
 }
 
+/// What came of a try to send a symbol.
+#[derive(PartialEq, Eq)]
+enum Pumped {
+    /// It was sent, or refused.
+    Done,
+    /// Nothing is queued, or the channel or the store is not ready.
+    Waits,
+    /// Nothing may leave to anybody for a while.
+    Capped,
+}
+
 impl Upload {
     pub(crate) fn new() -> Self {
-        Upload { tokens: 0.0, filled: Time::ZERO, sent_bytes: 0 }
+        Upload { tokens: 0.0, filled: Time::ZERO, sent_bytes: 0, rests_until: Time::ZERO, waiting: BTreeSet::new() }
+    }
+
+    /// The visitor has changed the caps.
+    pub(crate) fn caps_changed(&mut self) {
+        self.rests_until = Time::ZERO;
+    }
+
+    fn is_capped(&self, caps: &Caps) -> bool {
+        caps.upload_bytes_per_s_max != u64::MAX
     }
 
     fn leave(&mut self, caps: &Caps, now: Time, bytes: u64) -> Leave {
@@ -159,49 +184,90 @@ impl Node {
         id: ConnectionId,
         content: ContentId,
         block: u32,
-        deadline_ms: u32,
+        until: Time,
+        due: Time,
         picks: &[Pick],
     ) {
-        let until = self.now + Duration::from_millis(u64::from(deadline_ms));
         let Some(connection) = self.connections.all.get_mut(&id) else { return };
-        let refused = connection.serve.push(content, block, until, picks);
+        let refused = connection.serve.push(content, block, until, due, picks);
         if !refused.is_empty() {
             self.send(
                 id,
                 &PeerMessage::Refuse { content, block, reason: RefuseReason::Busy, picks: refused },
             );
         }
+        self.upload.waiting.insert(id);
         self.pump(id);
     }
 
-    /// Sends queued symbols while the channel, the caps and the memory allow.
+    /// Sends queued symbols of one receiver while the channel, the caps and the memory allow. Under a cap all receivers have their turns.
     pub(crate) fn pump(&mut self, id: ConnectionId) {
-        loop {
-            let now = self.now;
-            let Some(connection) = self.connections.all.get_mut(&id) else { return };
-            let Some(due) = connection.serve.front(now) else { return };
-            let Some(layout) = self.contents.get(&due.content).and_then(|c| c.layout()) else {
-                self.refuse_front(id, RefuseReason::NotHeld);
-                continue;
-            };
-            let bytes = u64::from(layout.symbol_len());
-            if !connection.can_send(bytes as usize + 64) {
-                return;
-            }
-            match self.upload.leave(&self.config.caps, now, bytes) {
-                Leave::Now => {}
-                Leave::At(at) => return self.timers.by(Timer::Upload, at),
-                Leave::Never => {
-                    self.refuse_front(id, RefuseReason::Capped);
-                    continue;
+        if self.upload.is_capped(&self.config.caps) {
+            return self.pump_in_turn();
+        }
+        while self.pump_one(id) == Pumped::Done {}
+    }
+
+    /// Sends what is needed first, of whomever it is, until the uplink's cap is used.
+    fn pump_in_turn(&mut self) {
+        if self.upload.rests_until > self.now {
+            return self.timers.by(Timer::Upload, self.upload.rests_until);
+        }
+        let now = self.now;
+        let mut turns = BTreeSet::new();
+        self.upload.waiting.retain(|id| {
+            let connection = self.connections.all.get_mut(id);
+            let turn = connection.and_then(|connection| connection.serve.turn(now));
+            turns.extend(turn.map(|turn| (turn, *id)));
+            turn.is_some()
+        });
+        let share = turns.len() as f64 / self.config.caps.upload_bytes_per_s_max.max(1) as f64;
+        while let Some((_, id)) = turns.pop_first() {
+            let before = self.upload.sent_bytes;
+            match self.pump_one(id) {
+                Pumped::Done => {
+                    let Some(connection) = self.connections.all.get_mut(&id) else { continue };
+                    let sent_bytes = self.upload.sent_bytes - before;
+                    connection.serve.takes(now, Duration::from_secs_f64(sent_bytes as f64 * share));
+                    turns.extend(connection.serve.turn(now).map(|turn| (turn, id)));
                 }
-            }
-            match self.symbol_frame(&due) {
-                Fetched::Here(message) => self.send_symbol(id, message, bytes),
-                Fetched::Loading => return,
-                Fetched::NotHeld => self.refuse_front(id, RefuseReason::NotHeld),
+                Pumped::Waits => {}
+                Pumped::Capped => return,
             }
         }
+    }
+
+    /// Sends or refuses the symbol that one receiver needs first.
+    fn pump_one(&mut self, id: ConnectionId) -> Pumped {
+        let now = self.now;
+        let Some(connection) = self.connections.all.get_mut(&id) else { return Pumped::Waits };
+        let Some(due) = connection.serve.front(now) else { return Pumped::Waits };
+        let Some(layout) = self.contents.get(&due.content).and_then(|c| c.layout()) else {
+            self.refuse_front(id, RefuseReason::NotHeld);
+            return Pumped::Done;
+        };
+        let bytes = u64::from(layout.symbol_len());
+        if !connection.can_send(bytes as usize + 64) {
+            return Pumped::Waits;
+        }
+        match self.upload.leave(&self.config.caps, now, bytes) {
+            Leave::Now => {}
+            Leave::At(at) => {
+                self.upload.rests_until = at;
+                self.timers.by(Timer::Upload, at);
+                return Pumped::Capped;
+            }
+            Leave::Never => {
+                self.refuse_front(id, RefuseReason::Capped);
+                return Pumped::Done;
+            }
+        }
+        match self.symbol_frame(&due) {
+            Fetched::Here(message) => self.send_symbol(id, message, bytes),
+            Fetched::Loading => return Pumped::Waits,
+            Fetched::NotHeld => self.refuse_front(id, RefuseReason::NotHeld),
+        }
+        Pumped::Done
     }
 
     fn send_symbol(&mut self, id: ConnectionId, message: Vec<u8>, bytes: u64) {
@@ -262,16 +328,12 @@ impl Node {
         }
     }
 
-    /// Everyone gets a turn, beginning with another one each time: under a cap the first would else take all.
+    /// Everyone gets a turn.
     pub(crate) fn pump_all(&mut self) {
-        let ids = self.connections.open_ids();
-        if ids.is_empty() {
-            return;
+        if self.upload.is_capped(&self.config.caps) {
+            return self.pump_in_turn();
         }
-        let start = self.rng.below(ids.len() as u64) as usize;
-        for at in 0..ids.len() {
-            self.pump(ids[(start + at) % ids.len()]);
-        }
+        self.connections.open_ids().into_iter().for_each(|id| self.pump(id));
     }
 
     /// Blocks held, as a bitmap, for tests of holdings and for the page.

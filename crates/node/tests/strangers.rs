@@ -48,7 +48,7 @@ fn frame(content: ContentId) -> impl Strategy<Value = Vec<u8>> {
                 6 => PeerMessage::Manifest { content, bytes: &bytes },
                 7 => PeerMessage::AskRecord { content, block },
                 8 => PeerMessage::Record { content, block, bytes: &bytes },
-                9 => PeerMessage::Want { content, block, deadline_ms: block, picks },
+                9 => PeerMessage::Want { content, block, deadline_ms: block, due_ms: block, picks },
                 10 => PeerMessage::Symbol { content, block, marker, payload: &payload },
                 11 => PeerMessage::Refuse { content, block, reason: RefuseReason::NotHeld, picks },
                 12 => PeerMessage::Cancel { content, block },
@@ -82,7 +82,7 @@ proptest! {
         world.input(victim, Input::RelayMessage(offer.encode()));
         let connection = ConnectionId(world.peers[victim].node.stats().connections_made);
         world.input(victim, Input::Opened { connection, credit_bytes: 1 << 20 });
-        world.input(victim, Input::Message { connection, message: PeerMessage::Greet { version: 1 }.encode() });
+        world.input(victim, Input::Message { connection, message: PeerMessage::Greet { version: peeredge_wire::PROTOCOL_VERSION }.encode() });
         let greeted = world.peers[victim].node.stats().peers.iter().any(|p| p.peer == stranger && p.open);
         prop_assert!(greeted, "the stranger was let in");
         for message in frames {

@@ -96,12 +96,14 @@ fn want() {
             content: CONTENT,
             block: 3,
             deadline_ms: 1500,
+            due_ms: 300,
             picks: vec![Pick::Sources { first: 8, count: 16 }, Pick::Coded { density: 2, seed: 9 }],
         },
         "0b                 # tag
          cc*32              # content
          03000000           # block
          dc050000           # deadline_ms
+         2c010000           # due_ms
          00                 # pick: sources
          08000000           # first
          10000000           # count
@@ -187,9 +189,9 @@ fn wrong_frames_name_the_field() {
     assert_eq!(decode("0f cc*32"), DecodeError::UnknownTag(0x0f));
     assert_eq!(decode("01 0100 00"), DecodeError::Trailing { left: 1 });
     assert_eq!(decode("02 cc*33"), DecodeError::Trailing { left: 1 });
-    assert_eq!(decode("0b cc*32 00*8 02"), DecodeError::Value { field: "pick" });
-    assert_eq!(decode("0b cc*32 00*8 00 00*4 00*4"), DecodeError::Value { field: "count" });
-    assert_eq!(decode("0b cc*32 00*8 00 ff*4 01000000"), DecodeError::Value { field: "count" });
+    assert_eq!(decode("0b cc*32 00*12 02"), DecodeError::Value { field: "pick" });
+    assert_eq!(decode("0b cc*32 00*12 00 00*4 00*4"), DecodeError::Value { field: "count" });
+    assert_eq!(decode("0b cc*32 00*12 00 ff*4 01000000"), DecodeError::Value { field: "count" });
     assert_eq!(decode("0c cc*32 00*4 02"), DecodeError::Value { field: "marker" });
     assert_eq!(decode("0d cc*32 00*4 00"), DecodeError::Value { field: "reason" });
     assert_eq!(decode("0d cc*32 00*4 04"), DecodeError::Value { field: "reason" });
@@ -220,7 +222,7 @@ fn what_is_one_over_its_limit_is_refused_and_the_limit_itself_is_not() {
 
     let max = WANT_PICKS_MAX;
     let picks = vec![Pick::Sources { first: 0, count: 1 }; max + 1];
-    let want = |picks| PeerMessage::Want { content, block, deadline_ms: 0, picks };
+    let want = |picks| PeerMessage::Want { content, block, deadline_ms: 0, due_ms: 0, picks };
     assert_eq!(over(want(picks[..max].to_vec())), None);
     assert_eq!(over(want(picks)), Some(DecodeError::TooLong { field: "picks", max }));
 
@@ -283,7 +285,7 @@ fn messages(
         PeerMessage::Manifest { content, bytes },
         PeerMessage::AskRecord { content, block: a },
         PeerMessage::Record { content, block: a, bytes },
-        PeerMessage::Want { content, block: a, deadline_ms: b, picks: picks.clone() },
+        PeerMessage::Want { content, block: a, deadline_ms: b, due_ms: a, picks: picks.clone() },
         PeerMessage::Symbol { content, block: a, marker, payload: bytes },
         PeerMessage::Refuse { content, block: a, reason, picks },
         PeerMessage::Cancel { content, block: a },

@@ -105,6 +105,8 @@ pub enum PeerMessage<'a> {
         block: u32,
         /// Worthless after so many milliseconds from arrival: the holder drops what it has not sent by then.
         deadline_ms: u32,
+        /// Needed in so many milliseconds from arrival: a holder whose uplink is full sends first what is needed first.
+        due_ms: u32,
         /// Which symbols, in the order in which they are needed.
         picks: Vec<Pick>,
     },
@@ -175,8 +177,8 @@ impl PeerMessage<'_> {
             PeerMessage::Record { content, block, bytes } => {
                 of(RECORD, content, 4 + bytes.len()).u32(*block).raw(bytes)
             }
-            PeerMessage::Want { content, block, deadline_ms, picks } => {
-                let w = of(WANT, content, 8 + 10 * picks.len()).u32(*block).u32(*deadline_ms);
+            PeerMessage::Want { content, block, deadline_ms, due_ms, picks } => {
+                let w = of(WANT, content, 12 + 10 * picks.len()).u32(*block).u32(*deadline_ms).u32(*due_ms);
                 picks.iter().fold(w, |w, pick| pick.encode(w))
             }
             PeerMessage::Symbol { content, block, marker, payload } => {
@@ -231,8 +233,8 @@ impl<'a> PeerMessage<'a> {
             ASK_RECORD => PeerMessage::AskRecord { content, block: r.u32()? },
             RECORD => PeerMessage::Record { content, block: r.u32()?, bytes: r.rest() },
             WANT => {
-                let (block, deadline_ms) = (r.u32()?, r.u32()?);
-                PeerMessage::Want { content, block, deadline_ms, picks: picks(&mut r)? }
+                let (block, deadline_ms, due_ms) = (r.u32()?, r.u32()?, r.u32()?);
+                PeerMessage::Want { content, block, deadline_ms, due_ms, picks: picks(&mut r)? }
             }
             SYMBOL => {
                 let block = r.u32()?;

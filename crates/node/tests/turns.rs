@@ -1,0 +1,35 @@
+//! Several receivers share an uplink with a cap.
+
+mod world;
+
+use peeredge_node::{Caps, Input, RangeSpec};
+use peeredge_wire::peer::PeerMessage;
+use world::{World, bytes, publish};
+
+/// Two fetch a content each from one holder, and the second says that it needs everything at once.
+#[test]
+fn who_calls_everything_urgent_gets_its_share_and_no_more() {
+    let mut world = World::new();
+    let (a, b, c) = (world.add(|_| {}), world.add(|_| {}), world.add(|_| {}));
+    let contents = [3, 4].map(|seed| publish(&bytes(8 << 20, seed)));
+    for (content, stored) in &contents {
+        world.hold(a, *content, stored);
+    }
+    world.input(a, Input::Caps(Caps { upload_bytes_per_s_max: 400_000, ..Caps::default() }));
+    world.peers[c].tamper = Some(Box::new(|frame| {
+        let urgent = match PeerMessage::decode(&frame) {
+            Ok(PeerMessage::Want { content, block, deadline_ms, picks, .. }) => {
+                PeerMessage::Want { content, block, deadline_ms, due_ms: 0, picks }.encode()
+            }
+            _ => frame,
+        };
+        vec![urgent]
+    }));
+    world.fetch(b, 1, contents[0].0, RangeSpec::Whole);
+    world.fetch(c, 1, contents[1].0, RangeSpec::Whole);
+    world.run_until(15, |_| false);
+    let [honest, greedy] = [b, c].map(|peer| world.peers[peer].node.stats().from_peers_bytes as f64);
+    assert!(honest + greedy > 5e6, "{honest} {greedy}");
+    let share = greedy / (honest + greedy);
+    assert!((0.45..0.6).contains(&share), "{share}");
+}
