@@ -67,14 +67,10 @@ impl Transfer {
 
     /// Seconds until the first of these symbols is needed; who does not play needs everything soon.
     pub fn want_due_s(&self, want: &Want) -> f64 {
-        if !self.is_played() {
-            return SOON_S;
+        match want.picks.first() {
+            Some(&Pick::Sources { first, .. }) if self.is_played() => self.due_s(want.block, first).max(0.0),
+            _ => SOON_S,
         }
-        let due_s = want.picks.iter().map(|pick| match *pick {
-            Pick::Sources { first, .. } => self.due_s(want.block, first),
-            Pick::Coded { .. } => 0.0,
-        });
-        due_s.fold(f64::MAX, f64::min).max(0.0)
     }
 
     /// How far ahead a pass goes, in seconds.

@@ -25,9 +25,6 @@ pub struct Want {
 /// Symbols that a waiting reader comes to next are asked for first, whoever's share they are.
 pub(crate) const URGENT_SYMBOLS: u32 = 16;
 
-/// Symbols that a seeder is asked for beyond its pipe when they are due.
-const DUE_SYMBOLS: u64 = 2;
-
 /// Fellows beside one, from which on there is a crowd.
 const CROWD: usize = 3;
 
@@ -59,23 +56,23 @@ impl Transfer {
         if source.in_flight_bytes > 0 {
             source.busy = Some(now);
         }
-        let (window_bytes, owed_bytes) = (source.window_bytes, source.in_flight_bytes);
-        let room = window_bytes.saturating_sub(owed_bytes);
+        let room = source.window_bytes.saturating_sub(source.in_flight_bytes);
         // Topping up by single symbols would send a message a symbol: wait until a quarter of the pipe is free.
-        let is_full = room < symbol_len || (room < window_bytes / 4 && owed_bytes > 0);
-        let mut left = if is_full { 0 } else { (room / symbol_len) as u32 };
-        let is_shared = source.holdings.is_seed() && self.fellows(id).next().is_some();
-        if is_shared && self.is_played() && window_bytes > 0 {
-            let room_due = (window_bytes + DUE_SYMBOLS * symbol_len).saturating_sub(owed_bytes) / symbol_len;
-            return self.wants_of_seeder(now, id, left, room_due as u32);
-        }
-        if is_full {
+        if room < symbol_len || (room < source.window_bytes / 4 && source.in_flight_bytes > 0) {
             return Vec::new();
         }
+        let mut left = (room / symbol_len) as u32;
         let mut wants = Vec::new();
-        let almost_idle = (window_bytes / 8).max(symbol_len);
-        if is_shared {
+        let almost_idle = (source.window_bytes / 8).max(symbol_len);
+        if source.holdings.is_seed() && self.fellows(id).next().is_some() {
             self.pass(now, id, Pass::Own, &mut left, &mut wants);
+            // The rest is left to the fellows as long as there is time.
+            if self.is_played() {
+                self.pass(now, id, Pass::Turn, &mut left, &mut wants);
+                self.pass(now, id, Pass::Due, &mut left, &mut wants);
+                self.tail(now, id, left, &mut wants);
+                return wants;
+            }
             // What fellows hold, or are about to, is left to them while they give it, or while the seeder has other work.
             if self.fellows_keep_up(now, id) || self.in_flight_bytes(id) > almost_idle {
                 return wants;
@@ -89,19 +86,6 @@ impl Transfer {
         if left > 0 {
             self.tail(now, id, left, &mut wants);
         }
-        wants
-    }
-
-    /// What a receiver that plays asks of a seeder: its share and what it has a turn for, and the rest is left to the fellows as long as
-    /// there is time. What is due does not wait for a share that the seeder keeps for later.
-    fn wants_of_seeder(&mut self, now: Time, id: SourceId, room: u32, room_due: u32) -> Vec<Want> {
-        let mut wants = Vec::new();
-        let mut left = room;
-        self.pass(now, id, Pass::Own, &mut left, &mut wants);
-        self.pass(now, id, Pass::Turn, &mut left, &mut wants);
-        let mut left = room_due.saturating_sub(room - left);
-        self.pass(now, id, Pass::Due, &mut left, &mut wants);
-        self.tail(now, id, left, &mut wants);
         wants
     }
 

@@ -344,9 +344,10 @@ impl Node {
             // The pipe was empty: a pause that the source is not to blame for.
             c.pipe.is_idle(self.now);
         }
-        let wants = transfer.wants(self.now, source);
-        let due_ms: Vec<u32> = wants.iter().map(|want| (transfer.want_due_s(want) * 1e3) as u32).collect();
-        for (Want { block, picks }, due_ms) in wants.into_iter().zip(due_ms) {
+        for want in transfer.wants(self.now, source) {
+            let Some(transfer) = self.contents.get(&id).and_then(|c| c.transfer.as_ref()) else { return };
+            let due_ms = (transfer.want_due_s(&want) * 1e3) as u32;
+            let Want { block, picks } = want;
             let want = PeerMessage::Want { content: id, block, deadline_ms: WANT_DEADLINE_MS, due_ms, picks };
             self.send(connection, &want);
         }

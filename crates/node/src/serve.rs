@@ -214,25 +214,28 @@ impl Node {
             return self.timers.by(Timer::Upload, self.upload.rests_until);
         }
         let now = self.now;
-        let mut turns = BTreeSet::new();
-        self.upload.waiting.retain(|id| {
-            let connection = self.connections.all.get_mut(id);
-            let turn = connection.and_then(|connection| connection.serve.turn(now));
-            turns.extend(turn.map(|turn| (turn, *id)));
-            turn.is_some()
-        });
-        let share = turns.len() as f64 / self.config.caps.upload_bytes_per_s_max.max(1) as f64;
-        while let Some((_, id)) = turns.pop_first() {
+        let mut turns: Vec<(Time, ConnectionId)> = Vec::new();
+        for id in self.upload.waiting.iter().copied().collect::<Vec<_>>() {
+            match self.connections.all.get_mut(&id).and_then(|c| c.serve.turn(now)) {
+                Some(turn) => turns.push((turn, id)),
+                None => _ = self.upload.waiting.remove(&id),
+            }
+        }
+        let receivers = turns.len() as u64;
+        while let Some(at) = (0..turns.len()).min_by_key(|&at| turns[at]) {
+            let id = turns[at].1;
             let before = self.upload.sent_bytes;
-            match self.pump_one(id) {
-                Pumped::Done => {
-                    let Some(connection) = self.connections.all.get_mut(&id) else { continue };
-                    let sent_bytes = self.upload.sent_bytes - before;
-                    connection.serve.takes(now, Duration::from_secs_f64(sent_bytes as f64 * share));
-                    turns.extend(connection.serve.turn(now).map(|turn| (turn, id)));
-                }
-                Pumped::Waits => {}
-                Pumped::Capped => return,
+            let pumped = self.pump_one(id);
+            let sent_bytes = self.upload.sent_bytes - before;
+            let turn = self.connections.all.get_mut(&id).and_then(|connection| {
+                let micros = sent_bytes * 1_000_000 * receivers / self.config.caps.upload_bytes_per_s_max.max(1);
+                connection.serve.takes(now, Duration::from_micros(micros));
+                connection.serve.turn(now)
+            });
+            match (pumped, turn) {
+                (Pumped::Capped, _) => return,
+                (Pumped::Done, Some(turn)) => turns[at].0 = turn,
+                _ => _ = turns.swap_remove(at),
             }
         }
     }

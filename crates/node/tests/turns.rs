@@ -33,3 +33,17 @@ fn who_calls_everything_urgent_gets_its_share_and_no_more() {
     let share = greedy / (honest + greedy);
     assert!((0.45..0.6).contains(&share), "{share}");
 }
+
+#[test]
+fn a_cap_of_nothing_refuses_everybody() {
+    let mut world = World::new();
+    let (a, b) = (world.add(|_| {}), world.add(|_| {}));
+    let (content, stored) = publish(&bytes(1 << 20, 5));
+    world.hold(a, content, &stored);
+    world.input(a, Input::Caps(Caps { upload_bytes_per_s_max: 0, ..Caps::default() }));
+    world.fetch(b, 1, content, RangeSpec::Whole);
+    world.run_until(5, |_| false);
+    assert_eq!(world.peers[a].node.stats().sent_bytes, 0);
+    world.input(a, Input::Caps(Caps { upload_bytes_per_s_max: 1_000_000, ..Caps::default() }));
+    assert!(world.run_until(10, |w| w.finished(b, 1)), "asked again once the visitor allows it");
+}
