@@ -28,6 +28,10 @@ pub(crate) const SOON_S: f64 = 3.0;
 /// What is played within so many seconds is not left to those who owe it.
 pub(crate) const DUE_S: f64 = 1.5;
 
+/// A want says that it is needed no later than this: a pipe often holds one symbol, and a share that a busy seeder keeps for later must not
+/// keep what becomes urgent from being asked for.
+const WANTED_WITHIN_S: f64 = 4.0;
+
 /// Shares are asked for no further ahead than so many seconds, or this many times what there is: while the crowd waits for the next
 /// bytes, a seeder is not to send others.
 const HORIZON_S: f64 = 16.0;
@@ -68,7 +72,9 @@ impl Transfer {
     /// Seconds until the first of these symbols is needed; who does not play needs everything soon.
     pub fn want_due_s(&self, want: &Want) -> f64 {
         match want.picks.first() {
-            Some(&Pick::Sources { first, .. }) if self.is_played() => self.due_s(want.block, first).max(0.0),
+            Some(&Pick::Sources { first, .. }) if self.is_played() => {
+                self.due_s(want.block, first).clamp(0.0, WANTED_WITHIN_S)
+            }
             _ => SOON_S,
         }
     }

@@ -1,5 +1,5 @@
-use peeredge_wire::peer::{Marker, Pick};
 use core::time::Duration;
+use peeredge_wire::peer::{Marker, Pick};
 use peeredge_wire::{ContentId, Time};
 use std::collections::VecDeque;
 
@@ -185,7 +185,11 @@ mod tests {
             got.push(due.marker);
             queue.pop();
         }
-        assert_eq!(got, [2, 4, 1, 3].map(Marker::Source), "in the order of asking where both are due at once");
+        assert_eq!(
+            got,
+            [2, 4, 1, 3].map(Marker::Source),
+            "in the order of asking where both are due at once"
+        );
     }
 
     #[test]
@@ -199,7 +203,11 @@ mod tests {
         queue.takes(now, Duration::from_millis(300));
         assert_eq!(queue.turn(now), Some(Time::from_millis(1600)));
         queue.takes(now, Duration::from_secs(60));
-        assert_eq!(queue.turn(now), Some(now + SHARE_AHEAD), "what nobody else needed is not held against it");
+        assert_eq!(
+            queue.turn(now),
+            Some(now + SHARE_AHEAD),
+            "what nobody else needed is not held against it"
+        );
         queue.push(C, 1, Time::NEVER, now + Duration::from_secs(9), &[Pick::Sources { first: 0, count: 1 }]);
         queue.cancel(&C, 0);
         assert_eq!(queue.turn(now), Some(now + Duration::from_secs(9)));

@@ -6,10 +6,10 @@ use crate::caps::Caps;
 use crate::output::Output;
 use crate::timers::Timer;
 use core::time::Duration;
-use std::collections::BTreeSet;
 use peeredge_dts::{Bitmap, CodedId, Due};
 use peeredge_wire::peer::{Marker, PeerMessage, Pick, RefuseReason};
 use peeredge_wire::{ConnectionId, ContentId, Time};
+use std::collections::BTreeSet;
 
 /// Contents that one connection may subscribe to.
 const SUBSCRIPTIONS_MAX: usize = 256;
@@ -46,7 +46,13 @@ enum Pumped {
 
 impl Upload {
     pub(crate) fn new() -> Self {
-        Upload { tokens: 0.0, filled: Time::ZERO, sent_bytes: 0, rests_until: Time::ZERO, waiting: BTreeSet::new() }
+        Upload {
+            tokens: 0.0,
+            filled: Time::ZERO,
+            sent_bytes: 0,
+            rests_until: Time::ZERO,
+            waiting: BTreeSet::new(),
+        }
     }
 
     /// The visitor has changed the caps.
@@ -228,7 +234,8 @@ impl Node {
             let pumped = self.pump_one(id);
             let sent_bytes = self.upload.sent_bytes - before;
             let turn = self.connections.all.get_mut(&id).and_then(|connection| {
-                let micros = sent_bytes * 1_000_000 * receivers / self.config.caps.upload_bytes_per_s_max.max(1);
+                let micros =
+                    sent_bytes * 1_000_000 * receivers / self.config.caps.upload_bytes_per_s_max.max(1);
                 connection.serve.takes(now, Duration::from_micros(micros));
                 connection.serve.turn(now)
             });

@@ -52,7 +52,11 @@ impl Pipe {
 
     /// One of several channels to the same sender that open at once: all of them doubling would overrun the path's queue.
     pub fn beside_others(now: Time) -> Self {
-        Pipe { window_bytes: WINDOW_BYTES_FIRST_BESIDE_OTHERS, slowness: SLOWNESS_BESIDE_OTHERS, ..Pipe::new(now) }
+        Pipe {
+            window_bytes: WINDOW_BYTES_FIRST_BESIDE_OTHERS,
+            slowness: SLOWNESS_BESIDE_OTHERS,
+            ..Pipe::new(now)
+        }
     }
 
     /// Something that was asked for arrived. Gives whether the source owed something all the time since the arrival before.

@@ -13,6 +13,8 @@ fn played(seed: u64) -> Report {
     let mut scenario = Scenario::new(seed);
     let relay = Link { up_bytes_per_s: 2 * BYTES_PER_S, latency_micros: 10_000, ..Link::SERVER };
     scenario.relay = RelaySpec { link: relay, ..RelaySpec::default() };
+    // What its uplink carries, headers not counted, as operators say it: so the order in which it sends is the node's to choose.
+    scenario.relay.config.caps.upload_bytes_per_s_max = BYTES_PER_S * 165 / 100;
     let content = scenario.content(SECONDS * BYTES_PER_S, true, true);
     let home = Link {
         up_bytes_per_s: 6 * BYTES_PER_S,
@@ -58,7 +60,7 @@ fn those_who_stay_play_on_and_the_relay_sends_less_than_a_tenth() {
             report.events
         );
         // In the first seconds, when all wait for the same bytes of a slow uplink.
-        assert!(stood_still_s < 25.0, "seed {seed}: {stood_still_s} s in all\n{:?}", Summary(&report));
+        assert!(stood_still_s < 15.0, "seed {seed}: {stood_still_s} s in all\n{:?}", Summary(&report));
         let delivered = report.from_peers_bytes() + report.from_relay_bytes() + report.from_http_bytes();
         let share = report.relay_up_bytes as f64 / delivered as f64;
         assert!(share < 0.085, "seed {seed}: {share} of the bytes from the relay\n{:?}", Summary(&report));
