@@ -13,9 +13,6 @@ use peeredge_wire::Time;
 const WINDOW_BYTES_FIRST: u64 = 64 << 10;
 const WINDOWS_BYTES_FIRST: u64 = 768 << 10;
 const WINDOW_BYTES_MAX: u64 = 3 << 20;
-/// Bytes under way at first from one of several channels that open at once to the same sender. With a single symbol, one of its last three
-/// packets lost waits for a timer, as nothing follows; with much, all of them would overrun the path's queue.
-const WINDOW_BYTES_FIRST_BESIDE_OTHERS: u64 = 32 << 10;
 /// They grow by half in a round trip where others double.
 const SLOWNESS_BESIDE_OTHERS: u64 = 2;
 /// A pipe holds so many seconds of its rate: more than most round trips, or the window itself would be the limit. Where the shortest round
@@ -52,11 +49,7 @@ impl Pipe {
 
     /// One of several channels to the same sender that open at once: all of them doubling would overrun the path's queue.
     pub fn beside_others(now: Time) -> Self {
-        Pipe {
-            window_bytes: WINDOW_BYTES_FIRST_BESIDE_OTHERS,
-            slowness: SLOWNESS_BESIDE_OTHERS,
-            ..Pipe::new(now)
-        }
+        Pipe { window_bytes: 0, slowness: SLOWNESS_BESIDE_OTHERS, ..Pipe::new(now) }
     }
 
     /// Something that was asked for arrived. Gives whether the source owed something all the time since the arrival before.
@@ -167,11 +160,11 @@ mod tests {
     }
 
     #[test]
-    fn one_of_several_to_the_same_sender_opens_from_two_units_and_slowly() {
+    fn one_of_several_to_the_same_sender_opens_from_a_unit_and_slowly() {
         let mut pipe = Pipe::beside_others(Time::ZERO);
-        assert_eq!(pipe.window_bytes(None, None, UNIT, 1), 2 * UNIT);
+        assert_eq!(pipe.window_bytes(None, None, UNIT, 1), UNIT);
         pipe.arrived(Time::from_millis(10), UNIT);
-        assert_eq!(pipe.window_bytes(None, None, UNIT, 1), 2 * UNIT + UNIT / 2);
+        assert_eq!(pipe.window_bytes(None, None, UNIT, 1), UNIT + UNIT / 2);
         pipe.arrived(Time::from_millis(20), 1 << 20);
         assert_eq!(pipe.window_bytes(None, None, UNIT, 1), WINDOW_BYTES_FIRST, "as wide as any in the end");
     }
