@@ -3,7 +3,7 @@ use peeredge_wire::peer::{Marker, Pick};
 use peeredge_wire::{ContentId, Time};
 use std::collections::VecDeque;
 
-/// What one receiver has asked of this holder and not yet got. This is all that a sender keeps about a receiver, and it is
+/// What one receiver has asked of this holder by one connection and not yet got. This is all that a sender keeps about a receiver, and it is
 /// bounded: what does not fit is refused at once, and what was not sent by its deadline is dropped. What is needed first comes first.
 ///
 /// Where many receivers share a full uplink, each front has a **turn**: the time when it is needed, or, as receivers may say what they

@@ -476,6 +476,7 @@ impl Node {
     pub(crate) fn closed(&mut self, id: ConnectionId) {
         let Some(connection) = self.connections.all.remove(&id) else { return };
         self.connections.chain.gone(id.0);
+        self.upload.gone(id);
         self.connections.by_session.remove(&(connection.peer, connection.session));
         self.connections.ended.push_back((connection.peer, connection.session));
         if self.connections.ended.len() > ENDED_SESSIONS_MAX {

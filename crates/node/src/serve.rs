@@ -60,6 +60,11 @@ impl Upload {
         self.rests_until = Time::ZERO;
     }
 
+    /// A receiver is gone.
+    pub(crate) fn gone(&mut self, id: ConnectionId) {
+        self.waiting.remove(&id);
+    }
+
     fn is_capped(&self, caps: &Caps) -> bool {
         caps.upload_bytes_per_s_max != u64::MAX
     }
