@@ -86,7 +86,8 @@ async fn garbage_text_and_what_comes_too_early_have_errors_of_their_own() {
     refused(&mut peer, ErrorCode::OutOfOrder, 1008).await;
 
     let mut peer = Peer::connect(relay.address, 2).await;
-    peer.say(&ToRelay::Hello { version: peeredge_wire::PROTOCOL_VERSION, peer: peer.id, signature: [3; 64] }).await;
+    peer.say(&ToRelay::Hello { version: peeredge_wire::PROTOCOL_VERSION, peer: peer.id, signature: [3; 64] })
+        .await;
     refused(&mut peer, ErrorCode::Unauthorised, 1008).await;
 
     let mut peer = Peer::connect(relay.address, 2).await;
