@@ -43,8 +43,8 @@ test("the relay refuses what is no message, and says why", async () => {
   expect(await told(`"text"`)).toBe("1008 malformed");
   // A withdrawal, well formed, before any hello.
   expect(await told(`new Uint8Array(33).fill(3, 0, 1)`)).toBe("1008 out_of_order");
-  // A hello whose signature is nobody's.
-  expect(await told(`new Uint8Array(1 + 2 + 32 + 64).fill(1, 0, 2)`)).toBe("1008 unauthorised");
+  // A hello of version 2 whose signature is nobody's.
+  expect(await told(`new Uint8Array(1 + 2 + 32 + 64).fill(1, 0, 1).fill(2, 1, 2)`)).toBe("1008 unauthorised");
   expect(await told(`new Uint8Array(40_000)`)).toBe("1009 too_large");
   expect(await told(`new Uint8Array(100 << 20)`)).toBe("1009 too_large");
   for (const [code, count] of Object.entries({ malformed: 3, out_of_order: 1, unauthorised: 1, too_large: 2 })) {

@@ -95,10 +95,10 @@ const LIES = {
     const [haveBlocks, askRecord, want] = [0x05, 0x0a, 0x0b];
     if (frame[0] !== want) return [frame];
     const head = (tag) => [tag, ...frame.subarray(1, 33)];
-    const [far, one, ms] = [[0xff, 0xff, 0xff, 0x7f], [1, 0, 0, 0], [0xff, 0xff, 0, 0]];
+    const [far, one, ms, due] = [[0xff, 0xff, 0xff, 0x7f], [1, 0, 0, 0], [0xff, 0xff, 0, 0], [0, 0, 0, 0]];
     return [
-      Uint8Array.from([...head(want), 0, 0, 0, 0, ...ms, 0, ...far, ...one]),
-      Uint8Array.from([...head(want), ...far, ...ms, 0, 0, 0, 0, 0, ...far]),
+      Uint8Array.from([...head(want), 0, 0, 0, 0, ...ms, ...due, 0, ...far, ...one]),
+      Uint8Array.from([...head(want), ...far, ...ms, ...due, 0, 0, 0, 0, 0, ...far]),
       Uint8Array.from([...head(askRecord), ...far]),
       Uint8Array.from([...head(haveBlocks), ...far, 0xff, 0xff]),
       frame,
