@@ -69,7 +69,7 @@ impl Transfer {
         due_s.unwrap_or(0.0)
     }
 
-    /// Seconds until the first of these symbols is needed; who does not play needs everything soon.
+    /// Seconds until the first of these symbols is needed. Who does not play needs everything soon, and coded symbols stand for whatever is late.
     pub fn want_due_s(&self, want: &Want) -> f64 {
         match want.picks.first() {
             Some(&Pick::Sources { first, .. }) if self.is_played() => {

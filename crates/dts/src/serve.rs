@@ -27,7 +27,8 @@ struct Order {
     due: Time,
 }
 
-/// A share is used at most so far ahead: what nobody else needed is not held against its receiver for long.
+/// A share is used at most so far ahead: what nobody else needed is not held against its receiver for long. As wants say that they are needed
+/// within as long at most (`playing.rs`), who has used it up comes after all of them.
 const SHARE_AHEAD: Duration = Duration::from_secs(4);
 
 /// One symbol to send.

@@ -44,6 +44,11 @@ enum Pumped {
     Capped,
 }
 
+/// Whether the uplink's rate is bounded, so that receivers share it.
+fn is_capped(caps: &Caps) -> bool {
+    caps.upload_bytes_per_s_max != u64::MAX
+}
+
 impl Upload {
     pub(crate) fn new() -> Self {
         Upload {
@@ -65,10 +70,6 @@ impl Upload {
         self.waiting.remove(&id);
     }
 
-    fn is_capped(&self, caps: &Caps) -> bool {
-        caps.upload_bytes_per_s_max != u64::MAX
-    }
-
     fn leave(&mut self, caps: &Caps, now: Time, bytes: u64) -> Leave {
         if !caps.upload_allowed
             || self.sent_bytes + bytes > caps.upload_bytes_max
@@ -76,7 +77,7 @@ impl Upload {
         {
             return Leave::Never;
         }
-        if caps.upload_bytes_per_s_max == u64::MAX {
+        if !is_capped(caps) {
             return Leave::Now;
         }
         let rate = caps.upload_bytes_per_s_max as f64;
@@ -94,7 +95,7 @@ impl Upload {
 
     fn sent(&mut self, caps: &Caps, bytes: u64) {
         self.sent_bytes += bytes;
-        if caps.upload_bytes_per_s_max != u64::MAX {
+        if is_capped(caps) {
             self.tokens -= bytes as f64;
         }
     }
@@ -201,19 +202,20 @@ impl Node {
     ) {
         let Some(connection) = self.connections.all.get_mut(&id) else { return };
         let refused = connection.serve.push(content, block, until, due, picks);
+        // Before anything that may end the connection: whoever is gone must not wait.
+        self.upload.waiting.insert(id);
         if !refused.is_empty() {
             self.send(
                 id,
                 &PeerMessage::Refuse { content, block, reason: RefuseReason::Busy, picks: refused },
             );
         }
-        self.upload.waiting.insert(id);
         self.pump(id);
     }
 
     /// Sends queued symbols of one receiver while the channel, the caps and the memory allow. Under a cap all receivers have their turns.
     pub(crate) fn pump(&mut self, id: ConnectionId) {
-        if self.upload.is_capped(&self.config.caps) {
+        if is_capped(&self.config.caps) {
             return self.pump_in_turn();
         }
         while self.pump_one(id) == Pumped::Done {}
@@ -345,7 +347,7 @@ impl Node {
 
     /// Everyone gets a turn.
     pub(crate) fn pump_all(&mut self) {
-        if self.upload.is_capped(&self.config.caps) {
+        if is_capped(&self.config.caps) {
             return self.pump_in_turn();
         }
         self.connections.open_ids().into_iter().for_each(|id| self.pump(id));

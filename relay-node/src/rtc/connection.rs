@@ -23,6 +23,7 @@ use super::{CHANNEL_ID, CHANNEL_LABEL, CloseReason, ConnectionId, Role, RtcConfi
 /// browsers do.
 const DATAGRAM_BYTES: usize = 1_262;
 const DATAGRAM_BYTES_IPV6: usize = 1_252;
+
 /// How often the round trip is told.
 const ROUND_TRIP_EVERY: Duration = Duration::from_secs(1);
 
