@@ -1,6 +1,7 @@
 // Peers behind address translators of both kinds: a direct path where there is one, the relay where there is none, and a change of
 // address in the middle.
 import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { cpSync, existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -10,7 +11,7 @@ import { MIB, eventually, publishedLink } from "./flows/flow.mjs";
 import { Tab, launchChromium, packedPackage, temporaryFolder } from "./harness.mjs";
 import { randomBytes } from "./random.mjs";
 import { PEEREDGE, Relay } from "./relay.mjs";
-import { INTERNET, Networks, inNamespace, whyNoNamespaces } from "./translators.mjs";
+import { INTERNET, Networks, inNamespace, namespaces, whyNoNamespaces } from "./translators.mjs";
 
 const HERE = dirname(fileURLToPath(import.meta.url));
 const missing = whyNoNamespaces();
@@ -36,6 +37,20 @@ async function startRelay(options = {}) {
 }
 
 const carried = () => relay.metric("peeredge_carried_bytes_total");
+
+test.skipIf(missing)("what a run that was killed has left is in nobody's way", async () => {
+  networks.close();
+  const made = `const { Networks } = await import(${JSON.stringify(join(HERE, "translators.mjs"))}); new Networks().home(1, "keeps"); console.log("made"); setInterval(() => {}, 1000);`;
+  const killed = spawn(process.execPath, ["--input-type=module", "-e", made], { stdio: ["ignore", "pipe", "inherit"] });
+  await once(killed.stdout, "data");
+  const left = namespaces();
+  expect(left).toHaveLength(3);
+  killed.kill("SIGKILL");
+  await once(killed, "exit");
+  networks = new Networks();
+  expect(namespaces()).toEqual([networks.internet]);
+  await startRelay();
+});
 
 describe.skipIf(missing)("native peers", () => {
   const LENGTH = 4 * MIB;

@@ -3,8 +3,8 @@
 //
 //   internet 198.51.100.1/24 (the tests: .250) --- router of home n: 198.51.100.(n + 1) | 10.0.n.1 --- home n: 10.0.n.2
 import { execFileSync, spawnSync } from "node:child_process";
-import { writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { readlinkSync, writeFileSync } from "node:fs";
+import { basename, join } from "node:path";
 import { temporaryFolder } from "./harness.mjs";
 
 export const INTERNET = "198.51.100.1";
@@ -23,11 +23,46 @@ export function whyNoNamespaces() {
   return tried && tried.status === 0 ? null : "this kernel has no network namespaces with translation";
 }
 
+/** `pe`, the process that made it, what it is. */
+const NAME = /^pe(\d+)(net|[rh]\d+)$/;
+
+/** The names of all such namespaces here, of whichever process. */
+export function namespaces() {
+  const listed = execFileSync("ip", ["netns", "list"], { encoding: "utf8" });
+  return listed.split("\n").map((line) => line.split(" ")[0]).filter((name) => NAME.test(name));
+}
+
+/**
+ * Takes away what a test run that was killed has left: two machines of one address would be two networks, and this machine would
+ * talk to the dead one.
+ */
+function sweep() {
+  for (const name of namespaces()) {
+    const maker = Number(NAME.exec(name)[1]);
+    if (maker !== process.pid && isNode(maker)) continue;
+    for (const pid of execFileSync("ip", ["netns", "pids", name], { encoding: "utf8" }).split("\n").filter(Boolean)) {
+      spawnSync("kill", ["-9", pid]);
+    }
+    spawnSync("ip", ["link", "del", `pe${maker}-own`]);
+    spawnSync("ip", ["netns", "del", name]);
+  }
+}
+
+/** Whether a process of this number lives and runs tests: numbers are used again. */
+function isNode(pid) {
+  try {
+    return basename(readlinkSync(`/proc/${pid}/exe`)) === basename(process.execPath);
+  } catch {
+    return false;
+  }
+}
+
 export class Networks {
-  #prefix = `pe${process.pid % 100_000}`;
+  #prefix = `pe${process.pid}`;
   #spaces = [];
 
   constructor() {
+    sweep();
     this.#add("net");
     this.#in("net", "ip link add br0 type bridge; ip addr add 198.51.100.1/24 dev br0; ip link set br0 up");
     // This machine itself is on the internet, too: the tests talk to the relay.

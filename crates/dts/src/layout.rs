@@ -89,6 +89,11 @@ impl Layout {
         self.block_symbols
     }
 
+    /// Bytes of a bitmap over the source symbols of a block, where blocks follow each other.
+    pub fn block_bits_len(&self) -> usize {
+        (self.block_symbols as usize).div_ceil(8)
+    }
+
     /// Bytes of a block, but for the content's last.
     pub fn block_len(&self) -> u64 {
         u64::from(self.symbol_len) * u64::from(self.block_symbols)

@@ -44,10 +44,13 @@ impl Holdings {
         }
     }
 
-    /// Source symbols of one block. Replaces what was known of the block.
-    pub fn set_symbols(&mut self, layout: &Layout, block: u32, bits: &[u8]) {
-        if block < layout.blocks() && !self.whole.contains(block) {
-            self.parts.insert(block, Bitmap::from_bytes(layout.symbols_of(block), bits));
+    /// Source symbols of blocks from `first` on, each beginning with a byte of its own. Replaces what was known of these blocks; what
+    /// lies past the content's end is ignored.
+    pub fn set_symbols(&mut self, layout: &Layout, first: u32, bits: &[u8]) {
+        for (block, bits) in (first..layout.blocks()).zip(bits.chunks(layout.block_bits_len())) {
+            if !self.whole.contains(block) {
+                self.parts.insert(block, Bitmap::from_bytes(layout.symbols_of(block), bits));
+            }
         }
     }
 

@@ -3,6 +3,7 @@
 
 use crate::Node;
 use crate::contents::Content;
+use crate::contents::insert_rising;
 use crate::output::{Area, Output};
 use crate::timers::{PERSIST_EVERY, Timer, tell_after};
 use peeredge_dts::{Assembly, Bitmap, CodedId, Encoder, Encoding, Record, SourceId, StoredState};
@@ -185,8 +186,8 @@ impl Node {
         state.parts.remove(&block);
         content.flushed.remove(&block);
         content.unsaved = true;
-        content.news.0.insert(block);
-        content.news.1.remove(&block);
+        insert_rising(&mut content.news.0, block);
+        content.news.1.retain(|&grown| grown != block);
         self.timers.by(Timer::Haves, self.now + tell_after(content.subscribers.len(), false));
         self.timers.by(Timer::Persist, self.now + PERSIST_EVERY);
         self.cache(id, block, bytes, record);

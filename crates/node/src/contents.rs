@@ -21,8 +21,8 @@ pub(crate) struct Content {
     pub(crate) flushed: BTreeMap<u32, Bitmap>,
     /// Connections that asked to hear of changes.
     pub(crate) subscribers: BTreeSet<ConnectionId>,
-    /// Blocks that became whole, and blocks that grew, since subscribers were last told.
-    pub(crate) news: (BTreeSet<u32>, BTreeSet<u32>),
+    /// Blocks that became whole, and blocks that grew, both rising, since subscribers were last told.
+    pub(crate) news: (Vec<u32>, Vec<u32>),
     pub(crate) manifest_asked: BTreeMap<ConnectionId, Time>,
     /// Whether somebody sent a manifest that contradicts the link.
     pub(crate) manifest_lied: bool,
@@ -149,5 +149,12 @@ impl Content {
             Some(layout) => (self.held_bytes() * 1000 / layout.length().max(1)).min(999) as u16,
             None => 0,
         }
+    }
+}
+
+/// Adds a number to a short rising list, once.
+pub(crate) fn insert_rising(list: &mut Vec<u32>, number: u32) {
+    if let Err(at) = list.binary_search(&number) {
+        list.insert(at, number);
     }
 }

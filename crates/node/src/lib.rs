@@ -24,6 +24,7 @@ mod serve;
 mod stats;
 mod tasks;
 mod timers;
+mod upload;
 
 pub use caps::Caps;
 pub use error::FetchError;
@@ -49,9 +50,9 @@ use peeredge_wire::{ContentId, PeerId, RequestId, Time, Token};
 use picture::Totals;
 use relay_link::RelayLink;
 use rng::Rng;
-use serve::Upload;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use timers::{Timer, Timers};
+use upload::Upload;
 
 /// The manifest's bytes inside a stored state, for shells that serve it by HTTP; none when the bytes are no state.
 pub fn manifest_of_state(state: &[u8]) -> Option<&[u8]> {

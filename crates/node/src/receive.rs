@@ -2,6 +2,7 @@
 
 use crate::Node;
 use crate::connections::{key_of, source_of};
+use crate::contents::insert_rising;
 use crate::output::Event;
 use crate::timers::{PERSIST_EVERY, Timer, tell_after};
 use core::time::Duration;
@@ -41,8 +42,8 @@ impl Node {
             PeerMessage::HaveBlocks { content, first, bits } => {
                 self.have(id, content, |holdings, _| holdings.add_blocks(first, bits));
             }
-            PeerMessage::HaveSymbols { content, block, bits } => {
-                self.have(id, content, |holdings, layout| holdings.set_symbols(layout, block, bits));
+            PeerMessage::HaveSymbols { content, first, bits } => {
+                self.have(id, content, |holdings, layout| holdings.set_symbols(layout, first, bits));
             }
             PeerMessage::Manifest { content, bytes } => self.manifest_from(id, content, bytes),
             PeerMessage::Record { content, block, bytes } => self.record_from(id, content, block, bytes),
@@ -211,7 +212,7 @@ impl Node {
     pub(crate) fn symbol_held(&mut self, id: ContentId, block: u32, is_rare: bool) {
         let Some(content) = self.contents.get_mut(&id) else { return };
         if !content.subscribers.is_empty() {
-            content.news.1.insert(block);
+            insert_rising(&mut content.news.1, block);
             self.timers.by(Timer::Haves, self.now + tell_after(content.subscribers.len(), is_rare));
         }
         content.unsaved = true;

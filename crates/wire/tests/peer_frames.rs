@@ -50,7 +50,7 @@ fn have_blocks() {
 #[test]
 fn have_symbols() {
     wire(
-        PeerMessage::HaveSymbols { content: CONTENT, block: 2, bits: &[0b0000_0110] },
+        PeerMessage::HaveSymbols { content: CONTENT, first: 2, bits: &[0b0000_0110] },
         "06         # tag
          cc*32      # content
          02000000   # block
@@ -216,8 +216,8 @@ fn what_is_one_over_its_limit_is_refused_and_the_limit_itself_is_not() {
 
     let max = (BLOCK_SYMBOLS_MAX as usize).div_ceil(8);
     let bits = vec![0; max + 1];
-    assert_eq!(over(PeerMessage::HaveSymbols { content, block, bits: &bits[..max] }), None);
-    let message = PeerMessage::HaveSymbols { content, block, bits: &bits };
+    assert_eq!(over(PeerMessage::HaveSymbols { content, first: block, bits: &bits[..max] }), None);
+    let message = PeerMessage::HaveSymbols { content, first: block, bits: &bits };
     assert_eq!(over(message), Some(DecodeError::TooLong { field: "bits", max }));
 
     let max = WANT_PICKS_MAX;
@@ -280,7 +280,7 @@ fn messages(
         PeerMessage::Unsubscribe { content },
         PeerMessage::HaveNone { content },
         PeerMessage::HaveBlocks { content, first: a, bits: bytes },
-        PeerMessage::HaveSymbols { content, block: a, bits: bytes },
+        PeerMessage::HaveSymbols { content, first: a, bits: bytes },
         PeerMessage::AskManifest { content },
         PeerMessage::Manifest { content, bytes },
         PeerMessage::AskRecord { content, block: a },

@@ -60,13 +60,13 @@ pub enum PeerMessage<'a> {
         /// One bit a block, least significant first.
         bits: &'a [u8],
     },
-    /// "I hold these source symbols of this block, and its record."
+    /// "I hold these source symbols of these blocks, one after the other, and the records of blocks of which I hold any."
     HaveSymbols {
         /// Which content.
         content: ContentId,
-        /// Which block.
-        block: u32,
-        /// One bit a source symbol from index 0, least significant first.
+        /// The block that the first byte stands for.
+        first: u32,
+        /// One bit a source symbol from index 0, least significant first; each block begins with a byte of its own.
         bits: &'a [u8],
     },
     /// "Send me the manifest."
@@ -168,8 +168,8 @@ impl PeerMessage<'_> {
             PeerMessage::HaveBlocks { content, first, bits } => {
                 of(HAVE_BLOCKS, content, 4 + bits.len()).u32(*first).raw(bits)
             }
-            PeerMessage::HaveSymbols { content, block, bits } => {
-                of(HAVE_SYMBOLS, content, 4 + bits.len()).u32(*block).raw(bits)
+            PeerMessage::HaveSymbols { content, first, bits } => {
+                of(HAVE_SYMBOLS, content, 4 + bits.len()).u32(*first).raw(bits)
             }
             PeerMessage::AskManifest { content } => of(ASK_MANIFEST, content, 0),
             PeerMessage::Manifest { content, bytes } => of(MANIFEST, content, bytes.len()).raw(bytes),
@@ -225,8 +225,8 @@ impl<'a> PeerMessage<'a> {
                 PeerMessage::HaveBlocks { content, first, bits: bitmap(&mut r, BLOCKS_MAX)? }
             }
             HAVE_SYMBOLS => {
-                let block = r.u32()?;
-                PeerMessage::HaveSymbols { content, block, bits: bitmap(&mut r, BLOCK_SYMBOLS_MAX)? }
+                let first = r.u32()?;
+                PeerMessage::HaveSymbols { content, first, bits: bitmap(&mut r, BLOCK_SYMBOLS_MAX)? }
             }
             ASK_MANIFEST => PeerMessage::AskManifest { content },
             MANIFEST => PeerMessage::Manifest { content, bytes: r.rest() },
