@@ -95,3 +95,29 @@ impl Holdings {
         self.whole.count()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_tells_of_blocks_one_after_the_other() {
+        // Three blocks of twelve symbols and one of two: two bytes each, the last one.
+        let layout = Layout::new(38 * 1024, 1024, 12).unwrap();
+        let mut holdings = Holdings::none(&layout);
+        holdings.add_blocks(1, &[1]);
+        holdings.set_symbols(&layout, 3, &[0b01]);
+        holdings.set_symbols(&layout, 0, &[0b10, 0b1000, 0, 0, 0b100, 0xf0, 0b10, 0xff, 0xff]);
+        let held = |block| (0..12).filter(|&index| holdings.has_symbol(block, index)).collect::<Vec<_>>();
+        assert_eq!(held(0), [1, 11]);
+        assert_eq!(held(1).len(), 12, "what is held as a whole stays so");
+        assert_eq!(held(2), [2], "bits past a block's symbols are ignored");
+        assert_eq!(
+            held(3),
+            [1],
+            "as is what lies past the content, and what was told before of the same block"
+        );
+        holdings.set_symbols(&layout, u32::MAX, &[0xff; 4]);
+        assert!(!holdings.has_some(u32::MAX));
+    }
+}

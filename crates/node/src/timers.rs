@@ -3,14 +3,14 @@ use peeredge_wire::Time;
 
 /// Subscribers hear of new symbols so often: early enough to spread a block while it arrives, seldom enough to cost nothing.
 const TELL_EVERY: Duration = Duration::from_millis(40);
-/// With more subscribers than these, seldomer.
+/// With more subscribers than these seldomer, and what others hold, too, so many times seldomer: in a crowd, where each tells each,
+/// the news would else be more packets than the content.
 const TELLS_AT_ONCE: u32 = 4;
 
-/// Until `subscribers` hear of what became held; `is_rare` if nobody near holds it. What others hold, too, is told as much seldomer as
-/// pairs in the crowd are more: where each tells each, the news would else be more packets than the content.
+/// Until `subscribers` hear of what became held; `is_rare` if nobody near holds it.
 pub(crate) fn tell_after(subscribers: usize, is_rare: bool) -> Duration {
     let crowds = (subscribers as u32).div_ceil(TELLS_AT_ONCE).max(1);
-    TELL_EVERY * if is_rare || crowds == 1 { crowds } else { 2 * crowds * crowds }
+    TELL_EVERY * if is_rare || crowds == 1 { crowds } else { crowds * TELLS_AT_ONCE }
 }
 /// State is written so often while blocks are being filled.
 pub(crate) const PERSIST_EVERY: Duration = Duration::from_millis(1000);

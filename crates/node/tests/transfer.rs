@@ -4,7 +4,10 @@ mod world;
 
 use peeredge_dts::Layout;
 use peeredge_node::{Caps, Event, Input, RangeSpec, Resource};
+use peeredge_wire::peer::PeerMessage;
 use peeredge_wire::{ContentId, RequestId};
+use std::cell::RefCell;
+use std::rc::Rc;
 use world::{World, bytes, publish, publish_as};
 
 #[test]
@@ -250,4 +253,30 @@ fn coded_symbols_wait_for_parity_that_is_made_in_steps() {
     assert!(world.run_until(60, |w| w.finished(b, 1) && w.finished(c, 1)));
     assert!(world.got(b, 1) == data && world.got(c, 1) == data);
     assert_eq!(world.peers[b].node.stats().rejected_bytes, 0);
+}
+
+#[test]
+fn news_of_neighbouring_blocks_is_one_message() {
+    let data = bytes(4 << 20, 12);
+    // Eight symbols a block: a byte each in a bitmap.
+    let (content, stored) = publish_as(&data, Layout::new(data.len() as u64, 16_384, 8).unwrap());
+    let mut world = World::new();
+    let (a, b, c) = (world.add(|_| {}), world.add(|_| {}), world.add(|_| {}));
+    world.hold(a, content, &stored);
+    let told = Rc::new(RefCell::new(Vec::new()));
+    let tell = told.clone();
+    world.peers[b].tamper = Some(Box::new(move |frame| {
+        if let Ok(PeerMessage::HaveSymbols { first, bits, .. }) = PeerMessage::decode(&frame) {
+            tell.borrow_mut().push((first, bits.to_vec()));
+        }
+        vec![frame]
+    }));
+    world.fetch(b, 1, content, RangeSpec::Whole);
+    world.fetch(c, 1, content, RangeSpec::Whole);
+    assert!(world.run_until(20, |w| w.finished(b, 1) && w.finished(c, 1)));
+    assert!(world.got(b, 1) == data && world.got(c, 1) == data);
+    let blocks = |bits: &Vec<u8>| bits.iter().filter(|&&byte| byte != 0).count();
+    let (messages, told_blocks) =
+        (told.borrow().len(), told.borrow().iter().map(|(_, bits)| blocks(bits)).sum::<usize>());
+    assert!(messages > 0 && told_blocks > 2 * messages, "{told_blocks} blocks in {messages} messages");
 }
