@@ -12,6 +12,8 @@ const BYTES_PER_S = 100_000;
 const UPLOAD_BYTES_PER_S = 3 * BYTES_PER_S;
 /** The relay's operator has said what its uplink carries, headers not counted: faster, and the queue would drop what then waits for timers. */
 const RELAY_BYTES_PER_S = 1.65 * BYTES_PER_S;
+/** Between two visitors. Their pages are loaded before the first one comes: each would do that on a machine of its own. */
+const ARRIVE_EVERY_S = 2.5;
 const START_S = 2;
 const AHEAD_S = 20;
 const SEED = 41;
@@ -45,13 +47,15 @@ async function play({ path, length, seconds, round }) {
     const views = [];
     for (let n = 0; n < TABS; n++) {
       // A phone's or a home's uplink: the cap below it holds by itself.
-      const tab = await scene.tab(`swarm ${round} ${n}`, { up: { bytes_per_s: 6 * BYTES_PER_S, delay_ms: 15 } }, {
-        caps: { uploadBytesPerSecond: UPLOAD_BYTES_PER_S },
-        store: { kind: "memory" },
-      });
-      tab.began = performance.now();
+      const tab = await scene.tab(`swarm ${round} ${n}`, { up: { bytes_per_s: 6 * BYTES_PER_S, delay_ms: 15 } }, null);
       await load(tab, "play");
       tabs.push(tab);
+    }
+    const firstAt = performance.now();
+    for (const [n, tab] of tabs.entries()) {
+      await sleep(Math.max(0, firstAt + 1000 * ARRIVE_EVERY_S * n - performance.now()));
+      tab.began = performance.now();
+      await tab.create({ relay: tab.relayUrl, caps: { uploadBytesPerSecond: UPLOAD_BYTES_PER_S }, store: { kind: "memory" } });
       const options = { link, bytesPerSecond: BYTES_PER_S, startBytes: START_S * BYTES_PER_S, aheadBytes: AHEAD_S * BYTES_PER_S };
       views.push(tab.run((options) => play.stream(options), options).catch((error) => ({ error })));
     }
