@@ -2,8 +2,7 @@
 //! stranger, so a damaged disk costs a block and never a wrong byte.
 
 use crate::Node;
-use crate::contents::Content;
-use crate::contents::insert_rising;
+use crate::contents::{Content, insert_rising};
 use crate::output::{Area, Output};
 use crate::timers::{PERSIST_EVERY, Timer, tell_after};
 use peeredge_dts::{Assembly, Bitmap, CodedId, Encoder, Encoding, Record, SourceId, StoredState};

@@ -53,7 +53,7 @@ fn have_symbols() {
         PeerMessage::HaveSymbols { content: CONTENT, first: 2, bits: &[0b0000_0110] },
         "06         # tag
          cc*32      # content
-         02000000   # block
+         02000000   # first
          06         # bits: symbols 1 and 2",
     );
 }
