@@ -13,12 +13,12 @@ export const SYMBOL_BYTES = 16 << 10;
 export const lossy = (loss) => ({ up: { delay_ms: 20, loss } });
 
 export class Scene {
-  /** `relay`: as in `Stage.open`. `links`: the relay's own. */
-  static async open({ relay = {}, links = {}, pages = [HERE], seed = 1 } = {}) {
+  /** `relay`, `flags`: as in `Stage.open`. `links`: the relay's own. */
+  static async open({ relay = {}, links = {}, pages = [HERE], seed = 1, flags = [] } = {}) {
     const scene = new Scene();
     scene.lab = await Lab.start({ seed });
     try {
-      scene.stage = await Stage.open({ relay, pages });
+      scene.stage = await Stage.open({ relay, pages, flags });
       await scene.lab.endpoint("relay", links);
     } catch (error) {
       await scene.close();
@@ -27,10 +27,10 @@ export class Scene {
     return scene;
   }
 
-  /** A tab on these links, and its peer unless `options` is null. */
-  async tab(name, links, options = {}) {
+  /** A tab on these links, and its peer unless `options` is null. `context`: as in `Stage.tab`. */
+  async tab(name, links, options = {}, context = null) {
     await this.lab.endpoint(name, links);
-    const tab = await this.stage.tab();
+    const tab = await this.stage.tab({ context });
     tab.name = name;
     tab.relayUrl = await this.lab.gate(name, "relay", this.stage.relay.url);
     if (options) await tab.create({ relay: tab.relayUrl, ...options });

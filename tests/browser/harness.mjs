@@ -45,14 +45,14 @@ export function launchChromium(options = {}) {
 export class Stage {
   /**
    * `relay`: false for none, or settings of the relay (see `Relay.start`). `pages`: a folder, or several, served as well, before
-   * this one's. `headers`: sent with every page, for instance a content security policy.
+   * this one's. `headers`: sent with every page, for instance a content security policy. `flags`: for Chromium, beside the usual ones.
    */
-  static async open({ relay = {}, pages = null, headers = {} } = {}) {
+  static async open({ relay = {}, pages = null, headers = {}, flags = [] } = {}) {
     const stage = new Stage();
     try {
       stage.site = await Site.start([...(pages ? [pages].flat() : []), HERE], headers);
       if (relay !== false) stage.relay = await Relay.start(relay);
-      stage.browser = await launchChromium();
+      stage.browser = await launchChromium({ args: [...CHROMIUM_ARGUMENTS, ...flags] });
     } catch (error) {
       await stage.close();
       throw error;
