@@ -5,6 +5,17 @@ export default defineConfig({
     projects: [
       { test: { name: "unit", include: ["tests/browser/unit/**/*.test.ts", "demo-web/test/**/*.test.ts"], environment: "node" } },
       {
+        // Strangers against the real relay and real pages.
+        test: {
+          name: "attacks",
+          include: ["tests/attacks/**/*.test.mjs"],
+          environment: "node",
+          fileParallelism: false,
+          testTimeout: 180_000,
+          hookTimeout: 120_000,
+        },
+      },
+      {
         test: {
           name: "browser",
           include: ["tests/browser/*.test.mjs", "tests/browser/flows/*.test.mjs", "demo-web/test/*.test.mjs"],

@@ -1,5 +1,5 @@
-// npm test [PART...]: sets up what is missing, then runs all tests, or only these parts: rust, wasm, unit, interop, browser; or arm, which
-// is run only when asked for.
+// npm test [PART...]: sets up what is missing, then runs all tests, or only these parts: rust, wasm, unit, interop, browser, attacks; or
+// arm, which is run only when asked for.
 import { spawn } from "node:child_process";
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -13,6 +13,7 @@ const PARTS = {
   unit: () => vitest("unit"),
   interop: () => counted("tests/interop/rtc_contract.mjs"),
   browser: () => vitest("browser"),
+  attacks: () => vitest("attacks"),
   arm: () => counted("scripts/arm-tests.mjs"),
 };
 const ASKED_FOR = new Set(["arm"]);
@@ -25,14 +26,12 @@ verb(async (words) => {
   await packages();
   await rust();
   // Asked for first: without one there is no use in the minutes before.
-  if (parts.includes("interop") || parts.includes("browser")) await chromium();
+  if (["interop", "browser", "attacks"].some((part) => parts.includes(part))) await chromium();
   const failures = [];
   for (const part of parts) {
-    if (part === "interop" || part === "browser") await testedRelay();
-    if (part === "browser") {
-      await tasks();
-      await spec();
-    }
+    if (part === "interop" || part === "browser" || part === "attacks") await testedRelay();
+    if (part === "browser" || part === "attacks") await tasks();
+    if (part === "browser") await spec();
     if (part !== "rust" && part !== "arm") await sdk();
     say(`tests: ${part}`);
     if (!(await PARTS[part]())) failures.push(part);
