@@ -1,3 +1,6 @@
+import { HELD_MAX, make, release } from "./recycle.js";
+import { CANDIDATES_MAX, readSignal, type Signal } from "./signals.js";
+
 export interface ConnectionEvents {
   /** Hand this channel to the engine; at once, since it can be transferred only before it opens. */
   channel(connection: number, channel: RTCDataChannel): void;
@@ -7,15 +10,11 @@ export interface ConnectionEvents {
   closed(connection: number): void;
   /** How long a packet took there and back, without waiting behind data. */
   roundTrip(connection: number, ms: number): void;
+  /** So many connections may be opened in all: the browser let go of some. */
+  budget(madeMax: number): void;
 }
 
-/** What two ends tell each other, as JSON. The native peer speaks the same. */
-type Signal =
-  | { type: "offer" | "answer"; sdp: string }
-  | { type: "candidate"; candidate: string; mid: string | null };
-
 const CONNECT_WITHIN_MS = 15_000;
-const EARLY_CANDIDATES_MAX = 64;
 /**
  * Round trips are looked up so often while a connection is young, and later: the browser measures them only every few seconds then.
  * With more connections than these, eight lanes and two others, seldomer, since each look costs the browser's threads about as much as a message.
@@ -26,12 +25,17 @@ const LOOKED_AT_ONCE = 10;
 const EARLY_LOOKS = 20;
 
 interface Entry {
-  readonly rtc: RTCPeerConnection;
+  readonly offerer: boolean;
+  /** None is made before an offer has come that is one. */
+  rtc: RTCPeerConnection | null;
   /** Ends the connection if it does not open; afterwards, the next look at its round trip. */
   timer: ReturnType<typeof setTimeout>;
   /** Answers to connectivity checks when the round trip was last told. */
   answers: number;
-  /** Candidates that came before the description they belong to. */
+  /** The section that the other end described; null until it did, which it does once. */
+  mid: string | null;
+  /** Candidates that came, with those before the description they belong to. */
+  candidates: number;
   readonly early: RTCIceCandidateInit[];
   /** Signals are taken one after the other. */
   tail: Promise<void>;
@@ -43,6 +47,9 @@ export class Connections {
   #relay: RTCIceServer[] = [];
   readonly #events: ConnectionEvents;
   readonly #entries = new Map<number, Entry>();
+  #freedSoFar = 0;
+  /** Refers to no connection, or none would ever be gone. */
+  readonly #gone = () => this.#freed();
 
   constructor(iceServers: RTCIceServer[], events: ConnectionEvents) {
     this.#iceServers = iceServers;
@@ -60,18 +67,51 @@ export class Connections {
   }
 
   open(connection: number, offerer: boolean): void {
-    let rtc: RTCPeerConnection;
-    try {
-      rtc = new RTCPeerConnection({ iceServers: [...this.#relay, ...this.#iceServers] });
-      this.#events.channel(connection, rtc.createDataChannel("peeredge", { negotiated: true, id: 0, ordered: true }));
-    } catch {
-      // The browser has had enough of them.
-      this.#events.closed(connection);
-      return;
-    }
     const timer = setTimeout(() => this.#fail(connection), CONNECT_WITHIN_MS);
-    const entry: Entry = { rtc, timer, answers: 0, early: [], tail: Promise.resolve() };
+    const entry: Entry = { offerer, rtc: null, timer, answers: 0, mid: null, candidates: 0, early: [], tail: Promise.resolve() };
     this.#entries.set(connection, entry);
+    if (!offerer) return;
+    if (this.#make(connection, entry)) this.#queue(connection, entry, () => this.#describe(connection, entry));
+    else this.#fail(connection);
+  }
+
+  /** Takes what the other end sent. Whatever is no signal that was due ends the connection. */
+  signal(connection: number, text: string): void {
+    const entry = this.#entries.get(connection);
+    if (!entry) return;
+    const signal = readSignal(text);
+    if (!signal || !takes(entry, signal)) return this.#fail(connection);
+    if (signal.type === "candidate" && signal.candidate === "") return;
+    if (signal.type === "offer" && !this.#make(connection, entry)) return this.#fail(connection);
+    this.#queue(connection, entry, () => this.#take(connection, entry, signal));
+  }
+
+  close(connection: number): void {
+    const entry = this.#entries.get(connection);
+    if (!entry) return;
+    this.#entries.delete(connection);
+    clearTimeout(entry.timer);
+    const { rtc } = entry;
+    entry.rtc = null;
+    if (!rtc) return this.#freed();
+    rtc.onicecandidate = rtc.onconnectionstatechange = rtc.ondatachannel = null;
+    release(rtc);
+  }
+
+  closeAll(): void {
+    for (const connection of [...this.#entries.keys()]) this.close(connection);
+  }
+
+  /** The browser holds nothing any more of one that was opened. */
+  #freed(): void {
+    this.#freedSoFar += 1;
+    this.#events.budget(HELD_MAX + this.#freedSoFar);
+  }
+
+  #make(connection: number, entry: Entry): boolean {
+    const rtc = make({ iceServers: [...this.#relay, ...this.#iceServers] }, this.#gone);
+    if (!rtc) return false;
+    entry.rtc = rtc;
     rtc.onicecandidate = ({ candidate }) => {
       if (!candidate?.candidate) return;
       this.#send(connection, { type: "candidate", candidate: candidate.candidate, mid: candidate.sdpMid });
@@ -80,26 +120,10 @@ export class Connections {
       if (rtc.connectionState === "connected") this.#look(connection, entry, 0);
       if (rtc.connectionState === "failed" || rtc.connectionState === "closed") this.#fail(connection);
     };
-    if (offerer) this.#queue(connection, entry, () => this.#describe(connection, entry));
-  }
-
-  /** Takes what the other end sent. Whatever is no signal of ours ends the connection. */
-  signal(connection: number, text: string): void {
-    const entry = this.#entries.get(connection);
-    if (entry) this.#queue(connection, entry, () => this.#take(connection, entry, parse(text)));
-  }
-
-  close(connection: number): void {
-    const entry = this.#entries.get(connection);
-    if (!entry) return;
-    this.#entries.delete(connection);
-    clearTimeout(entry.timer);
-    entry.rtc.onicecandidate = entry.rtc.onconnectionstatechange = null;
-    entry.rtc.close();
-  }
-
-  closeAll(): void {
-    for (const connection of [...this.#entries.keys()]) this.close(connection);
+    // There is one channel, which both ends know of: who opens another speaks another language.
+    rtc.ondatachannel = () => this.#fail(connection);
+    this.#events.channel(connection, rtc.createDataChannel("peeredge", { negotiated: true, id: 0, ordered: true }));
+    return true;
   }
 
   #look(connection: number, entry: Entry, looks: number): void {
@@ -108,7 +132,7 @@ export class Connections {
     const rounds = Math.max(1, this.#entries.size / LOOKED_AT_ONCE);
     const afterMs = rounds * (looks * rounds < EARLY_LOOKS ? LOOK_EARLY_MS : LOOK_LATER_MS);
     entry.timer = setTimeout(() => this.#look(connection, entry, looks + 1), afterMs);
-    void roundTrip(entry.rtc).then((found) => {
+    void (entry.rtc ? roundTrip(entry.rtc) : Promise.resolve(null)).then((found) => {
       // One that was told already says nothing of now.
       if (!found || found.answers === entry.answers || !this.#entries.has(connection)) return;
       entry.answers = found.answers;
@@ -118,25 +142,26 @@ export class Connections {
 
   async #take(connection: number, entry: Entry, signal: Signal): Promise<void> {
     const { rtc, early } = entry;
+    if (!rtc && signal.type !== "candidate") return;
     if (signal.type === "candidate") {
       const candidate = { candidate: signal.candidate, sdpMid: signal.mid };
-      if (rtc.remoteDescription) await addCandidate(rtc, candidate);
-      else if (early.length < EARLY_CANDIDATES_MAX) early.push(candidate);
+      if (rtc?.remoteDescription) await addCandidate(rtc, candidate);
+      else early.push(candidate);
       return;
     }
-    await rtc.setRemoteDescription(signal);
-    for (const candidate of early.splice(0)) await addCandidate(rtc, candidate);
+    await rtc?.setRemoteDescription({ type: signal.type, sdp: signal.sdp });
+    for (const candidate of early.splice(0)) if (entry.rtc) await addCandidate(entry.rtc, candidate);
     if (signal.type === "offer") await this.#describe(connection, entry);
   }
 
   async #describe(connection: number, { rtc }: Entry): Promise<void> {
-    await rtc.setLocalDescription();
-    const description = rtc.localDescription;
+    await rtc?.setLocalDescription();
+    const description = rtc?.localDescription;
     if (!description || (description.type !== "offer" && description.type !== "answer")) return;
     this.#send(connection, { type: description.type, sdp: description.sdp });
   }
 
-  #send(connection: number, signal: Signal): void {
+  #send(connection: number, signal: object): void {
     if (this.#entries.has(connection)) this.#events.signal(connection, JSON.stringify(signal));
   }
 
@@ -176,12 +201,13 @@ async function addCandidate(rtc: RTCPeerConnection, candidate: RTCIceCandidateIn
   await rtc.addIceCandidate(candidate).catch(() => undefined);
 }
 
-function parse(text: string): Signal {
-  const signal = JSON.parse(text) as Partial<Record<string, unknown>>;
-  const { type, sdp, candidate, mid } = signal;
-  if ((type === "offer" || type === "answer") && typeof sdp === "string") return { type, sdp };
-  if (type === "candidate" && typeof candidate === "string") {
-    return { type, candidate, mid: typeof mid === "string" ? mid : null };
+/** Whether this signal was due: one description of the right kind, and candidates, as many as an honest end may have. Notes it. */
+function takes(entry: Entry, signal: Signal): boolean {
+  if (signal.type === "candidate") {
+    if (signal.mid !== null && entry.mid !== null && signal.mid !== entry.mid) return false;
+    return (entry.candidates += 1) <= 2 * CANDIDATES_MAX;
   }
-  throw new Error("no signal");
+  if (entry.mid !== null || (signal.type === "offer") === entry.offerer) return false;
+  entry.mid = signal.mid;
+  return true;
 }

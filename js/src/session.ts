@@ -6,7 +6,7 @@ import { openLocal } from "./engine/local.js";
 import type { EngineEvent, EnginePort, EngineStats, FromEngine, TaskCall, TaskWord, ToEngine } from "./engine/messages.js";
 import { effectiveCaps, engineSettings, type Conditions, type Settled } from "./options.js";
 import { openRemote } from "./remote.js";
-import { PageRequest } from "./request.js";
+import { Held, PageRequest } from "./request.js";
 import { claimSlot, releaseSlot, rememberSlot } from "./tab.js";
 import type { Caps, PublishProgress, Range, Stats } from "./types.js";
 
@@ -23,6 +23,12 @@ interface Publish {
   lengthBytes: number;
 }
 
+/** Where else the bytes are, and how fast they are played. */
+export interface Ways {
+  origin: string | null;
+  pace: number | null;
+}
+
 interface Waiting<T> {
   resolve(value: T): void;
   reject(reason: unknown): void;
@@ -35,6 +41,7 @@ export class Session {
   readonly #events: SessionEvents;
   readonly #connections: Connections;
   readonly #requests = new Map<number, PageRequest>();
+  readonly #held = new Held();
   readonly #follows = new Map<number, Follower>();
   readonly #publishes = new Map<number, Publish>();
   readonly #stats = new Map<number, Waiting<EngineStats>>();
@@ -63,6 +70,7 @@ export class Session {
       signal: (connection, signal) => this.#send({ type: "signal", connection, signal }),
       closed: (connection) => this.#send({ type: "closed", connection }),
       roundTrip: (connection, ms) => this.#send({ type: "roundTrip", connection, ms }),
+      budget: (madeMax) => this.#send({ type: "budget", madeMax }),
     });
     const unwatch = watchConditions((conditions) => {
       this.#conditions = conditions;
@@ -97,16 +105,18 @@ export class Session {
     return this.#port?.kind ?? "none";
   }
 
-  fetch(content: string, range: Range | null, signal: AbortSignal | null, ways: { origin: string | null; pace: number | null }): Promise<Response> {
-    const request = this.#nextNumber++;
-    const page = new PageRequest(content, range !== null, signal, {
-      pull: (bytes) => this.#send({ type: "pull", request, bytes }),
-      abort: () => this.#send({ type: "abort", request }),
-      ended: () => this.#requests.delete(request),
-    });
-    this.#requests.set(request, page);
-    this.#send({ type: "fetch", request, content, ...ways, ...range });
-    return page.response;
+  /** `headOnly`: the response has no body, and none is fetched. */
+  fetch(content: string, range: Range | null, signal: AbortSignal | null, ways: Ways, headOnly = false): Promise<Response> {
+    const number = this.#nextNumber++;
+    const events = {
+      pull: (bytes: number) => this.#send({ type: "pull", request: number, bytes }),
+      abort: () => this.#send({ type: "abort", request: number }),
+      ended: () => this.#requests.delete(number),
+    };
+    const { request, response } = PageRequest.begin(content, range !== null, signal, events, this.#held, headOnly);
+    this.#requests.set(number, request);
+    this.#send({ type: "fetch", request: number, content, ...ways, ...range });
+    return response;
   }
 
   publish(
