@@ -3,11 +3,13 @@ import { PeerEdgeError } from "./errors.js";
 /** RFC 4648 base32 in lower case: 256 bits, and four bits of zero in the last character. */
 const ID = /^[a-z2-7]{51}[aq]$/;
 
+export const isContent = (text: string): boolean => ID.test(text);
+
 /** The content that a link names: `peeredge:ID`, or `https://RELAY/c/ID/NAME`. */
 export function contentOf(link: string | URL): string {
   const text = String(link).trim();
   const id = text.startsWith("peeredge:") ? text.slice("peeredge:".length) : idInPath(text);
-  if (!ID.test(id)) throw new PeerEdgeError("invalid_link", `a link is peeredge:ID or https://RELAY/c/ID, this is ${text}`);
+  if (!ID.test(id)) throw new PeerEdgeError("invalid_link", `a link is peeredge:ID or https://RELAY/c/ID, this is ${text.slice(0, 200)}`);
   return id;
 }
 

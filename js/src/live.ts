@@ -29,7 +29,7 @@ export function liveOf(link: string | URL): LiveName {
   } catch {
     // No UTF-8.
   }
-  throw new PeerEdgeError("invalid_link", `a live link is peeredge-live:KEY/NAME, this is ${link}`);
+  throw new PeerEdgeError("invalid_link", `a live link is peeredge-live:KEY/NAME, this is ${String(link).slice(0, 200)}`);
 }
 
 /** What the page tells the engine of live contents. */

@@ -30,6 +30,9 @@ const TUNING: Tuning = {
   progressEveryMs: 250,
 };
 
+/** A browser takes long over more. */
+const ICE_SERVERS_MAX = 16;
+
 /** Options with every default filled in, and checked. */
 export interface Settled {
   /** Without a slash at its end. */
@@ -49,6 +52,7 @@ export interface Settled {
 export function settle(options: PeerOptions): Settled {
   if (typeof options !== "object" || options === null) throw wrong("options", "an object");
   const store = options.store ?? {};
+  if (typeof store !== "object") throw wrong("store", "an object");
   const kind = store.kind ?? "auto";
   if (!["auto", "opfs", "memory"].includes(kind)) throw wrong("store.kind", '"auto", "opfs" or "memory"');
   return {
@@ -58,11 +62,17 @@ export function settle(options: PeerOptions): Settled {
     compute: mergeCompute({ ...COMPUTE, slots: slotsOf() }, options.compute ?? {}),
     storeKind: kind,
     storeBytes: store.bytes === undefined ? null : number("store.bytes", store.bytes, 0, Number.MAX_SAFE_INTEGER),
-    worker: options.worker ?? true,
+    worker: options.worker === undefined ? true : flag("worker", options.worker),
     direct: isDirect(options.privacy ?? "direct"),
-    iceServers: options.iceServers ?? [],
+    iceServers: serversOf(options.iceServers ?? []),
     tuning: settleTuning(options.tuning ?? {}),
   };
+}
+
+function serversOf(servers: unknown): RTCIceServer[] {
+  const right = (server: unknown) => typeof server === "object" && server !== null && "urls" in server;
+  if (Array.isArray(servers) && servers.length <= ICE_SERVERS_MAX && servers.every(right)) return servers as RTCIceServer[];
+  throw wrong("iceServers", `at most ${ICE_SERVERS_MAX} objects with urls`);
 }
 
 function isDirect(privacy: unknown): boolean {
@@ -147,6 +157,7 @@ function relayOf(relay: unknown): string {
 }
 
 function merge<T extends object>(base: T, over: Partial<T>, name: string): T {
+  if (typeof over !== "object" || over === null) throw wrong(name, "an object");
   const merged: T = { ...base };
   for (const key of Object.keys(over) as (keyof T & string)[]) {
     if (!(key in base)) throw new PeerEdgeError("invalid_option", `${name}.${key} is no option`);
@@ -156,8 +167,9 @@ function merge<T extends object>(base: T, over: Partial<T>, name: string): T {
   return merged;
 }
 
-function flag(name: string, value: unknown): void {
-  if (typeof value !== "boolean") throw wrong(name, "true or false");
+function flag(name: string, value: unknown): boolean {
+  if (typeof value === "boolean") return value;
+  throw wrong(name, "true or false");
 }
 
 function whole(name: string, value: number, min: number, max: number): void {

@@ -1,16 +1,22 @@
 import { PeerEdgeError } from "./errors.js";
 import { bodyOf, isLive, liveLink, liveOf } from "./live.js";
 import { contentOf, contentOfIdOrLink, linkTo, originOf } from "./link.js";
+import { PLAIN_TYPE, plainName } from "./media-type.js";
+import { checkName, checkOptions, checkType } from "./names.js";
 import { checkConsent, mergeCaps, mergeCompute, type Settled } from "./options.js";
 import { rangeOf } from "./range.js";
-import { Session } from "./session.js";
+import { Session, type Ways } from "./session.js";
+import { forgetStores } from "./store/forget.js";
+import { forgetTab } from "./tab.js";
 import type { Desk, DeskHost } from "./tasks/desk.js";
-import type { Caps, Compute, Computed, Consent, FetchOptions, LiveOptions, LivePart, LivePublishing, Peer, Published, PublishOptions, RunOptions, Stats, TaskResult } from "./types.js";
+import type { Caps, Compute, Computed, Consent, FetchOptions, HeadOptions, LiveOptions, LivePart, LivePublishing, Peer, Published, PublishOptions, RunOptions, Stats, TaskResult } from "./types.js";
 
-const NAME_BYTES_MAX = 255;
-const TYPE_BYTES_MAX = 127;
 /** At most three bytes each in UTF-8, so the name of a part is within its bound. */
 const PART_NAME_CHARACTERS_MAX = 80;
+
+/** A duration's bound, which is not one: about 49 days. */
+const DURATION_MS_END = 2 ** 32;
+const LIVE_HEADERS = { "content-type": PLAIN_TYPE, "x-content-type-options": "nosniff" };
 
 const NO_STATS: Stats = {
   relayConnected: false,
@@ -46,6 +52,8 @@ export class PagePeer extends EventTarget implements Untyped<Peer> {
   #wantsProgress = false;
   #compute: Compute;
   #desk: Promise<Desk> | null = null;
+  #wasGranted = false;
+  #publishesLive = false;
 
   constructor(settled: Settled) {
     super();
@@ -70,23 +78,37 @@ export class PagePeer extends EventTarget implements Untyped<Peer> {
     return this.#closed !== null;
   }
 
-  async fetch(link: string | URL, options: FetchOptions = {}): Promise<Response> {
+  async fetch(link: string | URL, given?: FetchOptions): Promise<Response> {
+    const options = checkOptions(given);
     if (isLive(link)) return this.#fetchLive(link, options.signal ?? null);
+    const ways = { origin: options.origin === undefined ? null : originOf(options.origin), pace: paceOf(options) };
+    return this.#request(link, options, ways, false);
+  }
+
+  async head(link: string | URL, given?: HeadOptions): Promise<Response> {
+    const options = checkOptions(given);
+    if (!isLive(link)) return this.#request(link, options, { origin: null, pace: null }, true);
+    await this.#running();
+    return new Response(null, { headers: LIVE_HEADERS });
+  }
+
+  async #request(link: string | URL, options: HeadOptions, ways: Ways, headOnly: boolean): Promise<Response> {
     const content = contentOf(link);
     const range = rangeOf(options);
-    const ways = { origin: options.origin === undefined ? null : originOf(options.origin), pace: paceOf(options) };
     options.signal?.throwIfAborted();
     const session = await this.#running();
     options.signal?.throwIfAborted();
-    return session.fetch(content, range, options.signal ?? null, ways);
+    return session.fetch(content, range, options.signal ?? null, ways, headOnly);
   }
 
-  async publish(file: Blob, options: PublishOptions = {}): Promise<Published> {
+  async publish(file: Blob, given?: PublishOptions): Promise<Published> {
+    const options = checkOptions(given);
     if (!(file instanceof Blob)) throw new PeerEdgeError("invalid_option", "file must be a File or a Blob");
-    const name = options.name ?? (file instanceof File && file.name ? file.name : "content");
-    const type = options.type ?? (file.type || "application/octet-stream");
-    checkLength("name", name, NAME_BYTES_MAX);
-    checkLength("type", type, TYPE_BYTES_MAX);
+    const name = checkName("name", options.name ?? (file instanceof File && file.name ? plainName(file.name) : "content"));
+    const type = checkType("type", options.type ?? (file.type || "application/octet-stream"));
+    if (options.onProgress !== undefined && typeof options.onProgress !== "function") {
+      throw new PeerEdgeError("invalid_option", "onProgress must be a function");
+    }
     options.signal?.throwIfAborted();
     const session = await this.#running();
     options.signal?.throwIfAborted();
@@ -96,10 +118,9 @@ export class PagePeer extends EventTarget implements Untyped<Peer> {
   }
 
   async publishLive(options: LiveOptions): Promise<LivePublishing> {
-    checkLength("name", options?.name, NAME_BYTES_MAX);
-    const { name, type } = options;
-    if (name === "") throw new PeerEdgeError("invalid_option", "name must not be empty");
-    const session = await this.#running();
+    const name = checkName("name", options?.name);
+    const type = options.type === undefined ? undefined : checkType("type", options.type);
+    const session = await this.#runningLive();
     const link = liveLink({ publisher: this.#id!, name });
     session.live({ call: "begin", name, epochMs: Date.now() });
     let number = 0;
@@ -115,9 +136,14 @@ export class PagePeer extends EventTarget implements Untyped<Peer> {
     };
     return {
       link,
-      append: (part, { durationMs = 0 } = {}) =>
+      append: (part, given) =>
         queue(async () => {
-          const partName = `${number++} ${name}`.slice(0, PART_NAME_CHARACTERS_MAX);
+          const durationMs = given?.durationMs ?? 0;
+          if (!(durationMs >= 0 && durationMs < DURATION_MS_END)) {
+            throw new PeerEdgeError("invalid_option", `durationMs must be a number from 0 to ${DURATION_MS_END}`);
+          }
+          // Whole characters, or half of one would be left.
+          const partName = [...`${number++} ${name}`].slice(0, PART_NAME_CHARACTERS_MAX).join("");
           const published = await this.publish(part, { name: partName, ...(type === undefined ? {} : { type }) });
           session.live({ call: "append", name, content: published.content, length: part.size, durationMs: Math.round(durationMs) });
           return published;
@@ -126,7 +152,8 @@ export class PagePeer extends EventTarget implements Untyped<Peer> {
     };
   }
 
-  async followLive(link: string | URL, options: { signal?: AbortSignal | null } = {}): Promise<AsyncIterableIterator<LivePart>> {
+  async followLive(link: string | URL, given?: { signal?: AbortSignal | null }): Promise<AsyncIterableIterator<LivePart>> {
+    const options = checkOptions(given);
     const live = liveOf(link);
     options.signal?.throwIfAborted();
     const session = await this.#running();
@@ -137,7 +164,7 @@ export class PagePeer extends EventTarget implements Untyped<Peer> {
   async #fetchLive(link: string | URL, signal: AbortSignal | null): Promise<Response> {
     const parts = await this.followLive(link, { signal });
     const body = bodyOf(parts, (part) => this.fetch(part, { signal }));
-    return new Response(body, { headers: { "content-type": "application/octet-stream", "x-content-type-options": "nosniff" } });
+    return new Response(body, { headers: LIVE_HEADERS });
   }
 
   async remove(content: string | URL): Promise<void> {
@@ -145,7 +172,8 @@ export class PagePeer extends EventTarget implements Untyped<Peer> {
     return (await this.#running()).remove(id);
   }
 
-  async run(task: string | URL | Uint8Array | Blob, input: Uint8Array | string, options: RunOptions = {}): Promise<TaskResult> {
+  async run(task: string | URL | Uint8Array | Blob, input: Uint8Array | string, given?: RunOptions): Promise<TaskResult> {
+    const options = checkOptions(given);
     const module = task instanceof Uint8Array || task instanceof Blob ? task : contentOf(task);
     const bytes = typeof input === "string" ? new TextEncoder().encode(input) : input;
     if (!(bytes instanceof Uint8Array)) throw new PeerEdgeError("invalid_option", "input must be bytes or a text");
@@ -164,7 +192,10 @@ export class PagePeer extends EventTarget implements Untyped<Peer> {
     this.#compute = mergeCompute(this.#compute, compute);
     // Where nothing was ever computed nothing of it is even loaded.
     if (this.#session && (this.#compute.allowed || this.#desk)) {
-      (await this.#deskOf(this.#session)).setCompute(this.#compute);
+      const session = this.#session;
+      (await this.#deskOf(session)).setCompute(this.#compute);
+      // What it does is remembered under this key from the next session on, too.
+      if (this.#compute.allowed) void session.keepKey("work").catch(() => undefined);
     }
   }
 
@@ -188,8 +219,31 @@ export class PagePeer extends EventTarget implements Untyped<Peer> {
     checkConsent(consent);
     if (this.#closed) throw this.#closed;
     this.#consent = consent;
-    if (consent === "granted") return this.#start();
-    await this.#end(new PeerEdgeError("consent_required", "the visitor's consent was withdrawn"));
+    if (consent === "granted") {
+      this.#wasGranted = true;
+      return this.#start();
+    }
+    const withdrawn = new PeerEdgeError("consent_required", "the visitor's consent was withdrawn");
+    if (consent === "denied" && this.#wasGranted) return this.#forget(withdrawn);
+    await this.#end(withdrawn);
+  }
+
+  forget(): Promise<void> {
+    if (this.#consent === "granted") this.#consent = "pending";
+    return this.#forget(new PeerEdgeError("consent_required", "the visitor was forgotten: consent is asked for anew"));
+  }
+
+  /** Ends, and leaves nothing of the visitor behind. What begins anew begins after that. */
+  #forget(reason: PeerEdgeError): Promise<void> {
+    const slot = this.#session?.slot ?? null;
+    const ended = this.#end(reason);
+    this.#id = null;
+    this.#wasGranted = false;
+    this.#publishesLive = false;
+    forgetTab();
+    const forgotten = ended.then(() => forgetStores(slot));
+    this.#ending = forgotten.catch(() => undefined);
+    return this.#ending;
   }
 
   async close(): Promise<void> {
@@ -221,7 +275,8 @@ export class PagePeer extends EventTarget implements Untyped<Peer> {
 
   async #startSession(ended: AbortSignal): Promise<void> {
     if (ended.aborted) throw ended.reason;
-    const [session, id] = await Session.start(this.#settled, this.#caps, ended, {
+    const uses = { live: this.#publishesLive, work: this.#compute.allowed };
+    const [session, id] = await Session.start(this.#settled, this.#caps, uses, ended, {
       event: ({ name, detail }) => {
         const shown = name === "progress" ? { ...detail, engine: session.engine } : detail;
         this.dispatchEvent(new CustomEvent(name, { detail: shown }));
@@ -266,6 +321,18 @@ export class PagePeer extends EventTarget implements Untyped<Peer> {
     this.#desk = null;
   }
 
+  /** A session whose key is the one under which this store publishes live; it begins anew if it has another. */
+  async #runningLive(): Promise<Session> {
+    const session = await this.#running();
+    if (await session.keepKey("live")) return session;
+    if (this.#session === session) {
+      this.#publishesLive = true;
+      await this.#end(new PeerEdgeError("closed", "the peer begins anew, with the key of its live contents"));
+      if (this.#consent === "granted" && !this.#closed) await this.#start();
+    }
+    return this.#running();
+  }
+
   /** The session, once it runs. */
   async #running(): Promise<Session> {
     if (this.#closed) throw this.#closed;
@@ -282,11 +349,6 @@ function paceOf({ bytesPerSecond }: FetchOptions): number | null {
   if (bytesPerSecond === undefined) return null;
   if (typeof bytesPerSecond === "number" && bytesPerSecond > 0 && bytesPerSecond < Infinity) return bytesPerSecond;
   throw new PeerEdgeError("invalid_option", "bytesPerSecond must be a positive number");
-}
-
-function checkLength(name: string, text: unknown, max: number): void {
-  if (typeof text === "string" && new TextEncoder().encode(text).byteLength <= max) return;
-  throw new PeerEdgeError("invalid_option", `${name} must be a text of at most ${max} bytes`);
 }
 
 function deskHost(session: Session): DeskHost {

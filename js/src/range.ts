@@ -7,12 +7,19 @@ import { PeerEdgeError } from "./errors.js";
  */
 export function rangeOf(options: { range?: Range; headers?: HeadersInit }): Range | null {
   if (options.range) return checked(options.range);
-  const header = options.headers && new Headers(options.headers).get("range");
+  if (!options.headers) return null;
+  let header: string | null;
+  try {
+    header = new Headers(options.headers).get("range");
+  } catch {
+    throw new PeerEdgeError("invalid_option", "headers must be what a Headers object takes");
+  }
   return header ? parse(header) : null;
 }
 
 function checked(range: Range): Range {
   const whole = (value: number) => Number.isSafeInteger(value) && value >= 0;
+  if (typeof range !== "object") throw new PeerEdgeError("invalid_option", "range must be an object");
   const right =
     "last" in range
       ? whole(range.last)

@@ -7,7 +7,8 @@ import type { EngineEvent, EnginePort, EngineStats, FromEngine, TaskCall, TaskWo
 import { effectiveCaps, engineSettings, type Conditions, type Settled } from "./options.js";
 import { openRemote } from "./remote.js";
 import { Held, PageRequest } from "./request.js";
-import { claimSlot, releaseSlot, rememberSlot } from "./tab.js";
+import type { Purpose } from "./store/store.js";
+import { claimTab, releaseTab, rememberLive, rememberTab } from "./tab.js";
 import type { Caps, PublishProgress, Range, Stats } from "./types.js";
 
 export interface SessionEvents {
@@ -34,7 +35,7 @@ interface Waiting<T> {
   reject(reason: unknown): void;
 }
 
-const GOODBYE_WITHIN_MS = 2000;
+const GOODBYE_WITHIN_MS = 700;
 
 /** One life of the engine, from consent to its end, with all that the page holds for it. */
 export class Session {
@@ -46,6 +47,7 @@ export class Session {
   readonly #publishes = new Map<number, Publish>();
   readonly #stats = new Map<number, Waiting<EngineStats>>();
   readonly #removes = new Map<number, Waiting<void>>();
+  readonly #keeps = new Map<number, Waiting<boolean>>();
   readonly #unwatch: () => void;
   /** Takes what the engine says about tasks. */
   onTask: (task: TaskWord) => void = () => {};
@@ -60,6 +62,7 @@ export class Session {
   #caps: Caps;
   #conditions: Conditions = { metered: false, lowBattery: false };
   #nextNumber = 1;
+  #slot: number | null = null;
 
   private constructor(settled: Settled, caps: Caps, events: SessionEvents) {
     this.#events = events;
@@ -85,13 +88,19 @@ export class Session {
     };
   }
 
-  /** Starts an engine. `ended` ends the start, too. */
-  static async start(settled: Settled, caps: Caps, ended: AbortSignal, events: SessionEvents): Promise<[Session, id: string]> {
+  /** Starts an engine, with the keys that are kept for what it is used for. `ended` ends the start, too. */
+  static async start(
+    settled: Settled,
+    caps: Caps,
+    uses: { live: boolean; work: boolean },
+    ended: AbortSignal,
+    events: SessionEvents,
+  ): Promise<[Session, id: string]> {
     const session = new Session(settled, caps, events);
     const end = () => session.end(ended.reason as PeerEdgeError);
     ended.addEventListener("abort", end);
     try {
-      const id = await session.#start(settled);
+      const id = await session.#start(settled, uses);
       return [session, id];
     } catch (error) {
       session.end(error instanceof PeerEdgeError ? error : new PeerEdgeError("internal", messageOf(error)));
@@ -163,6 +172,18 @@ export class Session {
     return this.#ask(this.#removes, remove, { type: "remove", remove, content });
   }
 
+  /** Keeps this session's key for a purpose. Gives whether it is the one that is kept, or another was. */
+  async keepKey(purpose: Purpose): Promise<boolean> {
+    const keep = this.#nextNumber++;
+    if (purpose === "live") rememberLive(this);
+    return this.#ask(this.#keeps, keep, { type: "keepKey", keep, purpose });
+  }
+
+  /** The store's folder; null where nothing survives. */
+  get slot(): number | null {
+    return this.#slot;
+  }
+
   get conditions(): Conditions {
     return this.#conditions;
   }
@@ -205,14 +226,14 @@ export class Session {
     if (this.#ended) return;
     this.#ended = reason;
     this.#unwatch();
-    releaseSlot(this);
+    releaseTab(this);
     this.#port?.terminate();
     this.#connections.closeAll();
     this.#failAll(reason);
     this.#closed?.();
   }
 
-  async #start(settled: Settled): Promise<string> {
+  async #start(settled: Settled, { live, work }: { live: boolean; work: boolean }): Promise<string> {
     const receive = (message: FromEngine) => this.#receive(message);
     const port = await openPort(settled.worker, receive);
     if (this.#ended) {
@@ -220,6 +241,7 @@ export class Session {
       throw this.#ended;
     }
     this.#port = port;
+    const memory = claimTab(this);
     return new Promise((resolve, reject) => {
       this.#started = { resolve, reject };
       this.#send({
@@ -227,7 +249,8 @@ export class Session {
         settings: engineSettings(settled, effectiveCaps(this.#caps, this.#conditions)),
         relay: settled.relay,
         store: settled.storeKind,
-        slot: claimSlot(this),
+        memory: { ...memory, live: memory.live || live },
+        work,
         progressEveryMs: settled.tuning.progressEveryMs,
       });
     });
@@ -254,7 +277,8 @@ export class Session {
       case "hello":
         return;
       case "started":
-        rememberSlot(this, message.slot);
+        this.#slot = message.slot;
+        rememberTab(this, message.slot, message.key);
         return this.#started?.resolve(message.peer);
       case "startFailed":
         return this.#started?.reject(new PeerEdgeError(message.code, message.message));
@@ -279,6 +303,8 @@ export class Session {
         return this.#publishes.get(message.publish)?.resolve(message);
       case "publishFailed":
         return this.#publishes.get(message.publish)?.reject(new PeerEdgeError(message.code, message.message));
+      case "keptKey":
+        return settle(this.#keeps, message.keep, message.own);
       case "removed":
         return settle(this.#removes, message.remove, undefined);
       case "live":
@@ -303,7 +329,7 @@ export class Session {
     this.#started?.reject(reason);
     for (const request of [...this.#requests.values()]) request.fail(reason);
     for (const follower of [...this.#follows.values()]) follower.fail(reason);
-    for (const waiting of [this.#publishes, this.#stats, this.#removes]) {
+    for (const waiting of [this.#publishes, this.#stats, this.#removes, this.#keeps]) {
       for (const { reject } of waiting.values()) reject(reason);
       waiting.clear();
     }

@@ -199,11 +199,17 @@ export interface FetchOptions {
   bytesPerSecond?: number;
 }
 
+/** Options of {@link Peer.head}. */
+export type HeadOptions = Pick<FetchOptions, "signal" | "headers" | "range">;
+
 /** Options of {@link Peer.publish}. */
 export interface PublishOptions {
-  /** At most 255 bytes in UTF-8. Default: the file's name, else `"content"`. */
+  /**
+   * At most 255 bytes in UTF-8; not empty, `.` or `..`, and without control characters and lone surrogates. Default: the file's name,
+   * else `"content"`.
+   */
   name?: string;
-  /** At most 127 bytes. Default: the blob's type, else `"application/octet-stream"`. */
+  /** At most 127 printable characters of ASCII. Default: the blob's type, else `"application/octet-stream"`. */
   type?: string;
   /** Called as bytes are hashed and stored. */
   onProgress?: (progress: PublishProgress) => void;
@@ -237,7 +243,7 @@ export interface Published {
 
 /** Options of {@link Peer.publishLive}. */
 export interface LiveOptions {
-  /** Part of the link, 1 to 255 bytes in UTF-8. Publishing under the same name again takes over from the broadcast before. */
+  /** Part of the link, as {@link PublishOptions.name}. Publishing under the same name again takes over from the broadcast before. */
   name: string;
   /** Media type of the parts. Default: each blob's own. */
   type?: string;
@@ -277,7 +283,11 @@ export interface LivePart {
 
 /** A visitor's peer. Made by {@link createPeer}. */
 export interface Peer {
-  /** This peer's public key, 52 characters; `null` until the first consent. */
+  /**
+   * This peer's public key, 52 characters; `null` until the first consent, and when the visitor was forgotten. A tab has a new one
+   * with each visit, which outlives a reload and nothing else. Only for what goes on over visits a key is kept in the store: one for
+   * {@link publishLive}, and one for {@link Compute}.
+   */
   readonly id: string | null;
   /** As given or set last. */
   readonly consent: Consent;
@@ -291,8 +301,14 @@ export interface Peer {
    * before it is delivered.
    *
    * Resolves with a `Response` when the content's manifest is known: status 200, 206 for a range, 416 for one behind the end;
-   * `Content-Type`, `Content-Length`, `Accept-Ranges`, `Content-Range`, `ETag`. The body streams, and is pulled: what is not
-   * read is not fetched (but for 4 MiB ahead). If the rest becomes unavailable, reading it fails with a {@link PeerEdgeError}.
+   * `Content-Type`, `Content-Length`, `Accept-Ranges`, `Content-Range`, `ETag`. The body streams, and is pulled: what is not read
+   * is not fetched, but for 4 MiB ahead. Of these, twice what was read so far waits in the page: 256 KiB at first, 4 MiB at most,
+   * and 48 MiB for all of its responses together. Cancel a body that you do not read, or ask for the {@link head} only. If the rest
+   * becomes unavailable, reading it fails with a {@link PeerEdgeError}.
+   *
+   * A publisher may be a stranger: types that a browser would run (HTML, SVG, XML, scripts, style sheets, PDF and others) become
+   * `application/octet-stream`, and in the name of `Content-Disposition` control characters and those that turn the direction of
+   * text are replaced. If you show a name or make a `Blob` with another type, that is your word, not the response's.
    *
    * @param link `peeredge:ID`, or `https://RELAY/c/ID/NAME`: only the id counts, and it is this peer's own relay that is asked. Of a
    *   live link the body is its parts one behind the other, from the last 64 on until it ends; a range is ignored.
@@ -300,6 +316,15 @@ export interface Peer {
    * @throws The signal's reason (a `DOMException` named `AbortError` by default) after an abort.
    */
   fetch(link: string | URL, options?: FetchOptions): Promise<Response>;
+
+  /**
+   * Status and headers that {@link fetch} would give, without a body: nothing but the manifest is fetched.
+   *
+   * @throws {PeerEdgeError} `invalid_link`, `invalid_option`, `consent_required`, `unavailable`, `manifest_invalid`, `closed`,
+   * `internal`.
+   * @throws The signal's reason after an abort.
+   */
+  head(link: string | URL, options?: HeadOptions): Promise<Response>;
 
   /**
    * Makes a link for a file, and serves it from this tab until {@link remove} or {@link close}; from the store again after a
@@ -311,7 +336,9 @@ export interface Peer {
   publish(file: Blob, options?: PublishOptions): Promise<Published>;
 
   /**
-   * Begins a content that grows: its link names this peer's key, and every extension is signed by it.
+   * Begins a content that grows: its link names this peer's key, and every extension is signed by it. The key is kept in the store
+   * from then on, so that the link goes on after a visit. If this store has published live before, in another visit, the peer begins
+   * anew with that key: {@link id} changes, and requests under way fail with `closed`. So call it first.
    *
    * @throws {PeerEdgeError} `invalid_option`, `consent_required`, `closed`.
    */
@@ -375,11 +402,18 @@ export interface Peer {
 
   /**
    * The visitor's new answer. `"granted"` connects, if that was not done already, and resolves when the engine runs. Anything
-   * else closes every socket, connection, store and worker, and fails what is under way with `consent_required`.
+   * else closes every socket, connection, store and worker within a second, and fails what is under way with `consent_required`.
+   * `"denied"` after `"granted"` also forgets the visitor, as {@link forget} does; `"pending"` leaves the store as it is.
    *
    * @throws {PeerEdgeError} `unsupported`, `closed`, `storage`, `internal`.
    */
   setConsent(consent: Consent): Promise<void>;
+
+  /**
+   * Forgets the visitor: ends as without consent, and deletes keys and contents of this tab and of tabs that are gone from the
+   * origin's private file system. What other open tabs hold is theirs. Consent becomes `"pending"` if it was granted. Never rejects.
+   */
+  forget(): Promise<void>;
 
   /** Says goodbye. Afterwards no socket, connection, worker or timer is left. Never rejects; calling it again is harmless. */
   close(): Promise<void>;

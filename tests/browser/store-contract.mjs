@@ -15,12 +15,19 @@ function equal(actual, expected, what) {
 }
 
 export const contract = {
-  "has a secret key of 32 bytes, another one each": async ({ open }) => {
+  "keeps a key for each purpose, and none that it was not given": async ({ open, reopen }) => {
     const [a, b] = [await open(), await open()];
-    equal(a.secretKey.length, 32, "key length");
-    equal(a.secretKey.join() === b.secretKey.join(), false, "two keys are the same");
-    await a.close();
+    same(await a.keptKey("live"), null, "a key before any");
+    await a.keepKey("live", bytes(32, 1));
+    await a.keepKey("work", bytes(32, 2));
+    same(await b.keptKey("live"), null, "another tab's key");
     await b.close();
+    const again = await reopen(a);
+    if (!again) return;
+    same(await again.keptKey("live"), bytes(32, 1), "the key of live contents");
+    same(await again.keptKey("work"), bytes(32, 2), "the key of work");
+    equal((await again.load()).length, 0, "contents");
+    await again.close();
   },
 
   "reads what was written, across any boundary": async ({ open }) => {
@@ -104,11 +111,9 @@ export const contract = {
     await store.write(ID("h"), "data", 0, bytes(100, 3));
     await new Promise((resolve) => setTimeout(resolve, 20));
     await store.writeState(ID("h"), bytes(30, 3));
-    const key = store.secretKey;
     const again = await reopen(store);
     if (!again) return;
     const contents = await again.load();
-    same(again.secretKey, key, "the key");
     equal(contents.map(({ content }) => content[0]).join(), "f,h", "contents");
     same(contents[0].state, bytes(20, 2), "the last state");
     same(await again.read(ID("f"), "data", 0, 100), bytes(100, 1), "its data");

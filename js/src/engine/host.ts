@@ -1,9 +1,10 @@
 import { messageOf } from "../errors.js";
 import type { LiveCall } from "../live.js";
 import type { Engine, Output } from "../peeredge.js";
+import { plainName } from "../media-type.js";
 import { MemoryStore } from "../store/memory.js";
 import { OpfsStore } from "../store/opfs.js";
-import type { Store } from "../store/store.js";
+import type { Purpose, Store } from "../store/store.js";
 import { Channels } from "./channels.js";
 import { Http } from "./http.js";
 import type { EngineStats, FromEngine, TaskCall, ToEngine } from "./messages.js";
@@ -12,6 +13,7 @@ import { RelaySocket } from "./relay-socket.js";
 
 /** The module behind the slot. */
 export type Slot = Pick<typeof import("../peeredge.js"), "Engine" | "Publisher" | "takePanic">;
+type Start = Extract<ToEngine, { type: "start" }>;
 export type Post = (message: FromEngine, transfer?: Transferable[]) => void;
 
 /** Everything that one start of the engine owns. */
@@ -24,11 +26,14 @@ interface Running {
   channels: Channels;
   http: Http;
   store: Store;
+  secretKey: Uint8Array;
   publishing: Publishing;
   progressEveryMs: number;
 }
 
-const GOODBYE_WITHIN_MS = 1000;
+const GOODBYE_WITHIN_MS = 500;
+/** Of complaints, which others can cause, the page hears so many a second. */
+const COMPLAINTS_A_SECOND = 20;
 const TIMER_MS_MAX = 2 ** 31 - 1;
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
@@ -51,6 +56,7 @@ export class Host {
   #wakeUs = Infinity;
   #progressTimer: ReturnType<typeof setTimeout> | undefined;
   #progress = false;
+  #complaints = { second: 0, count: 0 };
   #moved = false;
 
   constructor(slot: Slot, post: Post, inWorker: boolean) {
@@ -94,6 +100,9 @@ export class Host {
         return running.publishing.abort(message.publish);
       case "remove":
         return this.#remove(running, message.remove, message.content);
+      case "keepKey":
+        void this.#keepKey(running, message.keep, message.purpose);
+        return;
       case "caps":
         return this.#input((engine, now) => engine.caps(now, message.caps));
       case "task":
@@ -141,7 +150,7 @@ export class Host {
     if (!this.#turning) running.engine.free();
   }
 
-  async #start(message: Extract<ToEngine, { type: "start" }>): Promise<void> {
+  async #start(message: Start): Promise<void> {
     let store: Store;
     try {
       store = await this.#openStore(message);
@@ -150,13 +159,15 @@ export class Host {
       return;
     }
     const contents = await store.load();
+    const { secretKey, remembered } = await keyOf(store, message);
     if (this.#ended) return void store.close();
     const settings = { ...message.settings, storeBytes: store.bytesMax };
     const seed = crypto.getRandomValues(new BigUint64Array(1))[0] ?? 0n;
-    const engine = new this.#slot.Engine(store.secretKey, seed, settings);
+    const engine = new this.#slot.Engine(secretKey, seed, settings);
     this.#running = {
       engine,
       store,
+      secretKey,
       relay: message.relay,
       origins: new Map(),
       progressEveryMs: message.progressEveryMs,
@@ -186,18 +197,18 @@ export class Host {
         this.#input((engine, now) => engine.stored(now, content, state));
       }),
     };
-    this.#post({ type: "started", peer: engine.id(), store: store.kind, slot: store.slot });
+    this.#post({ type: "started", peer: engine.id(), store: store.kind, slot: store.slot, key: remembered });
     for (const { content, state } of contents) this.#input((engine, now) => engine.stored(now, content, state));
     this.#input((engine, now) => engine.wake(now));
   }
 
-  async #openStore(message: Extract<ToEngine, { type: "start" }>): Promise<Store> {
+  async #openStore(message: Start): Promise<Store> {
     const bytesMax = Number.isFinite(message.settings.storeBytes) ? message.settings.storeBytes : null;
     if (message.store === "memory") return new MemoryStore(bytesMax);
     if (message.store === "opfs" && !this.#inWorker) throw new Error("files can be kept only by an engine in a worker");
     if (this.#inWorker) {
       try {
-        return await OpfsStore.open(bytesMax, message.slot);
+        return await OpfsStore.open(bytesMax, message.memory.slot);
       } catch (error) {
         if (message.store === "opfs") throw error;
       }
@@ -271,7 +282,7 @@ export class Host {
         return running.http.cancel(output[1]);
       case "head": {
         const [, request, start, end, length, name, mediaType] = output;
-        return this.#post({ type: "head", request, start, end, length, name, mediaType });
+        return this.#post({ type: "head", request, start, end, length, name: plainName(name), mediaType });
       }
       case "data":
         this.#activity();
@@ -302,12 +313,11 @@ export class Host {
         return this.#post({ type: "event", name: "relay", detail: { state: "ready", relay: output[1] } });
       case "relayLost":
         return this.#post({ type: "event", name: "relay", detail: { state: "lost" } });
-      case "relayRefused":
-        return this.#post({
-          type: "event",
-          name: "relay",
-          detail: { state: "refused", code: output[1], detail: output[2] },
-        });
+      case "relayRefused": {
+        const [, code, detail] = output;
+        if (!this.#mayComplain()) return;
+        return this.#post({ type: "event", name: "relay", detail: { state: "refused", code, detail: plainName(detail) } });
+      }
       case "peerOpened":
         this.#activity();
         return this.#post({ type: "event", name: "peer", detail: { peer: output[1], state: "opened" } });
@@ -316,6 +326,7 @@ export class Host {
         return this.#post({ type: "event", name: "peer", detail: { peer: output[1], state: "closed" } });
       case "peerBlamed": {
         const [, peer, content, block, coded] = output;
+        if (!this.#mayComplain()) return;
         return this.#post({ type: "event", name: "blame", detail: { peer, content, block, coded } });
       }
       case "complete":
@@ -358,6 +369,21 @@ export class Host {
     running.store.remove(content).then(done, done);
   }
 
+  /** Keeps the engine's key for a purpose, unless another one is kept already. */
+  async #keepKey(running: Running, keep: number, purpose: Purpose): Promise<void> {
+    const { store, secretKey } = running;
+    let kept = await store.keptKey(purpose);
+    if (!kept) await store.keepKey(purpose, (kept = secretKey)).catch(() => undefined);
+    const own = kept.every((byte, at) => byte === secretKey[at]);
+    if (!this.#ended) this.#post({ type: "keptKey", keep, own });
+  }
+
+  #mayComplain(): boolean {
+    const second = Math.floor(performance.now() / 1000);
+    if (second !== this.#complaints.second) this.#complaints = { second, count: 0 };
+    return ++this.#complaints.count <= COMPLAINTS_A_SECOND;
+  }
+
   /** Bytes moved: a `progress` event is due, one more when they stop. */
   #activity(): void {
     this.#moved = true;
@@ -380,6 +406,10 @@ export class Host {
 
   #stats(running: Running): EngineStats {
     const stats = running.engine.stats() as Omit<EngineStats, "store">;
+    for (const content of stats.contents ?? []) {
+      content.name = plainName(content.name);
+      content.type = plainName(content.type);
+    }
     return { ...stats, store: running.store.kind };
   }
 
@@ -407,6 +437,20 @@ export class Host {
     this.terminate();
     this.#post({ type: "closed" });
   }
+}
+
+/**
+ * A session has a key of its own, so that nobody can tell two visits of one visitor; it is remembered for a reload of the tab. Who
+ * publishes live or works has the key that was kept for that.
+ */
+async function keyOf(store: Store, message: Start): Promise<{ secretKey: Uint8Array; remembered: Uint8Array | null }> {
+  const { memory, work } = message;
+  const kept = (memory.live ? await store.keptKey("live") : null) ?? (work ? await store.keptKey("work") : null);
+  if (kept) return { secretKey: kept, remembered: null };
+  const remembered = store.kind === "opfs" ? memory.key : null;
+  const secretKey = remembered ?? crypto.getRandomValues(new Uint8Array(32));
+  if (work) await store.keepKey("work", secretKey).catch(() => undefined);
+  return { secretKey, remembered: store.kind === "opfs" ? secretKey : null };
 }
 
 function callLive(engine: Engine, now: number, live: LiveCall): void {

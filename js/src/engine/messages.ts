@@ -1,16 +1,18 @@
 import type { LiveCall, LiveNews } from "../live.js";
 import type { EngineSettings, EngineCaps, Output } from "../peeredge.js";
+import type { Purpose } from "../store/store.js";
 import type { PeerEvents, Stats, StoreOptions } from "../types.js";
 
 /** What the page tells the engine, wherever that runs. */
 export type ToEngine =
-  | { type: "start"; settings: EngineSettings; relay: string; store: StoreKind; slot: number | null; progressEveryMs: number }
+  | { type: "start"; settings: EngineSettings; relay: string; store: StoreKind; memory: SessionMemory; work: boolean; progressEveryMs: number }
   | { type: "fetch"; request: number; content: string; start?: number; end?: number; last?: number; origin: string | null; pace: number | null }
   | { type: "pull"; request: number; bytes: number }
   | { type: "abort"; request: number }
   | { type: "publish"; publish: number; blob: Blob; name: string; mediaType: string }
   | { type: "abortPublish"; publish: number }
   | { type: "remove"; remove: number; content: string }
+  | { type: "keepKey"; keep: number; purpose: Purpose }
   | { type: "caps"; caps: EngineCaps }
   | { type: "stats"; stats: number }
   /** The browser has a network again, maybe another one. */
@@ -30,7 +32,7 @@ export type ToEngine =
 export type FromEngine =
   /** The worker's first word: whether data channels can be handed to it. */
   | { type: "hello"; channels: boolean }
-  | { type: "started"; peer: string; store: "opfs" | "memory"; slot: number | null }
+  | { type: "started"; peer: string; store: "opfs" | "memory"; slot: number | null; key: Uint8Array | null }
   | { type: "startFailed"; code: "storage" | "internal"; message: string }
   | { type: "stun"; port: number }
   | { type: "open"; connection: number; peer: string; offerer: boolean }
@@ -44,12 +46,23 @@ export type FromEngine =
   | { type: "published"; publish: number; content: string; stored: boolean }
   | { type: "publishFailed"; publish: number; code: PublishFailure; message: string }
   | { type: "removed"; remove: number }
+  /** Whether the engine has the key that is kept now. */
+  | { type: "keptKey"; keep: number; own: boolean }
   | { type: "stats"; stats: number; value: EngineStats }
   | { type: "task"; task: TaskWord }
   | { type: "live"; follow: number; news: LiveNews }
   | EngineEvent
   | { type: "fatal"; message: string }
   | { type: "closed" };
+
+/** What a tab remembers of its peer over a reload. */
+export interface SessionMemory {
+  slot: number | null;
+  /** The session's secret key. */
+  key: Uint8Array | null;
+  /** Whether it published live. */
+  live: boolean;
+}
 
 /** What the page says about tasks; numbers of leases and gas stay below 2^53. */
 export type TaskCall =

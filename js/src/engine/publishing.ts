@@ -5,6 +5,8 @@ import type { PublishFailure } from "./messages.js";
 
 const PIECE_BYTES = 1 << 20;
 const PROGRESS_EVERY_MS = 100;
+/** Files read at a time: each takes memory for a piece, and files of the store. */
+const AT_ONCE_MAX = 4;
 
 class Failure extends Error {
   readonly code: PublishFailure;
@@ -21,6 +23,8 @@ export class Publishing {
   readonly #post: Post;
   readonly #stored: (content: string, state: Uint8Array) => void;
   readonly #underWay = new Set<number>();
+  readonly #waiting: (() => void)[] = [];
+  #running = 0;
 
   constructor(slot: Slot, store: Store, post: Post, stored: (content: string, state: Uint8Array) => void) {
     this.#slot = slot;
@@ -31,7 +35,7 @@ export class Publishing {
 
   start(publish: number, blob: Blob, name: string, mediaType: string): void {
     this.#underWay.add(publish);
-    this.#run(publish, blob, name, mediaType)
+    this.#inTurn(() => this.#run(publish, blob, name, mediaType))
       .catch((error: unknown) => {
         if (!this.#underWay.has(publish)) return;
         const code = error instanceof Failure ? error.code : "unreadable";
@@ -48,7 +52,21 @@ export class Publishing {
     this.#underWay.clear();
   }
 
+  async #inTurn(job: () => Promise<void>): Promise<void> {
+    if (this.#running >= AT_ONCE_MAX) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    else this.#running += 1;
+    try {
+      await job();
+    } finally {
+      // Whoever waits takes the place.
+      const next = this.#waiting.shift();
+      if (next) next();
+      else this.#running -= 1;
+    }
+  }
+
   async #run(publish: number, blob: Blob, name: string, mediaType: string): Promise<void> {
+    if (!this.#underWay.has(publish)) return;
     const publisher = asFailure("invalid_option", () => new this.#slot.Publisher(blob.size, name, mediaType));
     let staged: Staged | null = null;
     try {

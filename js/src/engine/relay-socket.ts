@@ -5,6 +5,8 @@ export interface RelayEvents {
 }
 
 const OPEN_WITHIN_MS = 10_000;
+/** As `RELAY_FRAME_BYTES_MAX` of the wire format. */
+const FRAME_BYTES_MAX = 32 * 1024;
 
 /** The one WebSocket to the relay. */
 export class RelaySocket {
@@ -29,7 +31,9 @@ export class RelaySocket {
       this.#events.opened();
     };
     socket.onmessage = (event: MessageEvent<unknown>) => {
-      if (event.data instanceof ArrayBuffer) this.#events.message(new Uint8Array(event.data));
+      // What cannot be a frame is not even copied.
+      if (!(event.data instanceof ArrayBuffer) || event.data.byteLength > FRAME_BYTES_MAX) return this.#lost();
+      this.#events.message(new Uint8Array(event.data));
     };
     socket.onclose = () => this.#lost();
     // A relay that takes the connection and then says nothing would otherwise be waited for without end.

@@ -10,12 +10,17 @@ export class MemoryStore implements Store {
   readonly kind = "memory";
   readonly slot = null;
   readonly bytesMax: number;
-  readonly secretKey = crypto.getRandomValues(new Uint8Array(32));
   readonly #contents = new Map<string, Pages | BlobContent>();
 
   constructor(bytesMax: number | null) {
     this.bytesMax = bytesMax ?? BYTES_MAX;
   }
+
+  async keptKey(): Promise<null> {
+    return null;
+  }
+
+  async keepKey(): Promise<void> {}
 
   async load(): Promise<StoredContent[]> {
     return [];

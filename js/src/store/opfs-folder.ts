@@ -1,3 +1,4 @@
+import { isContent } from "../link.js";
 import type { Area } from "../peeredge.js";
 
 /** Absent from TypeScript's DOM library: only dedicated workers have it. */
@@ -120,7 +121,7 @@ export async function readState(directory: FileSystemDirectoryHandle): Promise<F
   for (const name of ["state-0", "state-1"]) {
     const handle = await directory.getFileHandle(name).catch(() => null);
     const file = await handle?.getFile().catch(() => null);
-    if (!file) continue;
+    if (!file || file.size > STATE_BYTES_MAX) continue;
     const found = decodeState(new Uint8Array(await file.arrayBuffer()));
     if (found && (!newest || found.sequence > newest.sequence)) newest = { ...found, modifiedMs: file.lastModified };
   }
@@ -129,6 +130,8 @@ export async function readState(directory: FileSystemDirectoryHandle): Promise<F
 
 const MAGIC = 0x31_53_45_50; // "PES1"
 const HEADER_BYTES = 16;
+/** Above the largest manifest with everything that is said of its blocks. Other scripts of the origin can write here, too. */
+const STATE_BYTES_MAX = 4 << 20;
 const ID_BYTES = 52;
 
 /** Magic, sequence, length and checksum of what follows; the content's id; the state. Little-endian. */
@@ -152,6 +155,7 @@ export function decodeState(bytes: Uint8Array): Omit<FoundState, "modifiedMs"> |
   if (header.getUint32(0, true) !== MAGIC || bytes.byteLength !== end) return null;
   if (((crc32(bytes.subarray(HEADER_BYTES)) ^ sequence) >>> 0) !== header.getUint32(12, true)) return null;
   const content = new TextDecoder().decode(bytes.subarray(HEADER_BYTES, HEADER_BYTES + ID_BYTES));
+  if (!isContent(content)) return null;
   return { sequence, content, state: bytes.slice(HEADER_BYTES + ID_BYTES) };
 }
 

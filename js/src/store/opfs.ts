@@ -1,10 +1,9 @@
 import type { Area } from "../peeredge.js";
 import { BlobContent } from "./blob-content.js";
 import { Folder, openFile, readState } from "./opfs-folder.js";
-import { slotFolder, takeFree, takeSlot, type Slot } from "./slot.js";
-import { Serial, type Staged, type Store, type StoredContent } from "./store.js";
+import { ROOT, slotFolder, takeFree, takeSlot, type Slot } from "./slot.js";
+import { Serial, type Purpose, type Staged, type Store, type StoredContent } from "./store.js";
 
-const ROOT = "peeredge";
 const KEY_BYTES = 32;
 const BYTES_MAX = 1 << 30;
 /** Contents whose files are open at a time; each has four. */
@@ -19,7 +18,6 @@ interface Entry {
 export class OpfsStore implements Store {
   readonly kind = "opfs";
   readonly bytesMax: number;
-  readonly secretKey: Uint8Array;
   readonly #slot: Slot;
   readonly #directory: FileSystemDirectoryHandle;
   readonly #entries = new Map<string, Entry>();
@@ -29,10 +27,9 @@ export class OpfsStore implements Store {
   readonly #making = new Map<string, Promise<Entry>>();
   #nextFolder = 0;
 
-  private constructor(slot: Slot, directory: FileSystemDirectoryHandle, secretKey: Uint8Array, bytesMax: number) {
+  private constructor(slot: Slot, directory: FileSystemDirectoryHandle, bytesMax: number) {
     this.#slot = slot;
     this.#directory = directory;
-    this.secretKey = secretKey;
     this.bytesMax = bytesMax;
   }
 
@@ -46,10 +43,11 @@ export class OpfsStore implements Store {
     const slot = await takeSlot(preferred);
     try {
       const directory = await root.getDirectoryHandle(slotFolder(slot.number), { create: true });
-      const secretKey = await loadKey(directory);
+      // Where an earlier version kept one key for ever.
+      await directory.removeEntry("key").catch(() => undefined);
       const { quota = 0, usage = 0 } = await navigator.storage.estimate();
       if (usage > quota / 2) await dropFreeSlots(root, slot.number);
-      return new OpfsStore(slot, directory, secretKey, Math.min(bytesMax ?? BYTES_MAX, Math.floor(quota / 2)));
+      return new OpfsStore(slot, directory, Math.min(bytesMax ?? BYTES_MAX, Math.floor(quota / 2)));
     } catch (error) {
       slot.release();
       throw error;
@@ -61,8 +59,9 @@ export class OpfsStore implements Store {
     const dropped: string[] = [];
     for await (const [name, handle] of this.#directory.entries()) {
       if (!(handle instanceof FileSystemDirectoryHandle)) continue;
-      this.#nextFolder = Math.max(this.#nextFolder, Number(name.slice(1)) + 1 || 0);
-      const found = await readState(handle);
+      const number = Number(/^c(\d{1,9})$/.exec(name)?.[1] ?? -1);
+      this.#nextFolder = Math.max(this.#nextFolder, number + 1);
+      const found = number < 0 ? null : await readState(handle);
       const other = found && newest.get(found.content);
       if (!found || (other && other.modifiedMs >= found.modifiedMs)) {
         dropped.push(name);
@@ -73,7 +72,7 @@ export class OpfsStore implements Store {
       newest.set(found.content, { folder, state: found.state, modifiedMs: found.modifiedMs });
     }
     // Without a state: an aborted publish, or a download that was cut off before anything was worth keeping.
-    for (const name of dropped) await this.#directory.removeEntry(name, { recursive: true });
+    for (const name of dropped) await this.#directory.removeEntry(name, { recursive: true }).catch(() => undefined);
     const contents = [...newest].sort(([, a], [, b]) => a.modifiedMs - b.modifiedMs);
     return contents.map(([content, { folder, state }]) => {
       this.#entries.set(content, { folder, serial: new Serial() });
@@ -105,6 +104,26 @@ export class OpfsStore implements Store {
     if (!entry) return;
     this.#entries.delete(content);
     await this.#drop(entry);
+  }
+
+  async keptKey(purpose: Purpose): Promise<Uint8Array | null> {
+    try {
+      const file = await (await this.#directory.getFileHandle(`key-${purpose}`)).getFile();
+      return file.size === KEY_BYTES ? new Uint8Array(await file.arrayBuffer()) : null;
+    } catch {
+      return null;
+    }
+  }
+
+  async keepKey(purpose: Purpose, key: Uint8Array): Promise<void> {
+    const file = await openFile(this.#directory, `key-${purpose}`);
+    try {
+      file.truncate(0);
+      file.write(key, { at: 0 });
+      file.flush();
+    } finally {
+      file.close();
+    }
   }
 
   async stage(blob: Blob): Promise<Staged> {
@@ -199,21 +218,6 @@ export class OpfsStore implements Store {
       entry.folder.close();
       await this.#directory.removeEntry(entry.folder.name, { recursive: true });
     });
-  }
-}
-
-async function loadKey(directory: FileSystemDirectoryHandle): Promise<Uint8Array> {
-  const file = await openFile(directory, "key");
-  try {
-    const key = new Uint8Array(KEY_BYTES);
-    if (file.getSize() === KEY_BYTES && file.read(key, { at: 0 }) === KEY_BYTES) return key;
-    crypto.getRandomValues(key);
-    file.truncate(0);
-    file.write(key, { at: 0 });
-    file.flush();
-    return key;
-  } finally {
-    file.close();
   }
 }
 

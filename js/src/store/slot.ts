@@ -3,6 +3,8 @@
  * lives as long as its engine; after a reload it takes the same one again.
  */
 const SLOTS_MAX = 64;
+/** The folder of the origin's file system in which the slots are. */
+export const ROOT = "peeredge";
 const WAIT_FOR_OWN_MS = 3000;
 
 export interface Slot {

@@ -6,6 +6,9 @@ export interface StoredContent {
   state: Uint8Array;
 }
 
+/** For what a key outlives its session: live contents under it go on, and who works has a record under it. */
+export type Purpose = "live" | "work";
+
 /**
  * Where contents rest: two byte areas and a state each. Operations on one content happen in the order in which they were
  * called; a state reaches the disk after every earlier write of its content.
@@ -16,8 +19,10 @@ export interface Store {
   readonly slot: number | null;
   /** Bytes that contents may take. */
   readonly bytesMax: number;
-  /** The Ed25519 secret key that belongs to this store: 32 bytes. */
-  readonly secretKey: Uint8Array;
+  /** The Ed25519 secret key (32 bytes) that was kept for a purpose, if one was. */
+  keptKey(purpose: Purpose): Promise<Uint8Array | null>;
+  /** Keeps a key for a purpose. @throws when there is no room. */
+  keepKey(purpose: Purpose, key: Uint8Array): Promise<void>;
   /** What an earlier life left here, the least recently used first. */
   load(): Promise<StoredContent[]>;
   /** @throws when there is no room. */

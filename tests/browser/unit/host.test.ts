@@ -8,7 +8,8 @@ const START: ToEngine = {
   type: "start",
   relay: "http://127.0.0.1:1",
   store: "memory",
-  slot: null,
+  memory: { slot: null, key: null, live: false },
+  work: false,
   progressEveryMs: 16,
   settings: {
     caps: { upload: true, uploadBytesPerSecond: Infinity, uploadBytes: Infinity, connections: 16, prefetchBytes: 0 },
@@ -65,7 +66,7 @@ async function hosted(answers: Partial<Record<string, () => Output[]>> = {}) {
 describe("the engine's host", () => {
   test("starts, and tells who it is", async () => {
     const { posts, host } = await hosted();
-    expect(posts("started")).toEqual([{ type: "started", peer: "me", store: "memory", slot: null }]);
+    expect(posts("started")).toEqual([{ type: "started", peer: "me", store: "memory", slot: null, key: null }]);
     host.terminate();
   });
 
