@@ -5,6 +5,7 @@ use wasm_encoder::{
 };
 
 use super::accounts::{self, Charge};
+use super::bounds::BODY_BYTES;
 use super::emit::{self, Added, Callee, Site};
 use super::graph::{Calls, Nesting};
 use super::module::Module;
@@ -15,6 +16,13 @@ use super::{
     STACK_SLOTS_STATIC, TABLE_ELEMENTS_MAX,
 };
 use crate::Limits;
+
+/// What hosts keep for an element of a table, for a global, and for a byte of code in machine code of two kinds.
+const TABLE_ELEMENT_BYTES: u64 = 32;
+const GLOBAL_BYTES: u64 = 16;
+const CODE_BYTES: u64 = 10;
+/// What a task may have of that beside its memory.
+const BESIDE_BYTES_FREE: u64 = 16 << 20;
 
 /// Gas of a callee that is charged by itself, or not known to be small.
 const OWN: u64 = u64::MAX;
@@ -84,6 +92,11 @@ pub(super) fn assemble(module: &Module<'_>, limits: &Limits, is_task: bool) -> R
     }
 
     // Functions that stand for what a host may refuse.
+    let table_max = table_max(module, is_task);
+    let memory = match module.memory {
+        Some(memory) => Some((memory, memory_max(module, &memory, &table_max, limits, is_task)?)),
+        None => None,
+    };
     let mut added = Added { gas, stack, grow_memory: None, grow_table: Vec::new() };
     let mut helpers: Vec<Vec<u8>> = Vec::new();
     let mut helper = |params: &[ValType], body: Vec<u8>| {
@@ -93,7 +106,6 @@ pub(super) fn assemble(module: &Module<'_>, limits: &Limits, is_task: bool) -> R
         helpers.push(body);
         index
     };
-    let memory = module.memory.map(|memory| (memory, memory_max(&memory, limits)));
     let grows = module.functions.iter().any(|of| of.ops.iter().any(|op| op.kind == Kind::MemoryGrow));
     if let Some((_, max)) = memory.filter(|_| grows) {
         added.grow_memory =
@@ -101,9 +113,9 @@ pub(super) fn assemble(module: &Module<'_>, limits: &Limits, is_task: bool) -> R
     }
     added.grow_table = vec![None; module.imported_tables as usize + module.tables.len()];
     for (table, of) in &module.growing_tables {
-        let own = &module.tables[(table - module.imported_tables) as usize];
+        let max = table_max[(table - module.imported_tables) as usize];
         let element = ValType::Ref(reference(*of));
-        let body = grow(1, I::TableSize(*table), I::TableGrow(*table), table_max(own), host);
+        let body = grow(1, I::TableSize(*table), I::TableGrow(*table), max, host);
         added.grow_table[*table as usize] = Some(helper(&[element, ValType::I32], body));
     }
 
@@ -165,6 +177,8 @@ pub(super) fn assemble(module: &Module<'_>, limits: &Limits, is_task: bool) -> R
             callee: &callee,
         };
         let body = emit::function(function, &site);
+        let number = module.imported_functions + index as u32;
+        BODY_BYTES.check(body.len() as u64, Some(number), function.declared.start)?;
         match inner[index] {
             Some(inner) => {
                 emit::outer(params, inner, &added).encode(&mut code);
@@ -191,12 +205,12 @@ pub(super) fn assemble(module: &Module<'_>, limits: &Limits, is_task: bool) -> R
     functions.section(&mut out, SectionId::Function);
     if !module.tables.is_empty() {
         let mut tables = wasm_encoder::TableSection::new();
-        for of in &module.tables {
+        for (of, max) in module.tables.iter().zip(&table_max) {
             tables.table(TableType {
                 element_type: reference(of.element_type),
                 table64: false,
                 minimum: of.initial,
-                maximum: Some(table_max(of).into()),
+                maximum: Some((*max).into()),
                 shared: false,
             });
         }
@@ -267,12 +281,46 @@ fn is_movable(module: &Module<'_>) -> bool {
         && mutable().count() <= crate::task::CHECKPOINT_GLOBALS_MAX
 }
 
-fn memory_max(of: &wasmparser::MemoryType, limits: &Limits) -> u32 {
-    of.maximum.map_or(limits.memory_pages, |max| max.min(limits.memory_pages.into()) as u32)
+/// The memory's most pages: what the limit leaves beside what tables, globals and code take of a host's memory.
+fn memory_max(
+    module: &Module<'_>,
+    of: &wasmparser::MemoryType,
+    table_max: &[u32],
+    limits: &Limits,
+    is_task: bool,
+) -> Result<u32, Refused> {
+    let elements: u64 = table_max.iter().map(|max| u64::from(*max)).sum();
+    let code: u64 =
+        module.functions.iter().map(|function| u64::from(function.end) - function.declared.start as u64).sum();
+    let beside =
+        elements * TABLE_ELEMENT_BYTES + module.globals.len() as u64 * GLOBAL_BYTES + code * CODE_BYTES;
+    let pages = match is_task {
+        true => (beside.saturating_sub(BESIDE_BYTES_FREE)).div_ceil(crate::task::PAGE_BYTES as u64),
+        false => 0,
+    };
+    let max = u64::from(limits.memory_pages).saturating_sub(pages) as u32;
+    if of.initial > u64::from(max) {
+        return Err(Refused::module(Reason::MemoryPages { pages: of.initial, max }, 0));
+    }
+    Ok(of.maximum.map_or(max, |own| own.min(max.into()) as u32))
 }
 
-fn table_max(of: &wasmparser::TableType) -> u32 {
-    of.maximum.map_or(TABLE_ELEMENTS_MAX, |max| max.min(TABLE_ELEMENTS_MAX.into()) as u32)
+/// The most elements of each table. All that a task grows share what the tables' beginnings leave; what is no task may be grown by others.
+fn table_max(module: &Module<'_>, is_task: bool) -> Vec<u32> {
+    let initial: u64 = module.tables.iter().map(|of| of.initial).sum();
+    let left = u64::from(TABLE_ELEMENTS_MAX).saturating_sub(initial);
+    let share = left / (module.growing_tables.len() as u64).max(1);
+    (module.imported_tables..)
+        .zip(&module.tables)
+        .map(|(index, of)| {
+            let max = match (is_task, module.growing_tables.contains_key(&index)) {
+                (false, _) => u64::from(TABLE_ELEMENTS_MAX),
+                (true, true) => of.initial + share,
+                (true, false) => of.initial,
+            };
+            of.maximum.map_or(max, |own| own.min(max)) as u32
+        })
+        .collect()
 }
 
 fn reference(of: wasmparser::RefType) -> wasm_encoder::RefType {

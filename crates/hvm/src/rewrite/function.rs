@@ -7,7 +7,8 @@ use wasmparser::{
 use super::nans::{NONE, NUMBER, Nans, Stored};
 use super::op::{self, Kind, Lanes, Op};
 use super::refused::{Reason, Refused};
-use super::{cost, proposals};
+use super::kept::{self, Values};
+use super::{bounds, cost, proposals};
 
 /// Slots that a frame takes besides its locals and operands: what engines save around calls, and the rewrite's own locals (some
 /// more where stores are deferred, in functions that cannot recurse).
@@ -53,6 +54,8 @@ pub(super) struct Function {
     pub only_stored: Vec<u32>,
     /// It has a bulk operator.
     pub has_bulk: bool,
+    /// What compiling it costs, in units of about a plain operator.
+    pub compiling: u64,
 }
 
 /// Reads and validates a function's body.
@@ -60,6 +63,7 @@ pub(super) fn read(
     to_validate: FuncToValidate<ValidatorResources>,
     body: &FunctionBody<'_>,
     allocations: FuncValidatorAllocations,
+    locals_so_far: &mut u64,
     table_of: &mut dyn FnMut(u32),
 ) -> Result<(Function, FuncValidatorAllocations), Refused> {
     let index = to_validate.index;
@@ -68,6 +72,7 @@ pub(super) fn read(
     let mut validator = to_validate.into_validator(allocations);
 
     let mut reader = body.get_binary_reader();
+    let (code, code_at) = (body.as_bytes(), body.range().start);
     let start = reader.original_position();
     let groups = reader.clone().read_var_u32().map_err(invalid)?;
     let declared_from = {
@@ -81,6 +86,8 @@ pub(super) fn read(
     if locals + LOCALS_ADDED_MAX > LOCALS_MAX {
         return Err(Refused { reason: Reason::Locals(locals), function: Some(index), offset: start });
     }
+    *locals_so_far += u64::from(locals);
+    bounds::LOCALS.check(*locals_so_far, Some(index), start)?;
     let params = match validator.resources().sub_type_at(type_index) {
         Some(of) => of.unwrap_func().params().len() as u32,
         None => locals,
@@ -107,6 +114,7 @@ pub(super) fn read(
         stores: Vec::new(),
         only_stored: Vec::new(),
         has_bulk: false,
+        compiling: 0,
     };
     let mut height_max = 0;
     let mut has_vectors = wide > 0;
@@ -115,6 +123,15 @@ pub(super) fn read(
     let mut nans = Nans::new(&validator, params);
     // The open blocks: the operator that is a loop's head, or NONE.
     let mut heads: Vec<u32> = vec![NONE];
+
+    let written = kept::written_in_loops(OperatorsReader::new(reader.clone()), bounds::LOOP_LOCALS.max as usize);
+    let Some(written) = written else {
+        bounds::LOOP_LOCALS.check(bounds::LOOP_LOCALS.max + 1, Some(index), start)?;
+        return Err(Refused { reason: Reason::Locals(locals), function: Some(index), offset: start });
+    };
+    function.compiling += 20 * written.iter().map(|locals| locals.len() as u64).sum::<u64>();
+    let mut values = Values::new(params, locals, written);
+    let mut passed_max = 0;
 
     let mut reader = OperatorsReader::new(reader);
     while !reader.eof() {
@@ -125,7 +142,15 @@ pub(super) fn read(
         }
         // Known only of operators that are valid; the others are refused just below.
         let (taken, given) = operator.operator_arity(&validator.visitor(at)).unwrap_or_default();
+        let is_dead = validator.get_control_frame(0).is_some_and(|frame| frame.unreachable);
         validator.op(at, &operator).map_err(invalid)?;
+        let written = &code[at - code_at..reader.original_position() - code_at];
+        values.op(&operator, written, (taken, given), is_dead);
+        values.set_height(validator.operand_stack_height() as usize);
+        function.compiling += bounds::of_operator(&operator, taken + given, locals + makers.len() as u32);
+        if matches!(operator, Operator::Call { .. } | Operator::CallIndirect { .. }) {
+            passed_max = passed_max.max(u64::from(taken) + u64::from(given));
+        }
 
         let op_index = function.ops.len() as u32;
         let lanes = op::arithmetic(&operator);
@@ -205,6 +230,7 @@ pub(super) fn read(
             }
             Operator::BrTable { targets } => {
                 let mut labels = targets.targets().collect::<Result<Vec<_>, _>>().map_err(invalid)?;
+                bounds::BRANCH_TARGETS.check(labels.len() as u64, Some(index), at)?;
                 labels.push(targets.default());
                 for label in &labels {
                     mark(&mut function.ops, &heads, *label);
@@ -269,8 +295,9 @@ pub(super) fn read(
     function.calls.dedup();
     function.indirect.sort_unstable();
     function.indirect.dedup();
-    let operand_slots = if has_vectors { 2 * height_max } else { height_max };
-    function.slots = FRAME_SLOTS + u64::from(locals) + wide + operand_slots;
+    // What is kept, and what is handed over at calls, is as wide as the widest.
+    let more = height_max + passed_max + values.most();
+    function.slots = FRAME_SLOTS + u64::from(locals) + wide + if has_vectors { 2 * more } else { more };
     function.ops.shrink_to_fit();
     Ok((function, validator.into_allocations()))
 }

@@ -5,12 +5,14 @@
 mod accounts;
 mod assemble;
 mod bounded;
+mod bounds;
 mod cost;
 mod counted;
 mod deferred;
 mod emit;
 mod function;
 mod graph;
+mod kept;
 mod module;
 mod nans;
 mod op;
@@ -23,11 +25,11 @@ pub use refused::{Reason, Refused};
 
 use crate::Limits;
 
-/// Version of the rewrite: another one gives other bytes, and maybe other gas, for the same module. 2 and 3 give the gas of 1.
-pub const REWRITE_VERSION: u16 = 3;
+/// Version of the rewrite: another one gives other bytes, and maybe other gas, for the same module. 2, 3 and 4 give the gas of 1.
+pub const REWRITE_VERSION: u16 = 4;
 /// Largest module that is rewritten, and largest that comes out, in bytes.
 pub const MODULE_BYTES_MAX: usize = 32 << 20;
-/// Most elements that a table may start with or grow to.
+/// Most elements that all tables may start with, or grow to, together.
 pub const TABLE_ELEMENTS_MAX: u32 = 1 << 20;
 /// Slots of 8 bytes for the frames of functions that can recurse. With [`STACK_SLOTS_STATIC`] it stays below what a worker's stack
 /// holds in any engine.
@@ -55,7 +57,9 @@ pub struct Rewritten {
 /// # Errors
 /// Whatever the module is refused for, with the function and the offset. Nothing panics, whatever the bytes.
 pub fn instrument(bytes: &[u8], limits: &Limits) -> Result<Rewritten, Refused> {
-    let module = module::read(bytes, limits, proposals::FEATURES)?;
+    // Not every engine in use has extended constants; a page's engine is what it is.
+    let features = proposals::FEATURES.difference(wasmparser::WasmFeatures::EXTENDED_CONST);
+    let module = module::read(bytes, limits, features)?;
     task::check(&module)?;
     assemble::assemble(&module, limits, true)
 }

@@ -2,11 +2,12 @@
 use std::collections::BTreeMap;
 
 use wasmparser::{
-    ConstExpr, ElementItems, Encoding, ExternalKind, FuncType, FuncValidatorAllocations, GlobalType,
+    ConstExpr, DataKind, ElementItems, ElementKind, Encoding, ExternalKind, FuncType, FuncValidatorAllocations, GlobalType,
     MemoryType, Operator, Parser, Payload, RefType, TableType, TypeRef, ValidPayload, Validator,
     WasmFeatures,
 };
 
+use super::bounds::{self, Bound};
 use super::function::{self, Function};
 use super::refused::{Reason, Refused};
 use super::{MODULE_BYTES_MAX, TABLE_ELEMENTS_MAX};
@@ -112,12 +113,17 @@ pub(super) fn read<'a>(
     let mut validator = Validator::new_with_features(features);
     let mut module = Module::new(bytes);
     let mut allocations = FuncValidatorAllocations::default();
+    let (mut locals, mut compiling) = (0, 0);
     let mut parser = Parser::new(0);
     parser.set_features(features);
     for payload in parser.parse_all(bytes) {
         let payload = payload.map_err(invalid)?;
         // What is refused gets its name before the validator finds it.
         refuse(&payload)?;
+        count(&payload)?;
+        if !features.extended_const() {
+            refuse_extended(&payload)?;
+        }
         let checked = validator.payload(&payload).map_err(invalid)?;
         if let ValidPayload::Func(to_validate, body) = checked {
             let type_of_table = |table: u32| -> Option<RefType> {
@@ -126,7 +132,10 @@ pub(super) fn read<'a>(
             };
             let mut growing = Vec::new();
             let (function, given_back) =
-                function::read(to_validate, &body, allocations, &mut |table| growing.push(table))?;
+                function::read(to_validate, &body, allocations, &mut locals, &mut |table| growing.push(table))?;
+            compiling += function.compiling;
+            let number = module.imported_functions + module.functions.len() as u32;
+            bounds::COMPILING.check(compiling, Some(number), function.declared.start)?;
             allocations = given_back;
             for table in growing {
                 if let Some(of) = type_of_table(table) {
@@ -205,6 +214,82 @@ fn refuse(payload: &Payload<'_>) -> Result<(), Refused> {
     }
 }
 
+/// Refuses more of anything than every engine takes.
+fn count(payload: &Payload<'_>) -> Result<(), Refused> {
+    let invalid = |error: wasmparser::BinaryReaderError| Refused::invalid(&error, None);
+    let check = |bound: Bound, count: u32, at: usize| bound.check(count.into(), None, at);
+    match payload {
+        Payload::TypeSection(types) => {
+            check(bounds::TYPES, types.count(), types.range().start)?;
+            for group in types.clone().into_iter_with_offsets() {
+                let (offset, group) = group.map_err(invalid)?;
+                for of in group.types() {
+                    if let wasmparser::CompositeInnerType::Func(of) = &of.composite_type.inner {
+                        let values = of.params().len().max(of.results().len());
+                        check(bounds::VALUES, values as u32, offset)?;
+                    }
+                }
+            }
+            Ok(())
+        }
+        Payload::FunctionSection(of) => check(bounds::FUNCTIONS, of.count(), of.range().start),
+        Payload::TableSection(of) => check(bounds::TABLES, of.count(), of.range().start),
+        Payload::GlobalSection(of) => check(bounds::GLOBALS, of.count(), of.range().start),
+        Payload::ElementSection(of) => check(bounds::SEGMENTS, of.count(), of.range().start),
+        Payload::DataSection(of) => check(bounds::SEGMENTS, of.count(), of.range().start),
+        Payload::ExportSection(exports) => {
+            check(bounds::EXPORTS, exports.count(), exports.range().start)?;
+            for export in exports.clone().into_iter_with_offsets() {
+                let (offset, export) = export.map_err(invalid)?;
+                bounds::NAME_BYTES.check(export.name.len() as u64, None, offset)?;
+            }
+            Ok(())
+        }
+        Payload::CodeSectionEntry(body) => {
+            let range = body.range();
+            bounds::BODY_BYTES.check(range.len() as u64, None, range.start)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Refuses constants that are worked out.
+fn refuse_extended(payload: &Payload<'_>) -> Result<(), Refused> {
+    let invalid = |error: wasmparser::BinaryReaderError| Refused::invalid(&error, None);
+    let check = |of: &ConstExpr<'_>| {
+        for operator in of.get_operators_reader() {
+            use Operator as O;
+            if let O::I32Add | O::I32Sub | O::I32Mul | O::I64Add | O::I64Sub | O::I64Mul =
+                operator.map_err(invalid)?
+            {
+                let offset = of.get_binary_reader().original_position();
+                return Err(Refused::module(Reason::Feature("extended_const"), offset));
+            }
+        }
+        Ok(())
+    };
+    match payload {
+        Payload::GlobalSection(globals) => {
+            globals.clone().into_iter().try_for_each(|global| check(&global.map_err(invalid)?.init_expr))
+        }
+        Payload::ElementSection(elements) => elements.clone().into_iter().try_for_each(|element| {
+            let element = element.map_err(invalid)?;
+            if let ElementItems::Expressions(_, items) = element.items {
+                items.into_iter().try_for_each(|item| check(&item.map_err(invalid)?))?;
+            }
+            match element.kind {
+                ElementKind::Active { offset_expr, .. } => check(&offset_expr),
+                _ => Ok(()),
+            }
+        }),
+        Payload::DataSection(data) => data.clone().into_iter().try_for_each(|data| match data.map_err(invalid)?.kind {
+            DataKind::Active { offset_expr, .. } => check(&offset_expr),
+            DataKind::Passive => Ok(()),
+        }),
+        _ => Ok(()),
+    }
+}
+
 fn refuse_memory(memory: &MemoryType, offset: usize) -> Result<(), Refused> {
     let name = match memory {
         MemoryType { memory64: true, .. } => "memory64",
@@ -260,10 +345,11 @@ fn take<'a>(
         Payload::TableSection(tables) => {
             for table in tables.into_iter_with_offsets() {
                 let (offset, table) = table.map_err(invalid)?;
-                if table.ty.initial > u64::from(TABLE_ELEMENTS_MAX) {
-                    return Err(Refused::module(Reason::TableElements(table.ty.initial), offset));
-                }
                 module.tables.push(table.ty);
+                let elements = module.tables.iter().map(|of| of.initial).fold(0, u64::saturating_add);
+                if elements > u64::from(TABLE_ELEMENTS_MAX) {
+                    return Err(Refused::module(Reason::TableElements(elements), offset));
+                }
             }
         }
         Payload::MemorySection(memories) => {

@@ -36,13 +36,22 @@ pub enum Reason {
         /// Pages allowed.
         max: u32,
     },
-    /// A table starts with more elements than [`TABLE_ELEMENTS_MAX`](super::TABLE_ELEMENTS_MAX).
+    /// The tables start with more elements together than [`TABLE_ELEMENTS_MAX`](super::TABLE_ELEMENTS_MAX).
     TableElements(u64),
     /// The function needs a frame, or stands above frames of functions that cannot recurse, of more slots than
     /// [`STACK_SLOTS_STATIC`](super::STACK_SLOTS_STATIC).
     StackSlots(u64),
     /// The function has so many locals that there is no room for the rewrite's own.
     Locals(u32),
+    /// It has more of something than every engine takes, or than is compiled in good time; `docs/task-rewrite.md` lists what.
+    TooMany {
+        /// Of what.
+        what: &'static str,
+        /// How many.
+        count: u64,
+        /// How many are allowed.
+        max: u64,
+    },
     /// The module, or what it would become, has more bytes than a host takes.
     Bytes {
         /// The bytes it has.
@@ -73,9 +82,10 @@ impl fmt::Display for Refused {
             Reason::MissingExport(name) => write!(f, "has no export {name} of the right type")?,
             Reason::ReservedExport(name) => write!(f, "exports {name}, a name kept for the host")?,
             Reason::MemoryPages { pages, max } => write!(f, "starts with {pages} pages of memory of {max}")?,
-            Reason::TableElements(count) => write!(f, "starts with a table of {count} elements")?,
+            Reason::TableElements(count) => write!(f, "starts with tables of {count} elements")?,
             Reason::StackSlots(slots) => write!(f, "needs {slots} slots of stack")?,
             Reason::Locals(count) => write!(f, "has {count} locals")?,
+            Reason::TooMany { what, count, max } => write!(f, "has {count} {what} of {max}")?,
             Reason::Bytes { bytes, max } => write!(f, "has {bytes} bytes of {max}")?,
         }
         match self.function {

@@ -1,0 +1,60 @@
+//! How much of anything a module may have: what every engine takes, of any age, and what is compiled in good time.
+use wasmparser::Operator;
+
+use super::refused::{Reason, Refused};
+
+/// A count that is bounded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Bound {
+    pub what: &'static str,
+    pub max: u64,
+}
+
+const fn bound(what: &'static str, max: u64) -> Bound {
+    Bound { what, max }
+}
+
+/// V8 takes 65,520.
+pub(super) const BRANCH_TARGETS: Bound = bound("targets in a branch table", 65_000);
+/// V8, SpiderMonkey and JavaScriptCore take 7,654,321 before and after the rewrite.
+pub(super) const BODY_BYTES: Bound = bound("bytes in a function", 7_500_000);
+/// Engines took 100,000 for long, and some exports are added.
+pub(super) const EXPORTS: Bound = bound("exports", 90_000);
+pub(super) const NAME_BYTES: Bound = bound("bytes in a name", 10_000);
+pub(super) const TYPES: Bound = bound("types", 100_000);
+pub(super) const FUNCTIONS: Bound = bound("functions", 100_000);
+pub(super) const GLOBALS: Bound = bound("globals", 100_000);
+pub(super) const TABLES: Bound = bound("tables", 1_000);
+pub(super) const SEGMENTS: Bound = bound("segments", 90_000);
+/// Parameters, or results, of one function.
+pub(super) const VALUES: Bound = bound("parameters or results", 1_000);
+/// The parameters and locals of all functions.
+pub(super) const LOCALS: Bound = bound("locals in all functions", 4_000_000);
+/// Locals that loops write, counted once for each loop: engines keep a value for each, and what they do with them grows faster than
+/// their number.
+pub(super) const LOOP_LOCALS: Bound = bound("locals written in nested loops of one function", 20_000);
+/// What compiling costs at most, by the units of [`of_operator`].
+pub(super) const COMPILING: Bound = bound("units of compiling", 60_000_000);
+
+impl Bound {
+    pub fn check(self, count: u64, function: Option<u32>, offset: usize) -> Result<(), Refused> {
+        if count <= self.max {
+            return Ok(());
+        }
+        let reason = Reason::TooMany { what: self.what, count, max: self.max };
+        Err(Refused { reason, function, offset })
+    }
+}
+
+/// What an engine does for an operator that takes and gives so many operands, where so many locals and operands are alive.
+pub(super) fn of_operator(operator: &Operator<'_>, operands: u32, alive: u32) -> u64 {
+    use Operator as O;
+    let ways = match operator {
+        // Where ways part and meet, engines look at all that is alive.
+        O::Block { .. } | O::Loop { .. } | O::If { .. } | O::Else | O::End | O::Br { .. } | O::BrIf { .. } => 1,
+        O::BrTable { targets } => u64::from(targets.len()) + 1,
+        _ => 0,
+    };
+    // For each operand about a move, for sixteen that are alive about an operator.
+    1 + u64::from(operands) + ways * (1 + u64::from(alive) / 16)
+}
