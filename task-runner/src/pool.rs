@@ -56,17 +56,30 @@ impl TaskRunner {
         Ok(runner)
     }
 
-    /// Queues a job. `on_progress` and, once, `on_end` are called on the runner's thread: they only pass on what they are told.
+    /// Queues a job that takes every checkpoint that is due. `on_progress` and, once, `on_end` are called on the runner's thread: they only pass on what they are told.
     pub fn submit(
         &self,
         job: Job,
+        on_progress: impl FnMut(Progress) + Send + 'static,
+        stop: Stop,
+        on_end: impl FnOnce(Ran) + Send + 'static,
+    ) {
+        self.submit_with(job, on_progress, |_| true, stop, on_end);
+    }
+
+    /// As [`TaskRunner::submit`], but a checkpoint that is due is only taken if `wants_checkpoint` says so for the bytes of the
+    /// task's memory: it is as large as that, and whoever gets them says when there is room for another.
+    pub fn submit_with(
+        &self,
+        job: Job,
         mut on_progress: impl FnMut(Progress) + Send + 'static,
+        mut wants_checkpoint: impl FnMut(usize) -> bool + Send + 'static,
         stop: Stop,
         on_end: impl FnOnce(Ran) + Send + 'static,
     ) {
         let work = move |ticking: &Ticking| {
             let _run = ticking.run();
-            on_end(run::run(&ticking.engine, &job, &mut on_progress, &stop));
+            on_end(run::run(ticking, &job, &mut on_progress, &mut wants_checkpoint, &stop));
         };
         self.queue.lock().work.push_back(Box::new(work));
         self.queue.some.notify_one();

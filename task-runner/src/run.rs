@@ -4,27 +4,40 @@ use std::time::{Duration, Instant};
 use peeredge_hvm::task::PAGE_BYTES;
 use peeredge_hvm::{Checkpoint, End, Limits, Outcome};
 use wasmtime::{
-    Engine, Global, Instance, Memory, Module, Store, TypedFunc, UpdateDeadline, Val, WasmParams, WasmResults,
+    Global, Instance, Memory, Module, Store, Trap, TypedFunc, UpdateDeadline, Val, WasmParams, WasmResults,
 };
 
+use crate::engine::{NotCompiled, Ticking};
 use crate::job::{From, Job, Progress, Ran};
 use crate::stop::Stop;
 
 /// What `peeredge_step` gives when there is nothing left to do.
 const DONE_PERMYRIAD: i32 = 10_000;
 
-/// Runs a job on this thread.
-pub(crate) fn run(engine: &Engine, job: &Job, on_progress: &mut dyn FnMut(Progress), stop: &Stop) -> Ran {
+/// Runs a job on this thread. `wants_checkpoint` is asked, with the memory's bytes, when one is due.
+pub(crate) fn run(
+    ticking: &Ticking,
+    job: &Job,
+    on_progress: &mut dyn FnMut(Progress),
+    wants_checkpoint: &mut dyn FnMut(usize) -> bool,
+    stop: &Stop,
+) -> Ran {
     let began = Instant::now();
+    let engine = &ticking.engine;
     let limits = job.limits.clamped();
     let used = match &job.from {
         From::Input(_) => 0,
         From::Checkpoint(checkpoint) => checkpoint.gas,
     };
     let ran = |end, gas| Ran { outcome: Outcome::without_output(end, gas), checkpoint: None };
-    // Compiling has no deadline of its own: the module's size bounds it.
-    let Ok(module) = Module::new(engine, &job.rewritten) else { return ran(End::Trap, used) };
-    if stop.is_now() || began.elapsed() >= job.deadline {
+    let is_over = || stop.is_now() || began.elapsed() >= job.deadline;
+    let module = match ticking.compiled(&job.rewritten, &is_over) {
+        Ok(module) => module,
+        // An engine that does not take a module is this host's matter.
+        Err(NotCompiled::Refused) => return ran(End::Memory, used),
+        Err(NotCompiled::Over) => return ran(End::Cancelled, used),
+    };
+    if is_over() {
         return ran(End::Cancelled, used);
     }
     let mut store = Store::new(engine, ());
@@ -37,12 +50,12 @@ pub(crate) fn run(engine: &Engine, job: &Job, on_progress: &mut dyn FnMut(Progre
     let instance = match Instance::new(&mut store, &module, &[]) {
         Ok(instance) => instance,
         // An active segment that does not fit traps everywhere; the memory may be what only this host lacks.
-        Err(error) if error.is::<wasmtime::Trap>() => return ran(End::Trap, used),
+        Err(error) if error.is::<Trap>() => return ran(End::Trap, used),
         Err(_) => return ran(End::Memory, used),
     };
-    let Some(exports) = Exports::of(&instance, &module, &mut store) else { return ran(End::Trap, used) };
+    let Some(exports) = Exports::of(&instance, &module, &mut store) else { return ran(End::Memory, used) };
     let mut run = Run { store, exports, limits, began, deadline, stop };
-    run.go(job, on_progress)
+    run.go(job, on_progress, wants_checkpoint)
 }
 
 struct Exports {
@@ -98,8 +111,13 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    fn go(&mut self, job: &Job, on_progress: &mut dyn FnMut(Progress)) -> Ran {
-        match self.steps(job, on_progress) {
+    fn go(
+        &mut self,
+        job: &Job,
+        on_progress: &mut dyn FnMut(Progress),
+        wants_checkpoint: &mut dyn FnMut(usize) -> bool,
+    ) -> Ran {
+        match self.steps(job, on_progress, wants_checkpoint) {
             Ok(output) => {
                 Ran { outcome: Outcome { end: End::Done, output, gas: self.used() }, checkpoint: None }
             }
@@ -112,7 +130,12 @@ impl Run<'_> {
         }
     }
 
-    fn steps(&mut self, job: &Job, on_progress: &mut dyn FnMut(Progress)) -> Result<Vec<u8>, Ended> {
+    fn steps(
+        &mut self,
+        job: &Job,
+        on_progress: &mut dyn FnMut(Progress),
+        wants_checkpoint: &mut dyn FnMut(usize) -> bool,
+    ) -> Result<Vec<u8>, Ended> {
         let mut steps = match &job.from {
             From::Input(input) => {
                 self.set_gas(0);
@@ -134,7 +157,8 @@ impl Run<'_> {
             steps = steps.saturating_add(1);
             let is_due = job.checkpoint_every_steps > 0 && steps.is_multiple_of(job.checkpoint_every_steps);
             let is_done = permyriad >= DONE_PERMYRIAD;
-            let checkpoint = (can_move && is_due && !is_done).then(|| self.checkpoint(steps));
+            let is_taken = can_move && is_due && !is_done && wants_checkpoint(self.exports.memory.data_size(&self.store));
+            let checkpoint = is_taken.then(|| self.checkpoint(steps));
             on_progress(Progress {
                 permyriad: permyriad.min(DONE_PERMYRIAD) as u32,
                 steps,
@@ -182,12 +206,13 @@ impl Run<'_> {
         params: P,
     ) -> Result<R, Ended> {
         let called = function.call(&mut self.store, params);
-        let is_interrupted = called.as_ref().err().and_then(|error| error.downcast_ref::<wasmtime::Trap>())
-            == Some(&wasmtime::Trap::Interrupt);
-        if is_interrupted || (called.is_err() && self.is_over()) {
+        let trap = called.as_ref().err().map(|error| error.downcast_ref::<Trap>().copied());
+        if trap == Some(Some(Trap::Interrupt)) || (trap.is_some() && self.is_over()) {
             return Err(End::Cancelled.into());
         }
-        if called.is_err() && self.global(&self.exports.host.clone()) != 0 {
+        // This host's memory, its stack, which the counted one stays below, or something of its own that is no trap at all.
+        let is_of_host = matches!(trap, Some(None | Some(Trap::StackOverflow | Trap::AllocationTooLarge)));
+        if is_of_host || (trap.is_some() && self.global(&self.exports.host.clone()) != 0) {
             return Err(End::Memory.into());
         }
         if self.gas_left() < 0 {

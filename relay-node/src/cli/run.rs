@@ -103,6 +103,7 @@ fn summary(ran: &Ran) -> String {
 /// Exit codes: 3 nobody took it or could run it, 4 the module is no task, 5 the task ended otherwise than done.
 fn failure(error: RunError) -> Failure {
     let code = match error {
+        RunError::Limits(_) => 2,
         RunError::Refused(_) => 3,
         RunError::Module(_) => 4,
         RunError::Ended { .. } => 5,

@@ -114,6 +114,10 @@ settings! {
     upload_bytes_per_s_max: Bytes = Bytes(0);
     /// Tasks that the relay runs at once itself, to settle what workers disagree on, on threads of their own. 0: none are settled.
     task_slots: u32 = 1;
+    /// Bytes of memory that a task may have here; one that may take more is not settled.
+    task_memory_bytes_max: Bytes = Bytes(256 << 20);
+    /// Milliseconds after which a task that is run here is given up.
+    task_timeout_ms: Millis = Millis(600_000);
     /// Web origins whose pages may use this relay (https://site.example). `*` is any.
     origins: Vec<String> = vec!["*".into()];
     /// TCP connections at a time.

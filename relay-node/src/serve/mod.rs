@@ -16,6 +16,7 @@ use crate::rtc::{self, RtcConfig, RtcEvents, RtcHandle, RtcSocket, RtcSpawnError
 use crate::store::{Store, StoreError, StoreWorker};
 use crate::tasks::Desk;
 use peeredge_hvm::Limits;
+use peeredge_hvm::task::PAGE_BYTES;
 use peeredge_node::{Event, Input, Node, Output};
 use peeredge_tracker::{AheadSettings, TrackerConfig};
 use std::fmt;
@@ -218,7 +219,9 @@ fn referee(handle: &Handle, app: &Arc<App>) -> Result<Option<Desk>, ServeError> 
     }
     let desk = Desk::new(handle.inputs.clone(), app.store.clone(), usize::from(slots), 1000);
     let desk = desk.map_err(|error| ServeError::Thread(io::Error::other(error.to_string())))?;
-    desk.offer(slots, Limits::MEMORY_PAGES_MAX);
+    let pages = app.config.task_memory_bytes_max.0 / PAGE_BYTES as u64;
+    desk.set_deadline(Duration::from_millis(app.config.task_timeout_ms.0.into()));
+    desk.offer(slots, pages.min(Limits::MEMORY_PAGES_MAX.into()) as u32);
     Ok(Some(desk))
 }
 

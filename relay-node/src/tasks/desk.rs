@@ -3,6 +3,7 @@
 use crate::publish::{Job as PublishJob, publish_into};
 use crate::serve::key;
 use crate::store::Store;
+use peeredge_hvm::task::PAGE_BYTES;
 use peeredge_hvm::{Answer, Checkpoint, End, Limits, instrument};
 use peeredge_node::{Input, Output, RangeSpec, TaskInput};
 use peeredge_task_runner::{From, Job, Stop, TaskRunner};
@@ -13,7 +14,7 @@ use peeredge_wire::relay::{
 use peeredge_wire::{ContentId, PeerId, RequestId};
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
@@ -21,10 +22,15 @@ use tokio::sync::{mpsc, oneshot};
 /// A module, input, output or checkpoint has at most so many bytes.
 pub(super) const CONTENT_BYTES_MAX: u64 = 1 << 30;
 const MODULE_BYTES_MAX: u64 = 32 << 20;
-/// No run takes longer.
+/// No run takes longer, unless the operator says so.
 const DEADLINE: Duration = Duration::from_secs(600);
-/// Rewritten modules that are kept for the next run.
+/// Rewritten modules that are kept for the next run, and how many bytes of them.
 const MODULES_MAX: usize = 16;
+const MODULES_BYTES_MAX: usize = 64 << 20;
+/// Bytes of outputs that are shared at a time; the oldest go first.
+const OUTPUTS_BYTES_MAX: u64 = 1 << 30;
+/// What a checkpoint has besides its pages.
+const CHECKPOINT_BYTES: u64 = 1 << 20;
 /// A large output is shared for so long after it was answered: whoever asked fetches it at once, and a stranger's bytes are not kept.
 const OUTPUT_KEPT: Duration = Duration::from_secs(600);
 /// The desk's own fetches are numbered from here, out of the way of others'.
@@ -70,6 +76,8 @@ pub struct Ran {
 /// Why a task has no result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RunError {
+    /// A limit that cannot hold, told before anything is done.
+    Limits(String),
     /// The module is no task.
     Module(String),
     /// The task ended otherwise than done.
@@ -90,6 +98,7 @@ pub enum RunError {
 impl fmt::Display for RunError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            RunError::Limits(why) => write!(f, "{why}"),
             RunError::Module(why) => write!(f, "the module is no task: {why}"),
             RunError::Ended { end, gas } => write!(f, "the task ended: {end}, after {gas} gas"),
             RunError::Refused(why) => write!(f, "no result: {}", why.name()),
@@ -120,8 +129,14 @@ struct Inner {
     waiting: Mutex<BTreeMap<u32, mpsc::UnboundedSender<TaskFromRelay>>>,
     leases: Mutex<BTreeMap<u64, Lease>>,
     modules: Mutex<Vec<((ContentId, u32), Module)>>,
-    /// Outputs that are shared, and since when.
-    outputs: Mutex<BTreeMap<ContentId, Instant>>,
+    /// Outputs that are shared, since when, and their bytes.
+    outputs: Mutex<BTreeMap<ContentId, (Instant, u64)>>,
+    /// Contents that are being fetched for a run, and for how many.
+    taking: Mutex<BTreeMap<ContentId, usize>>,
+    /// Pages that a task may have here, as offered last.
+    memory_pages: AtomicU32,
+    /// Milliseconds after which a run is given up.
+    deadline_ms: AtomicU64,
     /// Thousandths of the time in which each thread computes.
     duty_permille: u16,
     tasks: AtomicU64,
@@ -157,6 +172,9 @@ impl Desk {
             leases: Mutex::default(),
             modules: Mutex::default(),
             outputs: Mutex::default(),
+            taking: Mutex::default(),
+            memory_pages: AtomicU32::new(0),
+            deadline_ms: AtomicU64::new(DEADLINE.as_millis() as u64),
             duty_permille: duty_permille.clamp(1, 1000),
             tasks: AtomicU64::new(0),
             gas: AtomicU64::new(0),
@@ -165,7 +183,13 @@ impl Desk {
 
     /// Offers so many tasks at once; 0 pauses.
     pub fn offer(&self, slots: u8, memory_pages: u32) {
+        self.0.memory_pages.store(memory_pages, Ordering::Relaxed);
         self.say(TaskInput::Offer { slots, memory_pages });
+    }
+
+    /// After how long a run is given up. Default: ten minutes.
+    pub fn set_deadline(&self, deadline: Duration) {
+        self.0.deadline_ms.store(deadline.as_millis() as u64, Ordering::Relaxed);
     }
 
     /// What this node did for others.
@@ -246,16 +270,22 @@ impl Desk {
         resume: Option<TaskMark>,
         stop: Stop,
     ) -> Result<(), String> {
+        let host_pages = self.0.memory_pages.load(Ordering::Relaxed);
+        if limits.memory_pages > host_pages {
+            return Err(format!("the task may take {} pages of memory, of {host_pages} here", limits.memory_pages));
+        }
+        let memory_bytes = u64::from(limits.memory_pages) * PAGE_BYTES as u64;
         let Module { rewritten, is_movable } = self.module(module, limits.memory_pages).await?;
         let from = match resume {
             Some(mark) => {
-                let bytes = self.fetch(mark.checkpoint, CONTENT_BYTES_MAX).await?;
+                let bytes_max = memory_bytes + u64::from(limits.memory_pages) + CHECKPOINT_BYTES;
+                let bytes = self.take(mark.checkpoint, bytes_max).await?;
                 let checkpoint = Checkpoint::decode(&bytes, limits.memory_pages);
                 From::Checkpoint(Box::new(checkpoint.map_err(|error| error.to_string())?))
             }
             None => From::Input(match input {
                 Blob::Inline(bytes) => bytes.into(),
-                Blob::Content(content) => self.fetch(content, CONTENT_BYTES_MAX).await?.into(),
+                Blob::Content(content) => self.take(content, memory_bytes).await?.into(),
             }),
         };
         let job = Job {
@@ -263,19 +293,26 @@ impl Desk {
             is_movable,
             from,
             limits: hvm_limits(&limits),
-            deadline: DEADLINE,
+            deadline: Duration::from_millis(self.0.deadline_ms.load(Ordering::Relaxed)),
             checkpoint_every_steps: limits.checkpoint_steps,
         };
-        let (mark, mut marks) = mpsc::unbounded_channel();
+        // One checkpoint at a time: another is taken when the last one was shared, and had time to be fetched.
+        let (mark, mut marks) = mpsc::channel(1);
+        let has_room = Arc::new(AtomicBool::new(true));
+        let room = has_room.clone();
+        let host_bytes = host_pages as usize * PAGE_BYTES;
+        let wants_checkpoint =
+            move |bytes: usize| 2 * bytes <= host_bytes && room.swap(false, Ordering::Relaxed);
         let (ended, end) = oneshot::channel();
         let began = Instant::now();
         let on_progress = move |progress: peeredge_task_runner::Progress| {
             if let Some(checkpoint) = progress.checkpoint {
-                let _ = mark.send((checkpoint, progress.gas));
+                let _ = mark.try_send((checkpoint, progress.gas));
             }
         };
-        self.0.runner.submit(job, on_progress, stop, move |ran| drop(ended.send(ran)));
-        let (ran, ()) = tokio::join!(end, self.mark(lease, &mut marks));
+        let on_end = move |ran| drop(ended.send(ran));
+        self.0.runner.submit_with(job, on_progress, wants_checkpoint, stop, on_end);
+        let (ran, ()) = tokio::join!(end, self.mark(lease, &mut marks, &has_room));
         let outcome = ran.map_err(|_| "the runner ended".to_owned())?.outcome;
         if !outcome.end.is_of_task() {
             return Err(format!("the run ended here: {}", outcome.end));
@@ -302,14 +339,24 @@ impl Desk {
         if let Some((_, module)) = lock(&self.0.modules).iter().find(|(known, _)| *known == key) {
             return Ok(module.clone());
         }
-        let bytes = self.fetch(content, MODULE_BYTES_MAX).await?;
+        let bytes = self.take(content, MODULE_BYTES_MAX).await?;
         let module = rewrite(bytes, memory_pages).await?;
         let mut modules = lock(&self.0.modules);
-        if modules.len() >= MODULES_MAX {
+        modules.push((key, module.clone()));
+        let bytes = |modules: &Vec<(_, Module)>| -> usize {
+            modules.iter().map(|(_, module)| module.rewritten.len()).sum()
+        };
+        while modules.len() > 1 && (modules.len() > MODULES_MAX || bytes(&modules) > MODULES_BYTES_MAX) {
             modules.remove(0);
         }
-        modules.push((key, module.clone()));
         Ok(module)
+    }
+
+    /// All bytes of a content for a run: this node then no longer holds it, unless it shares it anyway.
+    async fn take(&self, content: ContentId, bytes_max: u64) -> Result<Vec<u8>, String> {
+        *lock(&self.0.taking).entry(content).or_default() += 1;
+        let _taken = Taken(self, content);
+        self.fetch(content, bytes_max).await
     }
 
     /// All bytes of a content.
@@ -341,23 +388,44 @@ impl Desk {
 
     /// Shares an output until [`OUTPUT_KEPT`] after it was last answered.
     async fn share_for_a_while(&self, output: Vec<u8>) -> Result<ContentId, String> {
+        let bytes = output.len() as u64;
         let content = self.share(output, "output").await?;
         let since = Instant::now();
-        lock(&self.0.outputs).insert(content, since);
+        let gone: Vec<ContentId> = {
+            let mut outputs = lock(&self.0.outputs);
+            outputs.insert(content, (since, bytes));
+            let mut oldest: Vec<_> = outputs.iter().map(|(content, (since, bytes))| (*since, *content, *bytes)).collect();
+            oldest.sort_unstable();
+            let mut sum: u64 = oldest.iter().map(|(.., bytes)| bytes).sum();
+            let goes = |(_, other, bytes): &(Instant, ContentId, u64)| {
+                let goes = sum > OUTPUTS_BYTES_MAX && *other != content;
+                sum -= if goes { *bytes } else { 0 };
+                goes
+            };
+            let gone: Vec<ContentId> = oldest.into_iter().filter(goes).map(|(_, content, _)| content).collect();
+            outputs.retain(|content, _| !gone.contains(content));
+            gone
+        };
+        gone.into_iter().for_each(|content| self.let_go(content));
         let desk = self.clone();
         tokio::spawn(async move {
             tokio::time::sleep(OUTPUT_KEPT).await;
             let mut outputs = lock(&desk.0.outputs);
             // Another run may have answered the same since.
-            if outputs.get(&content) == Some(&since) {
+            if outputs.get(&content) == Some(&(since, bytes)) {
                 outputs.remove(&content);
-                // Not if somebody published the very same.
-                if desk.0.store.entry(content).is_some_and(|entry| entry.of_task) {
-                    desk.remove(content);
-                }
+                drop(outputs);
+                desk.let_go(content);
             }
         });
         Ok(content)
+    }
+
+    /// No longer shares a task's content; but one that somebody published, too.
+    fn let_go(&self, content: ContentId) {
+        if self.0.store.entry(content).is_some_and(|entry| entry.of_task) {
+            self.remove(content);
+        }
     }
 
     /// Makes a content of these bytes, which this node then shares.
@@ -388,6 +456,7 @@ impl Desk {
     /// See [`RunError`].
     pub async fn run(&self, task: Request, progress: impl FnMut(u16, PeerId)) -> Result<Ran, RunError> {
         let Request { module, input, limits, assurance } = task;
+        check(&limits, input.len() as u64).map_err(RunError::Limits)?;
         // What is no task fails here, before anyone else sees it.
         rewrite(module.clone(), limits.memory_pages).await.map_err(RunError::Module)?;
         let module = self.share(module, "task.wasm").await.map_err(RunError::Content)?;
@@ -421,20 +490,19 @@ impl Desk {
                 Some(TaskFromRelay::Marked { mark, .. }) => drop(marked.send(mark.checkpoint)),
                 Some(TaskFromRelay::Refused { why, .. }) => return Err(RunError::Refused(why)),
                 Some(TaskFromRelay::Result { end, gas, digest, runs, refereed, voters, output, .. }) => {
-                    let end = End::from_number(end).unwrap_or(End::Trap);
-                    if end != End::Done {
-                        return Err(RunError::Ended { end, gas });
-                    }
                     let output = match output {
                         Blob::Inline(bytes) => bytes,
                         Blob::Content(content) => {
-                            self.fetch(content, CONTENT_BYTES_MAX).await.map_err(RunError::Content)?
+                            self.take(content, CONTENT_BYTES_MAX).await.map_err(RunError::Content)?
                         }
                     };
-                    if Answer::parts(end as u8, &output, gas).map(|answer| answer.digest) != Some(digest) {
-                        return Err(RunError::Content(
-                            "the output is not what its workers signed for".into(),
-                        ));
+                    // Whoever delivered it: it is what the workers signed for, or it is nothing.
+                    if Answer::parts(end, &output, gas).map(|answer| answer.digest) != Some(digest) {
+                        return Err(RunError::Refused(TaskRefusal::Disputed));
+                    }
+                    let end = End::from_number(end).unwrap_or(End::Trap);
+                    if end != End::Done {
+                        return Err(RunError::Ended { end, gas });
                     }
                     return Ok(Ran { output, gas, runs, refereed, workers: voters });
                 }
@@ -453,6 +521,42 @@ impl Drop for Forget<'_> {
         lock(&self.0.0.fetching).remove(&self.1);
         let _ = self.0.0.inputs.send(Input::Abort { request: self.1 });
     }
+}
+
+/// Takes the note away that a content is being fetched, and the content itself if nobody else fetches or shares it.
+struct Taken<'a>(&'a Desk, ContentId);
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        let mut taking = lock(&self.0.0.taking);
+        let Some(count) = taking.get_mut(&self.1) else { return };
+        *count -= 1;
+        if *count == 0 {
+            taking.remove(&self.1);
+            drop(taking);
+            if self.0.0.store.entry(self.1).is_none() {
+                self.0.remove(self.1);
+            }
+        }
+    }
+}
+
+/// Why these limits cannot hold, if they cannot.
+fn check(limits: &TaskLimits, input_bytes: u64) -> Result<(), String> {
+    if limits.gas == 0 || limits.gas > Limits::GAS_MAX {
+        return Err(format!("gas must be from 1 to {}, not {}", Limits::GAS_MAX, limits.gas));
+    }
+    if limits.memory_pages > Limits::MEMORY_PAGES_MAX {
+        return Err(format!("memory must be at most {} pages", Limits::MEMORY_PAGES_MAX));
+    }
+    if u64::from(limits.output_bytes) > CONTENT_BYTES_MAX {
+        return Err(format!("an output has at most {CONTENT_BYTES_MAX} bytes, not {}", limits.output_bytes));
+    }
+    let memory_bytes = u64::from(limits.memory_pages) * PAGE_BYTES as u64;
+    if input_bytes > memory_bytes.min(CONTENT_BYTES_MAX) {
+        return Err(format!("the input has {input_bytes} bytes, more than the memory: {memory_bytes}"));
+    }
+    Ok(())
 }
 
 async fn beat(desk: Desk, lease: u64, beat_ms: u32) {

@@ -7,7 +7,9 @@ use peeredge_wire::ContentId;
 use peeredge_wire::relay::TaskMark;
 use std::collections::VecDeque;
 use std::convert::Infallible;
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -18,20 +20,28 @@ const MARK_AT_LEAST: Duration = Duration::from_secs(1);
 const MARK_BYTES_PER_S: f64 = 1e6;
 
 impl Desk {
-    /// Shares the checkpoints of a run as they come, as long as it runs, so that the task can go on elsewhere.
-    pub(super) async fn mark(&self, lease: u64, taken: &mut mpsc::UnboundedReceiver<(Checkpoint, u64)>) {
+    /// Shares the checkpoints of a run as they come, as long as it runs, so that the task can go on elsewhere. There is room for
+    /// another when the last one is shared and had time to be fetched.
+    pub(super) async fn mark(
+        &self,
+        lease: u64,
+        taken: &mut mpsc::Receiver<(Checkpoint, u64)>,
+        has_room: &Arc<AtomicBool>,
+    ) {
         let mut shared = VecDeque::new();
-        let mut next = Instant::now();
         while let Some((checkpoint, gas)) = taken.recv().await {
-            let now = Instant::now();
-            if now < next {
-                continue;
-            }
             let bytes = checkpoint.encode();
-            next = now + MARK_AT_LEAST + Duration::from_secs_f64(bytes.len() as f64 / MARK_BYTES_PER_S);
-            let Ok(content) = self.share(bytes, "checkpoint").await else { continue };
-            self.say(TaskInput::Beat { lease, mark: Some(TaskMark { checkpoint: content, gas }) });
-            self.hold(&mut shared, content);
+            drop(checkpoint);
+            let rest = MARK_AT_LEAST + Duration::from_secs_f64(bytes.len() as f64 / MARK_BYTES_PER_S);
+            if let Ok(content) = self.share(bytes, "checkpoint").await {
+                self.say(TaskInput::Beat { lease, mark: Some(TaskMark { checkpoint: content, gas }) });
+                self.hold(&mut shared, content);
+            }
+            let has_room = has_room.clone();
+            tokio::spawn(async move {
+                tokio::time::sleep(rest).await;
+                has_room.store(true, Ordering::Relaxed);
+            });
         }
         shared.into_iter().for_each(|content| self.remove(content));
     }
