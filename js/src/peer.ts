@@ -54,6 +54,8 @@ export class PagePeer extends EventTarget implements Untyped<Peer> {
   #desk: Promise<Desk> | null = null;
   #wasGranted = false;
   #publishesLive = false;
+  /** What this page asked for or published by itself: no task takes it away. */
+  readonly #own = new Set<string>();
 
   constructor(settled: Settled) {
     super();
@@ -98,6 +100,7 @@ export class PagePeer extends EventTarget implements Untyped<Peer> {
     options.signal?.throwIfAborted();
     const session = await this.#running();
     options.signal?.throwIfAborted();
+    this.#own.add(content);
     return session.fetch(content, range, options.signal ?? null, ways, headOnly);
   }
 
@@ -114,6 +117,7 @@ export class PagePeer extends EventTarget implements Untyped<Peer> {
     options.signal?.throwIfAborted();
     const progress = options.onProgress ?? (() => {});
     const { content, stored } = await session.publish(file, name, type, options.signal ?? null, progress);
+    this.#own.add(content);
     return { link: linkTo(this.#settled.relay, content, name), content, length: file.size, name, type, stored };
   }
 
@@ -169,6 +173,7 @@ export class PagePeer extends EventTarget implements Untyped<Peer> {
 
   async remove(content: string | URL): Promise<void> {
     const id = contentOfIdOrLink(content);
+    this.#own.delete(id);
     return (await this.#running()).remove(id);
   }
 
@@ -177,9 +182,7 @@ export class PagePeer extends EventTarget implements Untyped<Peer> {
     const module = task instanceof Uint8Array || task instanceof Blob ? task : contentOf(task);
     const bytes = typeof input === "string" ? new TextEncoder().encode(input) : input;
     if (!(bytes instanceof Uint8Array)) throw new PeerEdgeError("invalid_option", "input must be bytes or a text");
-    options.signal?.throwIfAborted();
     const desk = await this.#deskOf(await this.#running());
-    options.signal?.throwIfAborted();
     return desk.run(module, bytes, options);
   }
 
@@ -307,7 +310,7 @@ export class PagePeer extends EventTarget implements Untyped<Peer> {
 
   #deskOf(session: Session): Promise<Desk> {
     this.#desk ??= import("./tasks/desk.js").then(({ Desk }) => {
-      const desk = new Desk(deskHost(session), this.#compute, session.conditions.lowBattery);
+      const desk = new Desk(deskHost(session, this.#own), this.#compute, session.conditions.lowBattery);
       session.onTask = (word) => desk.receive(word);
       session.onConditions = ({ lowBattery }) => desk.setLowBattery(lowBattery);
       return desk;
@@ -351,22 +354,50 @@ function paceOf({ bytesPerSecond }: FetchOptions): number | null {
   throw new PeerEdgeError("invalid_option", "bytesPerSecond must be a positive number");
 }
 
-function deskHost(session: Session): DeskHost {
+function deskHost(session: Session, own: ReadonlySet<string>): DeskHost {
+  /** What a task shares, or is being taken for one, and by how many. */
+  const used = new Map<string, number>();
+  const use = (content: string) => used.set(content, (used.get(content) ?? 0) + 1);
+  const release = (content: string) => {
+    const left = (used.get(content) ?? 1) - 1;
+    if (left > 0) return void used.set(content, left);
+    used.delete(content);
+    if (!own.has(content)) void session.remove(content).catch(() => undefined);
+  };
+  const fetch = async (content: string, bytesMax: number, signal: AbortSignal) => {
+    const response = await session.fetch(content, null, signal, { origin: null, pace: null });
+    const length = Number(response.headers.get("content-length") ?? 0);
+    if (length > bytesMax) {
+      await response.body?.cancel();
+      throw new RangeError(`a content of ${length} bytes where at most ${bytesMax} are allowed`);
+    }
+    return new Uint8Array(await response.arrayBuffer());
+  };
   return {
     send: (call) => session.task(call),
     fetch: async (content, bytesMax, signal) => {
-      const response = await session.fetch(content, null, signal, { origin: null, pace: null });
-      const length = Number(response.headers.get("content-length") ?? 0);
-      if (length > bytesMax) {
-        await response.body?.cancel();
-        throw new RangeError(`a content of ${length} bytes where at most ${bytesMax} are allowed`);
+      use(content);
+      try {
+        return await fetch(content, bytesMax, signal);
+      } catch (error) {
+        release(content);
+        throw error;
       }
-      return new Uint8Array(await response.arrayBuffer());
+    },
+    take: async (content, bytesMax, signal) => {
+      use(content);
+      try {
+        return await fetch(content, bytesMax, signal);
+      } finally {
+        release(content);
+      }
     },
     publish: async (bytes, name) => {
       const blob = new Blob([bytes as BlobPart], { type: "application/octet-stream" });
-      return (await session.publish(blob, name, blob.type, null, () => {})).content;
+      const { content } = await session.publish(blob, name, blob.type, null, () => {});
+      use(content);
+      return content;
     },
-    remove: (content) => void session.remove(content).catch(() => undefined),
+    remove: release,
   };
 }

@@ -29,23 +29,24 @@ export type Output =
       beatMs: number,
       module: string,
       input: Uint8Array | string,
-      gas: number,
+      gas: bigint,
       memoryPages: number,
       outputBytes: number,
       checkpointSteps: number,
       checkpoint: string | undefined,
-      checkpointGas: number,
+      checkpointGas: bigint,
     ]
   | [kind: "revoke", lease: number]
   | [
       kind: "result",
       request: number,
       end: number,
-      gas: number,
+      gas: bigint,
       runs: number,
       refereed: boolean,
       workers: string[],
       output: Uint8Array | string,
+      digest: Uint8Array,
     ]
   | [kind: "taskProgress", request: number, runs: number, worker: string]
   | [kind: "marked", request: number, checkpoint: string]
@@ -119,7 +120,7 @@ export class Engine {
     module: string,
     input: Uint8Array,
     inputContent: string | undefined,
-    gas: number,
+    gas: bigint,
     memoryPages: number,
     outputBytes: number,
     checkpointSteps: number,
@@ -127,12 +128,12 @@ export class Engine {
     value: number,
   ): void;
   cancelTask(nowUs: number, request: number): void;
-  taskBeat(nowUs: number, lease: number, checkpoint: string | undefined, gas: number): void;
+  taskBeat(nowUs: number, lease: number, checkpoint: string | undefined, gas: bigint): void;
   taskAnswer(
     nowUs: number,
     lease: number,
     end: number,
-    gas: number,
+    gas: bigint,
     output: Uint8Array,
     outputContent: string | undefined,
     outputHash: Uint8Array,

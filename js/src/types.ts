@@ -107,9 +107,9 @@ export interface RunOptions {
   replicas?: number;
   /** Instead of a number of replicas: votes by the workers' records. Results may be kept back for minutes until they are sure. */
   assurance?: TaskAssurance;
-  /** Gas that a run may use. Default 100 billion, about a minute of one core. */
-  gas?: number;
-  /** Memory that it may grow to, in bytes. Default 64 MiB. */
+  /** Gas that a run may use, 1 to 2^62; above 2^53 as a bigint. Default 100 billion, about a minute of one core. */
+  gas?: number | bigint;
+  /** Memory that it may grow to, in bytes, at most 4 GiB; the input has to fit in. Default 64 MiB. */
   memoryBytes?: number;
   /** Bytes that the output may have. Default 16 MiB. */
   outputBytes?: number;
@@ -131,8 +131,8 @@ export interface TaskProgress {
 export interface TaskResult {
   /** What the task put out. */
   output: Uint8Array;
-  /** Gas of one run: the same on every device. */
-  gas: number;
+  /** Gas of one run: the same on every device. A bigint, as it may be above 2^53. */
+  gas: bigint;
   /** Runs that were given for it. */
   runs: number;
   /** Whether the relay ran it itself to decide. */
@@ -367,9 +367,9 @@ export interface Peer {
    * @param task The module: its bytes, which this tab then shares, or the link of a published one. See `docs/task-abi.md`.
    * @param input Its input; a text becomes UTF-8.
    * @throws {PeerEdgeError} `task_refused` (the module is no task), `task_failed` (it ended in a trap, or met a limit; `cause` has
-   * `end` and `gas`), `no_worker`, `task_trouble`, `task_disputed`, `tasks_off`, `too_many_tasks`, `invalid_option`,
-   * `consent_required`, `unavailable`, `closed`, `internal`.
-   * @throws The signal's reason after an abort.
+   * `end` and `gas`), `no_worker`, `task_trouble`, `task_disputed`, `tasks_off`, `too_many_tasks`, `invalid_option` (a limit that
+   * cannot hold, such as an input larger than the memory), `aborted` (`cause` is the signal's reason), `consent_required`,
+   * `unavailable`, `closed`, `internal`. Nothing else, and limits are told before anything is done.
    */
   run(task: string | URL | Uint8Array | Blob, input: Uint8Array | string, options?: RunOptions): Promise<TaskResult>;
 
@@ -549,6 +549,7 @@ export interface ActiveBlock {
  * | `manifest_invalid` | every holder's manifest contradicts the link |
  * | `unreadable` | the file to publish cannot be read, or changed meanwhile |
  * | `storage` | the store that was asked for cannot be used |
+ * | `aborted` | a task was given up by its signal, whose reason is the `cause` |
  * | `internal` | the engine failed; the peer is closed |
  */
 export type ErrorCode =
@@ -568,6 +569,7 @@ export type ErrorCode =
   | "tasks_off"
   | "too_many_tasks"
   | "no_worker"
+  | "aborted"
   | "internal";
 
 /** The shape of {@link PeerEdgeError}. */

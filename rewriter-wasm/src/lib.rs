@@ -1,10 +1,10 @@
 //! What a page needs of PeerHVM besides an engine: the rewrite, and the names of contents and checkpoints.
 //!
-//! Four functions over plain memory, without glue: the caller asks for room, writes there, calls, and reads what lies at the
+//! A few functions over plain memory, without glue: the caller asks for room, writes there, calls, and reads what lies at the
 //! place that it is told. `js/src/tasks/rewriter.ts` is that caller.
 use std::cell::RefCell;
 
-use peeredge_hvm::{Limits, Refused, Rewritten, instrument, rewrite};
+use peeredge_hvm::{Answer, Limits, Refused, Rewritten, instrument, rewrite};
 
 thread_local! {
     /// What the caller wrote, then what it is to read.
@@ -49,6 +49,16 @@ pub extern "C" fn rewrite_any(memory_pages: u32) -> u32 {
 #[unsafe(no_mangle)]
 pub extern "C" fn hash() {
     ROOM.with_borrow_mut(|room| *room = peeredge_hvm::task::hash(room).to_vec());
+}
+
+/// Leaves what receipts name as the answer of a run that ended so, with what was written as its output; nothing for an end that is none
+/// of a task.
+#[unsafe(no_mangle)]
+pub extern "C" fn answer(end: u32) {
+    ROOM.with_borrow_mut(|room| {
+        let answer = u8::try_from(end).ok().and_then(|end| Answer::parts(end, room, 0));
+        *room = answer.map(|answer| answer.digest.to_vec()).unwrap_or_default();
+    });
 }
 
 fn rewritten(how: fn(&[u8], &Limits) -> Result<Rewritten, Refused>, memory_pages: u32) -> u32 {

@@ -17,7 +17,7 @@ const APART = {
   "peeredge/sw": ["sw/worker.js"],
   "peeredge/sw/register": ["sw/register.js", "routes.js"],
   "peeredge/hls": ["hls/index.js", "routes.js"],
-  "tasks, when they are used": ["checkpoint", "desk", "job", "rewriter", "run", "runner", "speed", "task-worker"].map((name) => `tasks/${name}.js`),
+  "tasks, when they are used": ["checkpoint", "desk", "job", "rewriter", "rewriter-worker", "run", "runner", "speed", "task-worker"].map((name) => `tasks/${name}.js`),
 };
 
 export const RELAY = built("release", "peeredge");

@@ -208,14 +208,14 @@ impl Engine {
         module: &str,
         input: &[u8],
         input_content: Option<String>,
-        gas: f64,
+        gas: u64,
         memory_pages: u32,
         output_bytes: u32,
         checkpoint_steps: u32,
         assurance: u8,
         value: u32,
     ) -> Result<(), JsError> {
-        let limits = TaskLimits { gas: whole(gas).max(1), memory_pages, output_bytes, checkpoint_steps };
+        let limits = TaskLimits { gas: gas.max(1), memory_pages, output_bytes, checkpoint_steps };
         let assurance = match assurance {
             254 => TaskAssurance::Cheap,
             255 => TaskAssurance::Strict,
@@ -240,10 +240,10 @@ impl Engine {
         now_us: f64,
         lease: f64,
         checkpoint: Option<String>,
-        gas: f64,
+        gas: u64,
     ) -> Result<(), JsError> {
         let checkpoint = checkpoint.map(|id| content_id(&id)).transpose()?;
-        let mark = checkpoint.map(|checkpoint| TaskMark { checkpoint, gas: whole(gas) });
+        let mark = checkpoint.map(|checkpoint| TaskMark { checkpoint, gas });
         self.input(now_us, Input::Task(TaskInput::Beat { lease: whole(lease), mark }));
         Ok(())
     }
@@ -256,13 +256,13 @@ impl Engine {
         now_us: f64,
         lease: f64,
         end: u8,
-        gas: f64,
+        gas: u64,
         output: &[u8],
         output_content: Option<String>,
         output_hash: &[u8],
     ) -> Result<(), JsError> {
         let output_hash = output_hash.try_into().map_err(|_| JsError::new("a hash has 32 bytes"))?;
-        let (lease, gas, output) = (whole(lease), whole(gas), blob(output, output_content)?);
+        let (lease, output) = (whole(lease), blob(output, output_content)?);
         self.input(now_us, Input::Task(TaskInput::Answer { lease, end, gas, output, output_hash }));
         Ok(())
     }

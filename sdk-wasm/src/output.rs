@@ -97,8 +97,8 @@ fn to_task(task: TaskFromRelay) -> Array {
     match task {
         TaskFromRelay::Lease { lease, beat_ms, module, input, limits, resume } => {
             let (checkpoint, gas) = match resume {
-                Some(mark) => (JsValue::from(mark.checkpoint.to_string()), mark.gas as f64),
-                None => (JsValue::UNDEFINED, 0.0),
+                Some(mark) => (JsValue::from(mark.checkpoint.to_string()), mark.gas),
+                None => (JsValue::UNDEFINED, 0),
             };
             let TaskLimits { gas: gas_max, memory_pages, output_bytes, checkpoint_steps } = limits;
             array![
@@ -107,7 +107,7 @@ fn to_task(task: TaskFromRelay) -> Array {
                 beat_ms,
                 module.to_string(),
                 blob(input),
-                gas_max as f64,
+                gas_max,
                 memory_pages,
                 output_bytes,
                 checkpoint_steps,
@@ -116,9 +116,19 @@ fn to_task(task: TaskFromRelay) -> Array {
             ]
         }
         TaskFromRelay::Revoke { lease } => array!["revoke", lease as f64],
-        TaskFromRelay::Result { request, end, gas, digest: _, runs, refereed, voters, output } => {
+        TaskFromRelay::Result { request, end, gas, digest, runs, refereed, voters, output } => {
             let voters: Array = voters.iter().map(|voter| JsValue::from(voter.to_string())).collect();
-            array!["result", request, end, gas as f64, runs, refereed, voters, blob(output)]
+            array![
+                "result",
+                request,
+                end,
+                gas,
+                runs,
+                refereed,
+                voters,
+                blob(output),
+                bytes(digest.to_vec())
+            ]
         }
         TaskFromRelay::Progress { request, runs, worker } => {
             array!["taskProgress", request, runs, worker.to_string()]

@@ -72,8 +72,10 @@ describe("a task in a tab", () => {
   test("gives its output, its progress, and twice the same gas", async () => {
     const ran = await run(tab, counting);
     expect(ran).toMatchObject({ end: End.Done, output: [0x10, 0x27, 0, 0, 0x6f] });
-    expect(ran.steps.map(([, permyriad]) => permyriad)).toEqual([1000, 2000, 3000, 4000, 5000, 6000, 7000, 8000, 9000, 10000]);
-    expect(await run(other, counting)).toEqual(ran);
+    // Told at most ten times a second, the first step and the last one always.
+    expect([ran.steps[0], ran.steps.at(-1)].map(([step, permyriad]) => [step, permyriad])).toEqual([[1, 1000], [10, 10000]]);
+    const again = await run(other, counting);
+    expect({ ...again, steps: [] }).toEqual({ ...ran, steps: [] });
     const exact = await run(tab, counting, { limits: { gas: ran.gas } });
     expect(exact.end).toBe(End.Done);
     const short = await run(tab, counting, { limits: { gas: String(BigInt(ran.gas) - 1n) } });
@@ -128,7 +130,8 @@ describe("a task in a tab", () => {
     // From those that were taken on the way, as when the first tab is simply closed.
     const { steps } = await run(tab, counting, { checkpointEverySteps: 4 });
     const taken = steps.filter(([, , checkpoint]) => checkpoint);
-    expect(taken.map(([step]) => step)).toEqual([4, 8]);
+    // The next one waits until the page has dealt with the first.
+    expect(taken.map(([step]) => step)).toEqual(taken.length > 1 ? [4, 8] : [4]);
     for (const [, , checkpoint] of taken) {
       expect(await run(other, counting, { checkpoint })).toMatchObject({ end: End.Done, output: whole.output, gas: whole.gas });
     }
@@ -145,7 +148,7 @@ describe("the guest kit's examples", () => {
     [16, 50].forEach((value, index) => input.setUint32(24 + index * 4, value, true));
     const options = { bytes: [...new Uint8Array(input.buffer)], limits: { gas: "1000000000", memoryPages: 100 } };
     const ran = await run(tab, example("fractal"), options);
-    expect([ran.end, ran.output.length, ran.steps.length]).toEqual([End.Done, 256, 16]);
+    expect([ran.end, ran.output.length, ran.steps.at(-1)[0]]).toEqual([End.Done, 256, 16]);
     // The corner escapes at once, the middle never.
     expect([ran.output[0], ran.output[8 * 16 + 10]]).toEqual([5, 255]);
     expect((await run(other, example("fractal"), options)).gas).toBe(ran.gas);

@@ -77,11 +77,11 @@ export class Job {
   #take(result: TaskResult): void {
     this.done++;
     this.runs += result.runs;
-    this.gas += result.gas;
+    this.gas += Number(result.gas);
     if (result.refereed) this.refereed++;
     for (const worker of result.workers) {
       const share = this.shares.get(worker) ?? { worker, tiles: 0, gas: 0 };
-      this.shares.set(worker, { worker, tiles: share.tiles + 1, gas: share.gas + result.gas });
+      this.shares.set(worker, { worker, tiles: share.tiles + 1, gas: share.gas + Number(result.gas) });
     }
   }
 }

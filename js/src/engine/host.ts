@@ -479,7 +479,7 @@ function callTask(engine: Engine, now: number, task: TaskCall): void {
     case "cancel":
       return engine.cancelTask(now, task.request);
     case "beat":
-      return engine.taskBeat(now, task.lease, task.checkpoint, task.gas ?? 0);
+      return engine.taskBeat(now, task.lease, task.checkpoint, task.gas ?? 0n);
     case "answer": {
       const { lease, end, gas, output, outputContent, outputHash } = task;
       return engine.taskAnswer(now, lease, end, gas, output, outputContent, outputHash);

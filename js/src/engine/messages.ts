@@ -64,7 +64,7 @@ export interface SessionMemory {
   live: boolean;
 }
 
-/** What the page says about tasks; numbers of leases and gas stay below 2^53. */
+/** What the page says about tasks; numbers of leases stay below 2^53, gas does not. */
 export type TaskCall =
   | { call: "offer"; slots: number; memoryPages: number }
   | {
@@ -73,7 +73,7 @@ export type TaskCall =
       module: string;
       input: Uint8Array;
       inputContent?: string;
-      gas: number;
+      gas: bigint;
       memoryPages: number;
       outputBytes: number;
       checkpointSteps: number;
@@ -81,8 +81,8 @@ export type TaskCall =
       value: number;
     }
   | { call: "cancel"; request: number }
-  | { call: "beat"; lease: number; checkpoint?: string; gas?: number }
-  | { call: "answer"; lease: number; end: number; gas: number; output: Uint8Array; outputContent?: string; outputHash: Uint8Array }
+  | { call: "beat"; lease: number; checkpoint?: string; gas?: bigint }
+  | { call: "answer"; lease: number; end: number; gas: bigint; output: Uint8Array; outputContent?: string; outputHash: Uint8Array }
   | { call: "trouble"; lease: number; detail: string };
 
 /** What the engine says about tasks. */

@@ -2,7 +2,7 @@ import type { TaskCall, TaskWord } from "../engine/messages.js";
 import { PeerEdgeError, messageOf } from "../errors.js";
 import type { Compute, Computed, ErrorCode, RunOptions, TaskAssurance, TaskProgress, TaskResult } from "../types.js";
 import { End, type TaskLimits } from "./job.js";
-import { hash, instrument, Refused, type Rewritten } from "./rewriter.js";
+import { answer, hash, instrument, Refused, type Rewritten } from "./rewriter.js";
 import { runTask } from "./runner.js";
 import { Speed } from "./speed.js";
 
@@ -11,8 +11,15 @@ const INLINE_BYTES_MAX = 16 * 1024;
 const MODULE_BYTES_MAX = 32 << 20;
 const CONTENT_BYTES_MAX = 1 << 30;
 const PAGE_BYTES = 65_536;
-/** Rewritten modules that are kept for the next run. */
+/** Rewritten modules that are kept for the next run, and how many bytes of them. */
 const MODULES_MAX = 8;
+const MODULES_BYTES_MAX = 32 << 20;
+/** An output that is a content is shared for so long: whoever asked fetches it at once, and a stranger's bytes are not kept. */
+const OUTPUT_MS = 600_000;
+/** Gas is counted in a signed 64-bit number, of which this leaves half. */
+const GAS_MAX = 1n << 62n;
+/** What a checkpoint has besides the memory. */
+const CHECKPOINT_BYTES = 1 << 20;
 const DEADLINE_MS = 600_000;
 /** Checkpoints that are shared or kept for one task: one may be replaced while it is asked for. */
 const MARKS_MAX = 2;
@@ -32,8 +39,10 @@ const REFUSALS: Record<string, string> = {
 /** What a desk has of its page and engine. */
 export interface DeskHost {
   send(call: TaskCall): void;
-  /** All bytes of a content. */
+  /** All bytes of a content, which this peer then holds, and shares. */
   fetch(content: string, bytesMax: number, signal: AbortSignal): Promise<Uint8Array>;
+  /** The same, of a content that this peer then no longer holds, unless it is the page's own. */
+  take(content: string, bytesMax: number, signal: AbortSignal): Promise<Uint8Array>;
   /** Shares bytes; gives the content's id. */
   publish(bytes: Uint8Array, name: string): Promise<string>;
   remove(content: string): void;
@@ -44,6 +53,7 @@ interface Waiting {
   reject(reason: unknown): void;
   onProgress: (progress: TaskProgress) => void;
   end: AbortController;
+  limits: TaskLimits;
   /** Checkpoints of others that are kept for this task. */
   marks: string[];
 }
@@ -52,8 +62,6 @@ interface Lease {
   end: AbortController;
   /** Checkpoints that are shared, newest last. */
   checkpoints: string[];
-  /** When the next may take the oldest one's place. */
-  nextMark: number;
 }
 
 type Word<K extends TaskWord[0]> = Extract<TaskWord, [kind: K, ...unknown[]]>;
@@ -63,7 +71,9 @@ export class Desk {
   readonly #host: DeskHost;
   readonly #waiting = new Map<number, Waiting>();
   readonly #leases = new Map<number, Lease>();
-  readonly #modules = new Map<string, Promise<Rewritten>>();
+  readonly #modules = new Map<string, { rewritten: Promise<Rewritten>; bytes: number }>();
+  /** Outputs that others may still fetch: their bytes, and what ends it. */
+  readonly #outputs = new Map<string, { bytes: number; timer: ReturnType<typeof setTimeout> }>();
   readonly #shared = new WeakMap<object, Promise<string>>();
   readonly #speed = new Speed();
   #compute: Compute;
@@ -97,41 +107,65 @@ export class Desk {
     this.#offer();
   }
 
+  /** As {@link Peer.run}: whatever it ends in besides a result is a {@link PeerEdgeError}. */
   async run(task: string | Uint8Array | Blob, input: Uint8Array, options: RunOptions): Promise<TaskResult> {
     const signal = options.signal ?? null;
-    const limits = limitsOf(options);
-    const assurance = assuranceOf(options.assurance ?? options.replicas ?? 2);
-    const module = typeof task === "string" ? task : await this.#share(task, limits);
-    const isSmall = input.length <= INLINE_BYTES_MAX;
-    const inputContent = isSmall ? undefined : await this.#host.publish(input, "input");
-    signal?.throwIfAborted();
-    const request = this.#next++;
-    const cancel = () => {
-      this.#host.send({ call: "cancel", request });
-      this.#end(request)?.reject(signal?.reason);
-    };
+    const end = new AbortController();
+    const cancel = () => end.abort(aborted(signal));
+    if (signal?.aborted) throw aborted(signal);
     signal?.addEventListener("abort", cancel);
     try {
+      return await this.#run(task, input, options, end.signal);
+    } catch (error) {
+      if (end.signal.aborted) throw end.signal.reason;
+      if (error instanceof PeerEdgeError) throw error;
+      throw new PeerEdgeError("unavailable", messageOf(error), { cause: error });
+    } finally {
+      signal?.removeEventListener("abort", cancel);
+    }
+  }
+
+  async #run(task: string | Uint8Array | Blob, input: Uint8Array, options: RunOptions, signal: AbortSignal): Promise<TaskResult> {
+    const limits = limitsOf(options, input);
+    const assurance = assuranceOf(options.assurance ?? options.replicas ?? 2);
+    const value = options.value ?? 0;
+    const checkpointSteps = options.checkpointSteps ?? 0;
+    whole("value", value, 0, 0xffff_ffff);
+    whole("checkpointSteps", checkpointSteps, 0, 0xffff_ffff);
+    // Nobody waits for what goes on behind an abort; what was shared by then is let go.
+    const module = typeof task === "string" ? task : await until(signal, this.#share(task, limits, signal));
+    const isSmall = input.length <= INLINE_BYTES_MAX;
+    const shared = isSmall ? undefined : this.#host.publish(input, "input");
+    const request = this.#next++;
+    const cancel = () => {
+      const waiting = this.#end(request);
+      if (!waiting) return;
+      this.#host.send({ call: "cancel", request });
+      waiting.reject(signal.reason);
+    };
+    signal.addEventListener("abort", cancel);
+    try {
+      const inputContent = shared && (await until(signal, shared));
       return await new Promise<TaskResult>((resolve, reject) => {
         const onProgress = options.onProgress ?? (() => {});
-        this.#waiting.set(request, { resolve, reject, onProgress, end: new AbortController(), marks: [] });
+        this.#waiting.set(request, { resolve, reject, onProgress, end: new AbortController(), limits, marks: [] });
         this.#host.send({
           call: "submit",
           request,
           module,
           input: isSmall ? input : new Uint8Array(),
           ...(inputContent !== undefined && { inputContent }),
-          gas: Number(limits.gas),
+          gas: limits.gas,
           memoryPages: limits.memoryPages,
           outputBytes: limits.outputBytes,
-          checkpointSteps: options.checkpointSteps ?? 0,
+          checkpointSteps,
           assurance,
-          value: options.value ?? 0,
+          value,
         });
       });
     } finally {
-      signal?.removeEventListener("abort", cancel);
-      if (inputContent !== undefined) this.#host.remove(inputContent);
+      signal.removeEventListener("abort", cancel);
+      shared?.then((content) => this.#host.remove(content), () => undefined);
     }
   }
 
@@ -166,6 +200,8 @@ export class Desk {
     globalThis.document?.removeEventListener("visibilitychange", this.#offer);
     this.#stopAll();
     for (const request of [...this.#waiting.keys()]) this.#end(request)?.reject(reason);
+    for (const { timer } of this.#outputs.values()) clearTimeout(timer);
+    this.#outputs.clear();
   }
 
   readonly #offer = (): void => {
@@ -192,10 +228,10 @@ export class Desk {
   }
 
   /** A module of the page, published once. */
-  #share(task: Uint8Array | Blob, limits: TaskLimits): Promise<string> {
+  #share(task: Uint8Array | Blob, limits: TaskLimits, signal: AbortSignal): Promise<string> {
     let shared = this.#shared.get(task);
     if (!shared) {
-      shared = this.#check(task, limits);
+      shared = this.#check(task, limits, signal);
       this.#shared.set(task, shared);
       shared.catch(() => this.#shared.delete(task));
     }
@@ -203,14 +239,14 @@ export class Desk {
   }
 
   /** What is no task fails here, before anyone else sees it. */
-  async #check(task: Uint8Array | Blob, limits: TaskLimits): Promise<string> {
+  async #check(task: Uint8Array | Blob, limits: TaskLimits, signal: AbortSignal): Promise<string> {
     const length = task instanceof Blob ? task.size : task.length;
     if (length > MODULE_BYTES_MAX) {
       throw new PeerEdgeError("task_refused", `a module has at most ${MODULE_BYTES_MAX} bytes, this one has ${length}`);
     }
     const bytes = task instanceof Blob ? new Uint8Array(await task.arrayBuffer()) : task;
     try {
-      await instrument(bytes, limits);
+      await instrument(bytes, limits, signal);
     } catch (error) {
       if (error instanceof Refused) throw new PeerEdgeError("task_refused", `the module is no task: ${error.message}`);
       throw error;
@@ -222,7 +258,8 @@ export class Desk {
     const waiting = this.#waiting.get(request);
     if (!waiting || waiting.marks.includes(checkpoint)) return;
     try {
-      await this.#host.fetch(checkpoint, CONTENT_BYTES_MAX, waiting.end.signal);
+      const bytesMax = waiting.limits.memoryPages * (PAGE_BYTES + 1) + CHECKPOINT_BYTES;
+      await this.#host.fetch(checkpoint, bytesMax, waiting.end.signal);
       waiting.marks.push(checkpoint);
       while (waiting.marks.length > MARKS_MAX) this.#host.remove(waiting.marks.shift() as string);
     } catch {
@@ -230,17 +267,21 @@ export class Desk {
     }
   }
 
-  async #result([, request, end, gas, runs, refereed, workers, output]: Word<"result">): Promise<void> {
+  async #result([, request, end, gas, runs, refereed, workers, output, digest]: Word<"result">): Promise<void> {
     const waiting = this.#waiting.get(request);
     if (!waiting) return;
-    if (end !== End.Done) {
-      const name = ENDS[end] ?? "unknown";
-      const cause = { end: name, gas, runs, refereed, workers };
-      this.#end(request)?.reject(new PeerEdgeError("task_failed", `the task ended: ${name}, after ${gas} gas`, { cause }));
-      return;
-    }
+    const { signal } = waiting.end;
     try {
-      const bytes = typeof output === "string" ? await this.#host.fetch(output, CONTENT_BYTES_MAX, waiting.end.signal) : output;
+      const bytes = typeof output === "string" ? await this.#host.take(output, waiting.limits.outputBytes, signal) : output;
+      // Whoever delivered it: it is what the workers signed for, or it is nothing.
+      if (!isEqual(await answer(end, bytes, signal), digest)) {
+        throw new PeerEdgeError("task_disputed", "the output is not what its workers signed for", { cause: { workers } });
+      }
+      if (end !== End.Done) {
+        const name = ENDS[end] ?? "unknown";
+        const cause = { end: name, gas, runs, refereed, workers };
+        throw new PeerEdgeError("task_failed", `the task ended: ${name}, after ${gas} gas`, { cause });
+      }
       this.#end(request)?.resolve({ output: bytes, gas, runs, refereed, workers });
     } catch (error) {
       this.#end(request)?.reject(error);
@@ -249,37 +290,41 @@ export class Desk {
 
   async #work(word: Word<"lease">): Promise<void> {
     const [, id, beatMs, module, input, gas, memoryPages, outputBytes, checkpointEverySteps, from] = word;
-    const lease: Lease = { end: new AbortController(), checkpoints: [], nextMark: 0 };
+    const lease: Lease = { end: new AbortController(), checkpoints: [] };
     this.#leases.set(id, lease);
     const { signal } = lease.end;
     const beat = setInterval(() => this.#host.send({ call: "beat", lease: id }), beatMs);
-    const fetched = (content: string) => this.#host.fetch(content, CONTENT_BYTES_MAX, signal);
+    const hostBytesMax = this.#compute.memoryBytes;
+    const memoryBytes = memoryPages * PAGE_BYTES;
     try {
+      if (memoryBytes > hostBytesMax) throw new Error(`the task may take ${memoryBytes} bytes, of ${hostBytesMax} here`);
       const { bytes: rewritten, isMovable } = await this.#module(module, memoryPages, signal);
-      const start = from ? { checkpoint: await fetched(from) } : { input: typeof input === "string" ? await fetched(input) : input };
-      const limits: TaskLimits = { gas: BigInt(gas), memoryPages, outputBytes };
+      const start = from
+        ? { checkpoint: await this.#host.take(from, memoryBytes + memoryPages + CHECKPOINT_BYTES, signal) }
+        : { input: typeof input === "string" ? await this.#host.take(input, memoryBytes, signal) : input };
+      const limits: TaskLimits = { gas, memoryPages, outputBytes };
       const dutyPermille = this.#compute.dutyPermille / (this.#speed.backingOff ? 2 : 1);
       const began = performance.now();
-      const job = { rewritten, isMovable, ...start, limits, deadlineMs: DEADLINE_MS, checkpointEverySteps, dutyPermille };
+      const job = { rewritten, isMovable, ...start, limits, deadlineMs: DEADLINE_MS, checkpointEverySteps, dutyPermille, hostBytesMax };
       const ran = await runTask(job, {
         signal,
         onProgress: ({ checkpoint, gas: used }) => {
-          if (checkpoint) void this.#mark(id, lease, checkpoint, Number(used));
+          if (checkpoint) return this.#mark(id, lease, checkpoint, used);
         },
       });
       signal.throwIfAborted();
       if (ran.end > End.Output) throw new Error(`the run ended here: ${ENDS[ran.end]}`);
       if (!from) this.#speed.observe(Number(ran.gas), ((performance.now() - began) * dutyPermille) / 1000);
-      const outputHash = await hash(ran.output);
+      const outputHash = await hash(ran.output, signal);
       const isSmall = ran.output.length <= INLINE_BYTES_MAX;
-      const outputContent = isSmall ? undefined : await this.#host.publish(ran.output, "output");
+      const outputContent = isSmall ? undefined : await this.#shareOutput(ran.output);
       this.#tasks++;
       this.#gas += Number(ran.gas);
       this.#host.send({
         call: "answer",
         lease: id,
         end: ran.end,
-        gas: Number(ran.gas),
+        gas: ran.gas,
         output: isSmall ? ran.output : new Uint8Array(),
         ...(outputContent !== undefined && { outputContent }),
         outputHash,
@@ -295,40 +340,93 @@ export class Desk {
     }
   }
 
-  /** Shares a checkpoint, so that the task can go on elsewhere, and lets go of older ones. */
-  async #mark(id: number, lease: Lease, bytes: Uint8Array, gas: number): Promise<void> {
-    const now = performance.now();
-    if (now < lease.nextMark) return;
-    lease.nextMark = now + MARK_MS + bytes.length / MARK_BYTES_PER_MS;
+  /** Shares an output until whoever asked had time to fetch it, the oldest ones less long where they are many. */
+  async #shareOutput(output: Uint8Array): Promise<string> {
+    const content = await this.#host.publish(output, "output");
+    clearTimeout(this.#outputs.get(content)?.timer);
+    this.#outputs.delete(content);
+    const forget = (content: string) => {
+      clearTimeout(this.#outputs.get(content)?.timer);
+      this.#outputs.delete(content);
+      this.#host.remove(content);
+    };
+    this.#outputs.set(content, { bytes: output.length, timer: setTimeout(() => forget(content), OUTPUT_MS) });
+    const sum = () => [...this.#outputs.values()].reduce((sum, { bytes }) => sum + bytes, 0);
+    while (this.#outputs.size > 1 && sum() > this.#compute.memoryBytes) forget([...this.#outputs.keys()][0] as string);
+    return content;
+  }
+
+  /** Shares a checkpoint, so that the task can go on elsewhere, and lets go of older ones. Gives how long to rest before the next. */
+  async #mark(id: number, lease: Lease, bytes: Uint8Array, gas: bigint): Promise<number> {
+    const rest = MARK_MS + bytes.length / MARK_BYTES_PER_MS;
     const checkpoint = await this.#host.publish(bytes, "checkpoint");
-    if (lease.end.signal.aborted) return this.#host.remove(checkpoint);
+    if (lease.end.signal.aborted) {
+      this.#host.remove(checkpoint);
+      return rest;
+    }
     this.#host.send({ call: "beat", lease: id, checkpoint, gas });
     // The newest comes last, also when it was there before.
     lease.checkpoints = [...lease.checkpoints.filter((other) => other !== checkpoint), checkpoint];
     while (lease.checkpoints.length > MARKS_MAX) this.#host.remove(lease.checkpoints.shift() as string);
+    return rest;
   }
 
   #module(content: string, memoryPages: number, signal: AbortSignal): Promise<Rewritten> {
     const key = `${content} ${memoryPages}`;
-    let rewritten = this.#modules.get(key);
-    if (!rewritten) {
-      rewritten = this.#host.fetch(content, MODULE_BYTES_MAX, signal).then((bytes) => instrument(bytes, { memoryPages }));
-      rewritten.catch(() => this.#modules.delete(key));
+    let module = this.#modules.get(key);
+    if (!module) {
+      const rewritten = this.#host.take(content, MODULE_BYTES_MAX, signal).then((bytes) => instrument(bytes, { memoryPages }, signal));
+      module = { rewritten, bytes: 0 };
+      const made = module;
+      rewritten.then(({ bytes }) => (made.bytes = bytes.length), () => this.#modules.delete(key));
     }
     // Used last, goes last.
     this.#modules.delete(key);
-    this.#modules.set(key, rewritten);
-    const [oldest] = this.#modules.keys();
-    if (this.#modules.size > MODULES_MAX && oldest !== undefined) this.#modules.delete(oldest);
-    return rewritten;
+    this.#modules.set(key, module);
+    const sum = () => [...this.#modules.values()].reduce((sum, { bytes }) => sum + bytes, 0);
+    while (this.#modules.size > 1 && (this.#modules.size > MODULES_MAX || sum() > MODULES_BYTES_MAX)) {
+      this.#modules.delete([...this.#modules.keys()][0] as string);
+    }
+    // Another lease may have begun this, and been revoked since: then it is begun again.
+    return module.rewritten.catch((error: unknown) => {
+      if (signal.aborted || !isAbort(error)) throw error;
+      return this.#module(content, memoryPages, signal);
+    });
   }
 }
 
-function limitsOf({ gas = 100e9, memoryBytes = 64 << 20, outputBytes = 16 << 20 }: RunOptions): TaskLimits {
-  whole("gas", gas, 1, Number.MAX_SAFE_INTEGER);
+function isAbort(error: unknown): boolean {
+  return error instanceof DOMException && error.name === "AbortError";
+}
+
+function aborted(signal: AbortSignal | null): PeerEdgeError {
+  return new PeerEdgeError("aborted", `the task was given up: ${messageOf(signal?.reason)}`, { cause: signal?.reason });
+}
+
+/** What the work comes to, or the signal's reason, whichever is first. */
+function until<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(signal.reason);
+    if (signal.aborted) return abort();
+    signal.addEventListener("abort", abort, { once: true });
+    work.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
+  });
+}
+
+function isEqual(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, index) => byte === b[index]);
+}
+
+function limitsOf({ gas = 100_000_000_000n, memoryBytes = 64 << 20, outputBytes = 16 << 20 }: RunOptions, input: Uint8Array): TaskLimits {
+  if (typeof gas !== "bigint") whole("gas", gas, 1, Number.MAX_SAFE_INTEGER);
+  else if (gas < 1n || gas > GAS_MAX) throw new PeerEdgeError("invalid_option", `gas must be from 1 to ${GAS_MAX}`);
   whole("memoryBytes", memoryBytes, 0, 2 ** 32);
   whole("outputBytes", outputBytes, 0, CONTENT_BYTES_MAX);
-  return { gas: BigInt(gas), memoryPages: Math.ceil(memoryBytes / PAGE_BYTES), outputBytes };
+  const memoryPages = Math.ceil(memoryBytes / PAGE_BYTES);
+  if (input.length > memoryPages * PAGE_BYTES) {
+    throw new PeerEdgeError("invalid_option", `the input has ${input.length} bytes, more than memoryBytes: ${memoryBytes}`);
+  }
+  return { gas: BigInt(gas), memoryPages, outputBytes };
 }
 
 function assuranceOf(assurance: TaskAssurance | number): number {

@@ -1,4 +1,4 @@
-/** How a run ended; the numbers are those of docs/task-abi.md. */
+/** How a run ended; the numbers are those of docs/task-abi.md. From `Memory` on they are the host's, and never signed. */
 export const End = { Done: 0, OutOfGas: 1, Trap: 2, Stack: 3, Output: 4, Memory: 5, Cancelled: 6, Paused: 7 } as const;
 export type End = (typeof End)[keyof typeof End];
 
@@ -26,11 +26,13 @@ export interface Job {
   deadlineMs: number;
   /** After how many steps a checkpoint is taken; 0 or nothing for never. */
   checkpointEverySteps?: number;
+  /** Memory that the run may take here, in bytes: a checkpoint is left out where it would take more. Default: no bound. */
+  hostBytesMax?: number;
   /** The share of time that it may compute, in thousandths, kept by resting between steps. Default 1,000. */
   dutyPermille?: number;
 }
 
-/** What is told after a step. */
+/** What is told after a step, at most ten times a second, and with every checkpoint. */
 export interface Progress {
   /** Ten-thousandths done, as the task says. */
   permyriad: number;
@@ -50,5 +52,6 @@ export interface Ran {
   checkpoint?: Uint8Array;
 }
 
-export type ToWorker = { type: "job"; job: Job } | { type: "pause" };
+/** After `checkpointTaken` the next checkpoint is taken when `restMs` have passed; before it, none. */
+export type ToWorker = { type: "job"; job: Job } | { type: "pause" } | { type: "checkpointTaken"; restMs: number };
 export type FromWorker = { type: "progress"; progress: Progress } | { type: "ran"; ran: Ran };

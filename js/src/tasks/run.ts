@@ -23,6 +23,8 @@ class Ended {
 
 /** What the run asks of whoever runs it. */
 export interface Watch {
+  /** Asked when a checkpoint is due: gives whether there is room for one. */
+  wantsCheckpoint(): boolean;
   /** Told after each step. */
   onProgress(progress: Progress): void;
   /** Asked after each step, with how long it took: gives whether to stop here. */
@@ -40,9 +42,8 @@ export async function run(job: Job, watch: Watch): Promise<Ran> {
     const module = await WebAssembly.compile(job.rewritten as BufferSource);
     instance = await WebAssembly.instantiate(module, {});
   } catch (error) {
-    // What the rewriter let through compiles. A segment that does not fit traps everywhere; memory may be what only this host lacks.
-    const isOfTask = error instanceof WebAssembly.RuntimeError || error instanceof WebAssembly.CompileError;
-    return without(isOfTask ? End.Trap : End.Memory);
+    // A segment that does not fit traps everywhere. An engine that does not take the module, or has no memory for it, is this host's.
+    return without(error instanceof WebAssembly.RuntimeError ? End.Trap : End.Memory);
   }
   return new TaskRun(instance, job, gas).go(watch, state);
 }
@@ -107,7 +108,7 @@ class TaskRun {
       if (permyriad < 0) throw new Ended(End.Trap);
       this.#steps = Math.min(this.#steps + 1, 0xffff_ffff);
       const isDone = permyriad >= DONE_PERMYRIAD;
-      const isDue = this.#job.isMovable && every > 0 && this.#steps % every === 0 && !isDone;
+      const isDue = this.#job.isMovable && every > 0 && this.#steps % every === 0 && !isDone && this.#hasRoom() && watch.wantsCheckpoint();
       const progress = { permyriad: Math.min(permyriad, DONE_PERMYRIAD), steps: this.#steps, gas: this.#used() };
       watch.onProgress(isDue ? { ...progress, checkpoint: this.#checkpoint() } : progress);
       if (isDone) break;
@@ -132,11 +133,17 @@ class TaskRun {
     } catch (error) {
       thrown = error;
     }
-    // A RangeError is this engine's own stack, which the rewrite's bound stays below.
-    if (thrown !== undefined && (this.#host.value !== 0 || thrown instanceof RangeError)) throw new Ended(End.Memory);
+    // Whatever is no trap is this host's: its own stack, by another name in each engine, or its memory.
+    const isOfHost = thrown !== undefined && !(thrown instanceof WebAssembly.RuntimeError);
+    if (thrown !== undefined && (this.#host.value !== 0 || isOfHost)) throw new Ended(End.Memory);
     if (this.#gas.value < 0n) throw new Ended(End.OutOfGas);
     if (thrown === undefined) return given as T;
     throw new Ended(this.#stack.value < 0 ? End.Stack : End.Trap);
+  }
+
+  /** Whether a checkpoint fits beside the memory that it is of. */
+  #hasRoom(): boolean {
+    return 2 * this.#exports.memory.buffer.byteLength <= (this.#job.hostBytesMax ?? Infinity);
   }
 
   #checkpoint(): Uint8Array {

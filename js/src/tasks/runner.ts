@@ -5,7 +5,8 @@ export interface RunOptions {
   signal?: AbortSignal;
   /** Ends it after the step that it is at, with a checkpoint: {@link End.Paused}. A task that cannot move goes on. */
   pause?: AbortSignal;
-  onProgress?: (progress: Progress) => void;
+  /** Told at most ten times a second. For a checkpoint it gives how long to rest, in ms, before the next one is taken. */
+  onProgress?: (progress: Progress) => void | number | Promise<void | number>;
 }
 
 /**
@@ -45,9 +46,18 @@ export function runTask(job: Job, { signal, pause, onProgress }: RunOptions = {}
     worker.onmessage = ({ data }: MessageEvent<FromWorker>) => {
       if (data.type === "ran") return end(data.ran);
       gas = data.progress.gas;
-      onProgress?.(data.progress);
+      const rest = onProgress?.(data.progress);
+      if (!data.progress.checkpoint) return;
+      const taken = (restMs: void | number) => post({ type: "checkpointTaken", restMs: restMs ?? 0 });
+      Promise.resolve(rest).then(taken, () => taken());
     };
-    post({ type: "job", job });
+    // What it begins with moves; the module is kept for the next run.
+    const moves = [job.input, job.checkpoint].flatMap((bytes) => (bytes && bytes.byteLength === bytes.buffer.byteLength ? [bytes.buffer] : []));
+    try {
+      worker.postMessage({ type: "job", job } satisfies ToWorker, moves);
+    } catch {
+      return end(without(End.Memory));
+    }
     if (pause?.aborted) halt();
   });
 }

@@ -1,4 +1,4 @@
-import type { FromWorker, ToWorker } from "./job.js";
+import type { FromWorker, Job, ToWorker } from "./job.js";
 import { run } from "./run.js";
 
 /** The entry of a task's worker. It has no network: the task has no imports, and nothing else runs here. */
@@ -9,20 +9,41 @@ interface WorkerScope {
 
 /** How long steps may follow each other before messages are looked at. */
 const DEAF_MS_MAX = 50;
+/** At least so long between two words of progress: the page has other things to do. */
+const PROGRESS_MS = 100;
+const DONE_PERMYRIAD = 10_000;
 
 const scope = globalThis as unknown as WorkerScope;
 let isPaused = false;
+/** When the next checkpoint may be taken; never while the page is at the last one. */
+let checkpointFrom = 0;
 
-scope.onmessage = async ({ data }) => {
-  if (data.type === "pause") {
-    isPaused = true;
-    return;
+scope.onmessage = ({ data }) => {
+  if (data.type === "pause") isPaused = true;
+  else if (data.type === "checkpointTaken") checkpointFrom = performance.now() + data.restMs;
+  else {
+    work(data.job).catch((error: unknown) => {
+      // An error of the worker, of which the page is told; a rejection would be silent.
+      setTimeout(() => {
+        throw error;
+      });
+    });
   }
-  const { job } = data;
+};
+
+async function work(job: Job): Promise<void> {
   const duty = Math.max(1, Math.min(1_000, job.dutyPermille ?? 1_000));
   let deafMs = 0;
+  let toldAt = -Infinity;
   const ran = await run(job, {
-    onProgress: (progress) => scope.postMessage({ type: "progress", progress }, progress.checkpoint ? [progress.checkpoint.buffer] : []),
+    wantsCheckpoint: () => performance.now() >= checkpointFrom,
+    onProgress: (progress) => {
+      const now = performance.now();
+      if (progress.checkpoint) checkpointFrom = Infinity;
+      else if (now - toldAt < PROGRESS_MS && progress.permyriad < DONE_PERMYRIAD) return;
+      toldAt = now;
+      scope.postMessage({ type: "progress", progress }, progress.checkpoint ? [progress.checkpoint.buffer] : []);
+    },
     between: (stepMs) => {
       const restMs = (stepMs * (1_000 - duty)) / duty;
       deafMs += stepMs;
@@ -32,4 +53,4 @@ scope.onmessage = async ({ data }) => {
     },
   });
   scope.postMessage({ type: "ran", ran }, [ran.output.buffer, ...(ran.checkpoint ? [ran.checkpoint.buffer] : [])]);
-};
+}

@@ -13,6 +13,8 @@ vi.mock("../../../js/src/tasks/rewriter.js", () => {
       return { bytes, isMovable: true };
     },
     hash: async () => new Uint8Array(32).fill(7),
+    // What was signed of an output is made up to be its first byte.
+    answer: async (_: number, output: Uint8Array) => Uint8Array.of(output[0] ?? 0),
   };
 });
 vi.mock("../../../js/src/tasks/runner.js", () => ({
@@ -24,9 +26,11 @@ const COMPUTE: Compute = { allowed: true, slots: 2, dutyPermille: 500, memoryByt
 
 let calls: TaskCall[] = [];
 const removed: string[] = [];
+const fetched = async (content: string) => (content === "module" ? Uint8Array.of(1) : Uint8Array.of(4, 2));
 const host = {
   send: (call: TaskCall) => void calls.push(call),
-  fetch: async (content: string) => (content === "module" ? Uint8Array.of(1) : Uint8Array.of(4, 2)),
+  fetch: fetched,
+  take: fetched,
   publish: async (_: Uint8Array, name: string) => `shared ${name}`,
   remove: (content: string) => void removed.push(content),
 };
@@ -34,7 +38,7 @@ beforeEach(() => {
   calls = [];
 });
 
-const lease = (input: Uint8Array, module = "module") => ["lease", 3, 5000, module, input, 100, 16, 100, 0, undefined, 0] as const;
+const lease = (input: Uint8Array, module = "module") => ["lease", 3, 5000, module, input, 100n, 16, 100, 0, undefined, 0n] as const;
 const said = async (call: TaskCall["call"]) => {
   await vi.waitFor(() => expect(calls.some((made) => made.call === call)).toBe(true));
   return calls.find((made) => made.call === call);
@@ -46,8 +50,9 @@ test("a task is checked, shared, handed in, and resolves with its result", async
   const result = desk.run(Uint8Array.of(1), Uint8Array.of(5), { replicas: 3, onProgress: (progress) => seen.push(progress) });
   expect(await said("submit")).toMatchObject({ request: 1, module: "shared task.wasm", assurance: 3, memoryPages: 1024 });
   desk.receive(["taskProgress", 1, 1, "somebody"]);
-  desk.receive(["result", 1, 0, 77, 3, false, ["a", "b", "c"], Uint8Array.of(8)]);
-  expect(await result).toEqual({ output: Uint8Array.of(8), gas: 77, runs: 3, refereed: false, workers: ["a", "b", "c"] });
+  const gas = 2n ** 53n + 1n;
+  desk.receive(["result", 1, 0, gas, 3, false, ["a", "b", "c"], Uint8Array.of(8), Uint8Array.of(8)]);
+  expect(await result).toEqual({ output: Uint8Array.of(8), gas, runs: 3, refereed: false, workers: ["a", "b", "c"] });
   expect(seen).toEqual([{ runs: 1, worker: "somebody" }]);
   // A visitor who did not agree to compute was never offered.
   expect(calls.map(({ call }) => call)).toEqual(["submit"]);
@@ -65,17 +70,40 @@ test("every way to have no result is an error with a code", async () => {
   expect(await refused).toBe("no_worker");
   const trapped = run();
   await vi.waitFor(() => expect(calls).toHaveLength(2));
-  desk.receive(["result", 2, 2, 9, 2, false, ["a"], new Uint8Array()]);
+  desk.receive(["result", 2, 2, 9n, 2, false, ["a"], new Uint8Array(), Uint8Array.of(0)]);
   expect(await trapped).toBe("task_failed");
 });
 
-test("an abort cancels at the relay, and rejects with the signal's reason", async () => {
+test("limits that cannot hold are told before anything is done", async () => {
+  const desk = new Desk(host, { ...COMPUTE, allowed: false }, false);
+  const code = (input: number, options: object) => desk.run("module", new Uint8Array(input), options).catch((error) => error.code);
+  expect(await code(65_537, { memoryBytes: 65_536 })).toBe("invalid_option");
+  for (const wrong of [{ gas: 0 }, { gas: 0n }, { gas: 2n ** 62n + 1n }, { gas: 2 ** 60 }, { gas: 1.5 }, { outputBytes: 2 ** 31 }, { memoryBytes: 2 ** 33 }, { value: -1 }, { checkpointSteps: NaN }]) {
+    expect(await code(0, wrong), JSON.stringify(wrong, (_, value) => String(value))).toBe("invalid_option");
+  }
+  expect(calls).toEqual([]);
+});
+
+test("an output that its workers did not sign for is not given out, in the frame or as a content", async () => {
+  const desk = new Desk(host, { ...COMPUTE, allowed: false }, false);
+  const run = () => desk.run("module", new Uint8Array(), {}).then(() => "no error", (error) => error.code);
+  const inline = run();
+  await said("submit");
+  desk.receive(["result", 1, 0, 7n, 2, false, ["a"], Uint8Array.of(8), Uint8Array.of(9)]);
+  expect(await inline).toBe("task_disputed");
+  const content = run();
+  await vi.waitFor(() => expect(calls).toHaveLength(2));
+  desk.receive(["result", 2, 0, 7n, 2, false, ["a"], "output", Uint8Array.of(9)]);
+  expect(await content).toBe("task_disputed");
+});
+
+test("an abort cancels at the relay, and rejects with an error whose cause is the signal's reason", async () => {
   const desk = new Desk(host, { ...COMPUTE, allowed: false }, false);
   const end = new AbortController();
   const result = desk.run("module", new Uint8Array(), { signal: end.signal });
   await said("submit");
   end.abort(new Error("enough"));
-  await expect(result).rejects.toThrow("enough");
+  await expect(result).rejects.toMatchObject({ name: "PeerEdgeError", code: "aborted", cause: new Error("enough") });
   expect(await said("cancel")).toEqual({ call: "cancel", request: 1 });
 });
 
@@ -83,7 +111,7 @@ test("a lease is run and answered; a host's own trouble and a module that is no 
   const desk = new Desk(host, COMPUTE, false);
   expect(calls).toEqual([{ call: "offer", slots: 2, memoryPages: 16 }]);
   desk.receive([...lease(Uint8Array.of(0))]);
-  expect(await said("answer")).toMatchObject({ lease: 3, end: 0, gas: 5, output: Uint8Array.of(9) });
+  expect(await said("answer")).toMatchObject({ lease: 3, end: 0, gas: 5n, output: Uint8Array.of(9) });
   await vi.waitFor(() => expect(desk.computed).toMatchObject({ tasks: 1, gas: 5, running: 0 }));
   desk.receive([...lease(Uint8Array.of(5))]);
   expect(await said("trouble")).toMatchObject({ lease: 3 });
