@@ -1,6 +1,7 @@
 //! The tracker's shell: one task that owns it, and a mailbox for every connection, in process or on a WebSocket.
 
 use crate::clock;
+use crate::pulse::{BEAT_EVERY, Pulse};
 use peeredge_tracker::{ConnId, Tracker, TrackerConfig, TrackerInput, TrackerOutput, TrackerStats};
 use peeredge_wire::relay::ErrorCode;
 use std::collections::BTreeMap;
@@ -106,9 +107,9 @@ impl Drop for Connection {
 
 impl Hub {
     /// Starts the task.
-    pub fn start(config: TrackerConfig) -> Hub {
+    pub fn start(config: TrackerConfig, pulse: Arc<Pulse>) -> Hub {
         let (messages, inbox) = mpsc::channel(WAITING_FRAMES_MAX);
-        tokio::spawn(run(Tracker::new(config), inbox));
+        tokio::spawn(run(Tracker::new(config), inbox, pulse));
         Hub { messages, next: Arc::default() }
     }
 
@@ -153,9 +154,10 @@ struct Outbox {
     shared: Arc<Shared>,
 }
 
-async fn run(mut tracker: Tracker, mut inbox: mpsc::Receiver<Message>) {
+async fn run(mut tracker: Tracker, mut inbox: mpsc::Receiver<Message>, pulse: Arc<Pulse>) {
     let mut outboxes: BTreeMap<ConnId, Outbox> = BTreeMap::new();
     loop {
+        pulse.beat();
         let deadline = tracker.deadline().map(clock::instant);
         let wake = async {
             match deadline {
@@ -166,9 +168,10 @@ async fn run(mut tracker: Tracker, mut inbox: mpsc::Receiver<Message>) {
         let message = tokio::select! {
             message = inbox.recv() => match message {
                 Some(message) => Some(message),
-                None => return,
+                None => return pulse.rest(),
             },
             () = wake => None,
+            () = tokio::time::sleep(BEAT_EVERY) => continue,
         };
         let mut after = None;
         match message {

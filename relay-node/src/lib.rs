@@ -9,6 +9,8 @@
 //! | [`hub`] | the tracker and a mailbox for each connection to it |
 //! | [`store`] | records in redb, contents as sparse files |
 //! | [`publish`] | a file becomes a content |
+//! | [`pulse`] | whether every loop still turns |
+//! | [`owner`] | who stands behind an address, and a pace for each |
 //! | [`peer`] | one node against the world: relay, WebRTC, store, HTTP |
 //! | [`get`] | `peeredge get`: one content into one file |
 //! | [`rtc`] | WebRTC data channels |
@@ -21,8 +23,10 @@ pub mod http;
 pub mod hub;
 pub mod log;
 pub mod metrics;
+pub mod owner;
 pub mod peer;
 pub mod publish;
+pub mod pulse;
 pub mod rtc;
 pub mod serve;
 pub mod store;

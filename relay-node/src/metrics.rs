@@ -49,6 +49,10 @@ pub struct Metrics {
     pub connections: Counter,
     /// TCP connections refused because there were too many.
     pub connections_refused: Counter,
+    /// Idle TCP connections, or those of the network with most, that gave way to others.
+    pub connections_displaced: Counter,
+    /// Requests that waited for their network's turn.
+    pub requests_delayed: Counter,
     /// HTTP answers by route and status.
     pub http_responses: Labelled<(&'static str, u16)>,
     /// HTTP payload bytes sent, by route.
@@ -104,6 +108,18 @@ impl Metrics {
             "TCP connections refused because there were too many.",
             n(&self.connections_refused),
         );
+        page.single(
+            "peeredge_connections_displaced_total",
+            "counter",
+            "TCP connections that gave way to others.",
+            n(&self.connections_displaced),
+        );
+        page.single(
+            "peeredge_requests_delayed_total",
+            "counter",
+            "Requests and messages that waited for their network's turn.",
+            n(&self.requests_delayed),
+        );
         page.family(
             "peeredge_http_responses_total",
             "counter",
@@ -135,7 +151,7 @@ impl Metrics {
         page.single(
             "peeredge_sockets_refused_total",
             "counter",
-            "WebSockets refused because there were too many, in all or from one address.",
+            "WebSockets refused because there were too many, in all or from one network.",
             n(&self.sockets_refused),
         );
         write_process(page);

@@ -90,12 +90,12 @@ fn later_sources_win_and_print_config_says_so() {
     let file = folder.path("peeredge.toml");
     std::fs::write(
         &file,
-        "peers_max = 1\npeers_per_ip_max = 1\nconnections_max = 1\nstore_bytes_max = \"2 GiB\"\n",
+        "peers_max = 1\npeers_per_owner_max = 1\nconnections_max = 1\nstore_bytes_max = \"2 GiB\"\n",
     )
     .unwrap();
     let out = command(&["print-config", "--config", file.to_str().unwrap(), "--peers-max=3"])
         .env("PEEREDGE_PEERS_MAX", "2")
-        .env("PEEREDGE_PEERS_PER_IP_MAX", "2")
+        .env("PEEREDGE_PEERS_PER_OWNER_MAX", "2")
         .output()
         .unwrap();
     assert!(out.status.success(), "{}", text(&out.stderr));
@@ -103,7 +103,7 @@ fn later_sources_win_and_print_config_says_so() {
         text(&out.stdout).lines().map(|l| l.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
     for expected in [
         "peers_max = 3 # flag --peers-max".to_owned(),
-        "peers_per_ip_max = 2 # environment PEEREDGE_PEERS_PER_IP_MAX".to_owned(),
+        "peers_per_owner_max = 2 # environment PEEREDGE_PEERS_PER_OWNER_MAX".to_owned(),
         format!("connections_max = 1 # {}:3", file.display()),
         format!("store_bytes_max = 2147483648 # {}:4", file.display()),
         "rtc = true # default".to_owned(),

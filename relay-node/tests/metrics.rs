@@ -52,17 +52,22 @@ fn bytes_over_data_channels_are_counted() {
 fn only_those_who_may_see_them() {
     let folder = Folder::new("metrics");
     let data = folder.path("data");
-    let relay = Relay::start(&data, &["--rtc", "false", "--trust-forwarded", "true"]);
-    assert_eq!(relay.get("/metrics", &[]).status, 200);
-    let page = relay.get("/operator", &[]);
-    assert_eq!(page.status, 200);
+    let relay = Relay::start(&data, &["--rtc", "false"]);
+    for path in ["/metrics", "/operator"] {
+        assert_eq!(relay.get(path, &[]).status, 403, "{path} is not on the public port");
+        assert_eq!(relay.operator(path, &[]).status, 200, "{path}");
+        assert_eq!(relay.operator(path, &[("x-forwarded-for", "127.0.0.1")]).status, 403, "{path}");
+        assert_eq!(relay.operator(path, &[("host", "rebound.example")]).status, 421, "{path}");
+    }
+    let page = relay.operator("/operator", &[]);
     assert!(String::from_utf8_lossy(&page.body).contains("fetch(\"/metrics\""), "it draws the metrics");
-    assert_eq!(relay.get("/operator", &[("x-forwarded-for", "203.0.113.5")]).status, 403);
-    assert_eq!(relay.get("/metrics", &[("x-forwarded-for", "127.0.0.1, 203.0.113.5")]).status, 403);
     drop(relay);
-    let relay = Relay::start(&data, &["--rtc", "false", "--metrics", "off"]);
-    assert_eq!(relay.get("/metrics", &[]).status, 403);
-    assert_eq!(relay.get("/operator", &[]).status, 403);
+    let relay =
+        Relay::start(&data, &["--rtc", "false", "--metrics", "loopback", "--trusted-proxies", "127.0.0.2"]);
+    assert_eq!(relay.get("/metrics", &[]).status, 200);
+    assert_eq!(relay.get("/operator", &[("x-forwarded-for", "203.0.113.5")]).status, 403);
+    assert_eq!(relay.get("/metrics", &[("x-forwarded-for", "127.0.0.1")]).status, 403);
+    assert_eq!(relay.get("/metrics", &[("via", "1.1 proxy")]).status, 403);
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ async fn peers_are_told_and_a_running_answer_ends_whole() {
     let mut peer = Peer::join(relay.address, 1).await;
     let mut stream = TcpStream::connect(relay.address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    let request = format!("GET {} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n", path_of(&link));
+    let request = format!("GET {} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n", path_of(&link));
     stream.write_all(request.as_bytes()).unwrap();
     let mut first = [0; 1];
     stream.read_exact(&mut first).unwrap();

@@ -62,13 +62,13 @@ fn a_flood_from_one_address_is_answered_within_the_limit() {
     let (_relay, port) = start(&folder, &[]);
     let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
     socket.set_read_timeout(Some(Duration::from_millis(500))).expect("a timeout");
-    for _ in 0..500 {
+    for _ in 0..600 {
         socket.send_to(&REQUEST, ("127.0.0.1", port)).expect("sent");
     }
     let mut buffer = [0; 1500];
     let answers = std::iter::from_fn(|| socket.recv_from(&mut buffer).ok()).count();
-    // 50 a second; the flood may touch several seconds on a busy machine.
-    assert!((50..=250).contains(&answers), "{answers} answers");
+    // 100 at once and 100 a second; the flood may take some seconds on a busy machine.
+    assert!((100..=400).contains(&answers), "{answers} answers");
 }
 
 #[test]

@@ -138,9 +138,9 @@ async fn a_peer_that_does_not_read_is_dropped_and_stalls_nobody() {
 }
 
 #[tokio::test]
-async fn one_address_has_only_so_many_places() {
+async fn one_network_has_only_so_many_places() {
     let folder = Folder::new("ws");
-    let relay = relay(&folder, &["--peers-per-ip-max", "2"]);
+    let relay = relay(&folder, &["--peers-per-owner-max", "2"]);
     let mut first = Peer::join(relay.address, 1).await;
     let second = Peer::join(relay.address, 2).await;
     let mut third = Peer::connect(relay.address, 3).await;

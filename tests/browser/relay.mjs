@@ -19,11 +19,14 @@ export class Relay {
     const relay = new Relay();
     relay.port = port ?? (await freePort());
     relay.url = `http://${host}:${relay.port}`;
+    const adminPort = await freePort();
+    relay.admin = `http://${host}:${adminPort}`;
     relay.ownsDataDir = dataDir === null;
     relay.dataDir = dataDir ?? mkdtempSync(join(tmpdir(), "peeredge-relay-"));
     relay.log = "";
     const flags = Object.entries({
       bind: `${host}:${relay.port}`,
+      admin_bind: `${host}:${adminPort}`,
       data_dir: relay.dataDir,
       log_level: "warn",
       ...settings,
@@ -63,9 +66,9 @@ export class Relay {
     if (this.ownsDataDir) rmSync(this.dataDir, { recursive: true, force: true });
   }
 
-  /** A counter or gauge of /metrics; labels as they are written there. */
+  /** A counter or gauge of /metrics, read on the operator's port; labels as they are written there. */
   async metric(name) {
-    const text = await (await fetch(`${this.url}/metrics`)).text();
+    const text = await (await fetch(`${this.admin}/metrics`)).text();
     const line = text.split("\n").find((line) => line.startsWith(`${name} `) || line.startsWith(`${name}{`));
     return line === undefined ? null : Number(line.split(" ").at(-1));
   }

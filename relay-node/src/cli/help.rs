@@ -90,11 +90,12 @@ Examples:
       The same, sharing a file, with a site's own pages at /.
   peeredge serve --bind 192.0.2.7:8080
       For others too: one TCP and one UDP port, both 8080.
-  peeredge serve --bind 127.0.0.1:8080 --public-url https://relay.example --trust-forwarded true \\
+  peeredge serve --bind 127.0.0.1:8080 --public-url https://relay.example --trusted-proxies 127.0.0.1 \\
                  --rtc-bind 192.0.2.7:8080
       Behind a proxy of yours that terminates TLS.
 
-Paths: /ws (peers), /c/ID (contents), /m/ID and /r/ID (manifests and records), /api/contents, /livez, /readyz, /metrics.
+Paths: /ws (peers), /c/ID (contents), /m/ID and /r/ID (manifests and records), /api/contents, /livez, /readyz.
+On the operator's port (--admin-bind): /operator, /metrics.
 ";
 
 const PUBLISH: &str = "\

@@ -103,11 +103,28 @@ fn run_serve(args: Args, effective: Effective) -> Result<(), Failure> {
     log::start(&effective.config.log_level, effective.config.log_format);
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::failed)?;
-    let stop = runtime.block_on(async { stop::told() }).map_err(Failure::failed)?;
+    let told = runtime.block_on(async { stop::told() }).map_err(Failure::failed)?;
+    let grace = effective.config.shutdown_grace_ms.duration();
+    let stop = async move {
+        told.await;
+        end_within(grace + ENDS_WITHIN);
+    };
     let served = runtime.block_on(serve::serve(effective.config, stop)).map_err(Failure::failed);
     // Blocking reads may still run for clients that are gone; nothing waits for them.
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     served
+}
+
+/// What stopping may take besides the grace for running answers.
+const ENDS_WITHIN: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// Ends the process by then, whatever stands still. What was acknowledged is on the disk.
+fn end_within(time: std::time::Duration) {
+    std::thread::spawn(move || {
+        std::thread::sleep(time);
+        tracing::error!("something stands still: ending nevertheless");
+        std::process::exit(1);
+    });
 }
 
 fn check_config(args: Args, effective: Effective) -> Result<(), Failure> {

@@ -1,4 +1,4 @@
-//! The word to stop: ctrl-C or SIGTERM.
+//! The word to stop: ctrl-C or SIGTERM. A hang-up is none: a relay outlives the terminal that it was started from.
 use std::future::Future;
 use std::io;
 use tokio::signal::unix::{SignalKind, signal};
@@ -8,10 +8,16 @@ use tokio::signal::unix::{SignalKind, signal};
 pub(super) fn told() -> io::Result<impl Future<Output = ()>> {
     let mut term = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
     Ok(async move {
-        tokio::select! {
-            _ = term.recv() => {}
-            _ = interrupt.recv() => {}
+        loop {
+            tokio::select! {
+                _ = term.recv() => return,
+                _ = interrupt.recv() => return,
+                Some(()) = hangup.recv() => {
+                    tracing::info!("SIGHUP changes nothing: settings are read when the process starts");
+                }
+            }
         }
     })
 }

@@ -2,6 +2,7 @@
 //! all read this table.
 
 use super::market::{Money, NetworkCost, Owned, PublisherValue};
+use super::network::{ForwardedHeader, Network};
 use super::value::{Bytes, Millis, Setting};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -18,9 +19,11 @@ pub enum LogFormat {
 /// Who may read `/metrics` and `/operator`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MetricsAccess {
-    /// Only clients on this machine.
+    /// Whoever reaches the admin listener.
+    Admin,
+    /// On the public port, too, clients on this machine that come to it directly.
     Loopback,
-    /// Everyone who reaches the port.
+    /// On the public port, too, everyone.
     All,
     /// Nobody.
     Off,
@@ -86,6 +89,13 @@ macro_rules! settings {
 settings! {
     /// Address and TCP port of HTTP and WebSocket. Anything but loopback opens the relay to others, so it must be said.
     bind: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 8080));
+    /// Further addresses and TCP ports of the same.
+    bind_more: Vec<SocketAddr> = Vec::new();
+    /// Address and TCP port of /metrics and /operator. Empty: 127.0.0.1 and the port 10000 above `bind`'s, or any free one.
+    admin_bind: String = String::new();
+    /// Names under which pages and peers reach this relay besides `public_url` and its own addresses (relay.example or
+    /// relay.example:8443); requests for other names are refused, or any page could speak for its visitors (DNS rebinding). `*` is any.
+    hosts: Vec<String> = Vec::new();
     /// How peers reach this relay, as they type it (https://relay.example). Empty: http:// and `bind`.
     public_url: String = String::new();
     /// Folder of the relay's key, records and contents. Empty: $XDG_DATA_HOME/peeredge, else ~/.local/share/peeredge.
@@ -102,7 +112,8 @@ settings! {
     rtc: bool = true;
     /// Address and UDP port of WebRTC. Empty: `bind`'s address, and its port number.
     rtc_bind: String = String::new();
-    /// Address that peers are told for WebRTC when it differs from `rtc_bind` (behind NAT). Empty: `rtc_bind`'s own.
+    /// Address that peers are told for WebRTC when it differs from `rtc_bind` (behind NAT), or two with a comma between: IPv4 and
+    /// IPv6. Empty: `rtc_bind`'s own.
     rtc_public: String = String::new();
     /// Whether pages are told under which address they are seen (STUN), so that no third party has to.
     stun: bool = true;
@@ -120,14 +131,21 @@ settings! {
     task_timeout_ms: Millis = Millis(600_000);
     /// Web origins whose pages may use this relay (https://site.example). `*` is any.
     origins: Vec<String> = vec!["*".into()];
-    /// TCP connections at a time.
+    /// TCP connections at a time, and no more than file descriptors allow.
     connections_max: u32 = 10_000;
+    /// TCP connections at a time from one network (IPv4 /24, IPv6 /48); its idle ones give way.
+    connections_per_owner_max: u32 = 1_024;
     /// WebSocket peers at a time.
     peers_max: u32 = 5_000;
-    /// WebSocket peers at a time from one IP address.
-    peers_per_ip_max: u32 = 256;
-    /// Whether the last address in X-Forwarded-For is the client's: only behind a proxy of yours that sets it.
-    trust_forwarded: bool = false;
+    /// WebSocket peers at a time from one network (IPv4 /24, IPv6 /48).
+    peers_per_owner_max: u32 = 512;
+    /// HTTP requests and WebSocket messages a second from one network, after a burst of twice as many; more wait. 0: no bound.
+    requests_per_owner_s_max: u32 = 1_000;
+    /// Networks of your proxies (10.0.0.0/8, 127.0.0.1): a client's address is what they add to `forwarded_header`. Nobody else's
+    /// word about addresses is taken.
+    trusted_proxies: Vec<Network> = Vec::new();
+    /// Header in which these proxies name who asked them: x-forwarded-for or forwarded (RFC 7239).
+    forwarded_header: ForwardedHeader = ForwardedHeader::XForwardedFor;
     /// Bytes waiting to be sent to one WebSocket peer; one that does not read loses its connection beyond.
     peer_queue_bytes_max: Bytes = Bytes(512 << 10);
     /// Bytes a second that one peer may send to others through the relay where they find no direct path. 0: none.
@@ -159,8 +177,11 @@ settings! {
     publishers: Vec<PublisherValue> = Vec::new();
     /// Whose a content is, for publishers of other values (CONTENT=NAME).
     owners: Vec<Owned> = Vec::new();
-    /// Who may read /metrics and the page /operator that draws them: loopback, all or off.
-    metrics: MetricsAccess = MetricsAccess::Loopback;
+    /// Milliseconds for which a part of the relay may stand still before it is started anew; /readyz says so after a quarter of that.
+    stall_ms: Millis = Millis(20_000);
+    /// Who may read /metrics and the page /operator that draws them: admin (whoever reaches `admin_bind`), loopback or all (on
+    /// `bind`, too), or off.
+    metrics: MetricsAccess = MetricsAccess::Admin;
     /// Least severe log lines that are written: error, warn, info, debug or trace.
     log_level: String = "info".into();
     /// How log lines are written: text or json.

@@ -139,6 +139,16 @@ pub fn load(
     }
 }
 
+/// Settings that have another name now. They are not taken, as what they mean has changed, too.
+const RENAMED: &[(&str, &str)] =
+    &[("trust_forwarded", "trusted_proxies"), ("peers_per_ip_max", "peers_per_owner_max")];
+
+/// What was probably meant by a name that no setting has.
+fn meant(name: &str) -> Option<&'static str> {
+    let renamed = RENAMED.iter().find(|(old, _)| *old == name).map(|(_, new)| *new);
+    renamed.or_else(|| nearest(name, names()))
+}
+
 fn key(name: &str) -> Option<&'static Key> {
     KEYS.iter().find(|key| key.name == name)
 }
@@ -168,7 +178,7 @@ fn lay_file(to: &mut Effective, path: &Path) -> Result<(), ConfigError> {
         let source = Source::File { path: path.into(), line };
         let name = name.get_ref().as_ref();
         let Some(key) = key(name) else {
-            let suggestion = nearest(name, names()).map(str::to_owned);
+            let suggestion = meant(name).map(str::to_owned);
             return Err(ConfigError::UnknownKey { key: name.to_owned(), source, suggestion });
         };
         let texts = match texts_of(value.get_ref(), key.is_list) {
@@ -209,8 +219,7 @@ fn lay_env(to: &mut Effective, env: impl IntoIterator<Item = (String, String)>) 
         let source = Source::Env(variable.clone());
         let name = name.to_ascii_lowercase();
         let Some(key) = key(&name) else {
-            let suggestion =
-                nearest(&name, names()).map(|name| format!("PEEREDGE_{}", name.to_ascii_uppercase()));
+            let suggestion = meant(&name).map(|name| format!("PEEREDGE_{}", name.to_ascii_uppercase()));
             return Err(ConfigError::UnknownKey { key: variable, source, suggestion });
         };
         let texts: Vec<String> = match key.is_list {
@@ -231,7 +240,7 @@ fn lay_flags(to: &mut Effective, flags: &[Flag]) -> Result<(), ConfigError> {
         let spelling = format!("--{}", name.replace('_', "-"));
         let source = Source::Flag(spelling.clone());
         let Some(key) = key(&name) else {
-            let suggestion = nearest(&name, names()).map(|name| format!("--{}", name.replace('_', "-")));
+            let suggestion = meant(&name).map(|name| format!("--{}", name.replace('_', "-")));
             return Err(ConfigError::UnknownKey { key: spelling, source, suggestion });
         };
         set(to, key, &texts, source)?;

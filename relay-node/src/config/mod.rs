@@ -3,12 +3,14 @@
 mod keys;
 mod layers;
 mod market;
+mod network;
 mod suggest;
 mod value;
 
 pub use keys::{Config, KEYS, Key, LogFormat, MetricsAccess};
 pub use layers::{ConfigError, Effective, Flag, Source, load};
 pub use market::{Money, NetworkCost, Owned, PublisherValue};
+pub use network::{ForwardedHeader, Network};
 pub use suggest::nearest;
 pub use value::{Bytes, Millis};
 
@@ -37,6 +39,32 @@ impl Config {
             (_, Some(home)) => home.join(".local/share/peeredge"),
             _ => PathBuf::from(".peeredge"),
         }
+    }
+
+    /// The names under which this relay is reached: those of `hosts`, and `public_url`'s. `host[:port]`, lower case.
+    pub fn names(&self) -> Vec<String> {
+        let public = self.public_url();
+        let public = public.split_once("://").map_or("", |(_, authority)| authority);
+        let names = self.hosts.iter().map(String::as_str).chain([public]);
+        names.filter(|name| !name.is_empty()).map(str::to_ascii_lowercase).collect()
+    }
+
+    /// Where operators look: the address, and whether any other free port does as well. None: nowhere.
+    pub fn admin_bind(&self) -> Option<(SocketAddr, bool)> {
+        if self.metrics == MetricsAccess::Off {
+            return None;
+        }
+        if let Ok(address) = self.admin_bind.parse() {
+            return Some((address, false));
+        }
+        let port = self.bind.port();
+        let port = port.checked_add(10_000).unwrap_or(port - 10_000);
+        Some((SocketAddr::from(([127, 0, 0, 1], port)), true))
+    }
+
+    /// The addresses that peers are told for WebRTC. Empty: the sockets' own.
+    pub fn rtc_public(&self) -> Vec<SocketAddr> {
+        self.rtc_public.split(',').filter_map(|text| text.trim().parse().ok()).collect()
     }
 
     /// Where WebRTC listens.
@@ -92,12 +120,23 @@ impl Config {
         }
         let url = self.public_url.trim_end_matches('/');
         let authority = url.strip_prefix("http://").or(url.strip_prefix("https://"));
+        for host in &self.hosts {
+            let is_name = |c: char| c.is_ascii_alphanumeric() || "-._:[]".contains(c);
+            if host != "*" && (host.is_empty() || !host.chars().all(is_name)) {
+                let says = format!("{} is no name, such as \"relay.example\"", value::quote(host));
+                return Err(("hosts", says));
+            }
+        }
         if !url.is_empty() && authority.is_none_or(|a| a.is_empty() || a.contains(['/', '?', '#', ' '])) {
             return Err(("public_url", format!("{} is not http://HOST or https://HOST", value::quote(url))));
         }
-        let addresses =
-            [("rtc_bind", &self.rtc_bind), ("rtc_public", &self.rtc_public), ("stun_bind", &self.stun_bind)];
-        for (name, text) in addresses {
+        let addresses = [
+            ("rtc_bind", self.rtc_bind.as_str()),
+            ("stun_bind", &self.stun_bind),
+            ("admin_bind", &self.admin_bind),
+        ];
+        let told = self.rtc_public.split(',').map(|text| ("rtc_public", text.trim()));
+        for (name, text) in addresses.into_iter().chain(told) {
             if !text.is_empty() && text.parse::<SocketAddr>().is_err() {
                 return Err((
                     name,

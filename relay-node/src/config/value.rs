@@ -150,17 +150,19 @@ impl Setting for LogFormat {
 }
 
 impl Setting for MetricsAccess {
-    const KIND: &'static str = "loopback, all or off";
+    const KIND: &'static str = "admin, loopback, all or off";
     fn parse(text: &str) -> Result<Self, String> {
         match text {
+            "admin" => Ok(MetricsAccess::Admin),
             "loopback" => Ok(MetricsAccess::Loopback),
             "all" => Ok(MetricsAccess::All),
             "off" => Ok(MetricsAccess::Off),
-            _ => Err(format!("{} is none of \"loopback\", \"all\" and \"off\"", quote(text))),
+            _ => Err(format!("{} is none of \"admin\", \"loopback\", \"all\" and \"off\"", quote(text))),
         }
     }
     fn show(&self) -> String {
         quote(match self {
+            MetricsAccess::Admin => "admin",
             MetricsAccess::Loopback => "loopback",
             MetricsAccess::All => "all",
             MetricsAccess::Off => "off",

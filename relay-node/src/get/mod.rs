@@ -9,6 +9,7 @@ pub use progress::Progress;
 
 use crate::config::Config;
 use crate::peer::{Driver, Endpoint, Handle, HttpSource, Parts, RelayLink};
+use crate::pulse::Pulse;
 use crate::rtc::{self, RtcConfig, RtcEvents, RtcHandle, RtcSocket, outbound_address};
 use crate::serve::key;
 use crate::store::{Store, StoreError, StoreWorker};
@@ -209,6 +210,8 @@ async fn start(options: &Options, store: Option<&Arc<Store>>) -> Result<Handle, 
         rtc,
         store: worker,
         http: options.http.then(|| HttpSource::new(options.relay.clone())),
+        gate: None,
+        pulse: Pulse::new("peer"),
     })
     .map_err(GetError::Thread)?;
     if let Some(store) = store {

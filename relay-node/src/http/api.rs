@@ -1,9 +1,10 @@
 //! What tools ask: the list of contents, health, metrics.
 
 use super::content::percent_encode;
-use super::{App, Client, client_ip, headers};
+use super::{App, Caller, headers};
 use crate::config::MetricsAccess;
 use crate::metrics::Page;
+use crate::pulse::Pulse;
 use axum::body::Body;
 use axum::extract::{Extension, Request, State};
 use axum::response::Response;
@@ -48,33 +49,44 @@ pub(super) async fn live() -> Response {
 
 /// `/readyz`: store, WebRTC and tracker are up, and the relay is not about to stop.
 pub(super) async fn ready(State(app): State<Arc<App>>) -> Response {
-    match app.is_ready() {
+    let why = app.unready();
+    match why.is_empty() {
         true => headers::plain(StatusCode::OK, "ready\n"),
-        false => headers::plain(StatusCode::SERVICE_UNAVAILABLE, "not ready\n"),
+        false => headers::plain(StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {}\n", why.join(", "))),
     }
 }
 
-/// Why this client may not see what operators see.
-fn refused(app: &App, client: &Client, request: &Request) -> Option<Response> {
+/// Where the operator's pages used to be.
+pub(super) async fn elsewhere() -> Response {
+    headers::plain(StatusCode::FORBIDDEN, "not on this port: the setting admin_bind says where\n")
+}
+
+/// Why this client may not see what operators see on the public port.
+fn refused(app: &App, caller: Caller) -> Option<Response> {
     let allowed = match app.config.metrics {
         MetricsAccess::All => true,
-        MetricsAccess::Loopback => {
-            client_ip(&app.config, client, request.headers()).to_canonical().is_loopback()
-        }
-        MetricsAccess::Off => false,
+        MetricsAccess::Loopback => caller.is_here(),
+        MetricsAccess::Admin | MetricsAccess::Off => false,
     };
     (!allowed).then(|| headers::plain(StatusCode::FORBIDDEN, "metrics are not for this address\n"))
 }
 
 /// `/operator`: the page that draws `/metrics`, for those who may read them.
-pub(super) async fn operator(
-    State(app): State<Arc<App>>,
-    Extension(client): Extension<Client>,
-    request: Request,
-) -> Response {
-    if let Some(response) = refused(&app, &client, &request) {
-        return response;
-    }
+pub(super) async fn operator(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>) -> Response {
+    refused(&app, caller).unwrap_or_else(page)
+}
+
+/// `/operator` on the operator's own port. Whoever reaches that is the operator, unless a proxy brings others.
+pub(super) async fn admin_operator(Extension(caller): Extension<Caller>) -> Response {
+    proxied(caller).unwrap_or_else(page)
+}
+
+fn proxied(caller: Caller) -> Option<Response> {
+    let text = "requests that a proxy passed on are not answered on this port\n";
+    caller.is_proxied.then(|| headers::plain(StatusCode::FORBIDDEN, text))
+}
+
+fn page() -> Response {
     let mut response = Response::new(Body::from(include_str!("operator.html")));
     let out = response.headers_mut();
     out.insert(header::CONTENT_TYPE, headers::value("text/html; charset=utf-8"));
@@ -86,18 +98,30 @@ pub(super) async fn operator(
 }
 
 /// `/metrics`.
-pub(super) async fn metrics(
-    State(app): State<Arc<App>>,
-    Extension(client): Extension<Client>,
-    request: Request,
-) -> Response {
-    if let Some(response) = refused(&app, &client, &request) {
-        return response;
+pub(super) async fn metrics(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>) -> Response {
+    match refused(&app, caller) {
+        Some(response) => response,
+        None => numbers(&app).await,
     }
+}
+
+/// `/metrics` on the operator's own port.
+pub(super) async fn admin_metrics(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
+) -> Response {
+    match proxied(caller) {
+        Some(response) => response,
+        None => numbers(&app).await,
+    }
+}
+
+async fn numbers(app: &App) -> Response {
     let mut page = Page::default();
     app.metrics.write(&mut page);
-    write_tracker(&app, &mut page).await;
-    write_node(&app, &mut page);
+    write_tracker(app, &mut page).await;
+    write_node(app, &mut page);
+    write_pulses(app, &mut page);
     page.single("peeredge_ready", "gauge", "Whether /readyz says so.", f64::from(u8::from(app.is_ready())));
     let published = app.store.entries();
     page.single("peeredge_contents_published", "gauge", "Published contents.", published.len() as f64);
@@ -309,6 +333,19 @@ fn write_market(stats: &TrackerStats, page: &mut Page) {
             &of(|purse| f64::from(u8::from(purse.open))),
         );
     }
+}
+
+fn write_pulses(app: &App, page: &mut Page) {
+    let parts = app.pulses.all();
+    let of = |value: fn(&Pulse) -> f64| -> Vec<_> {
+        parts.iter().map(|pulse| (format!("{{part=\"{}\"}}", pulse.name()), value(pulse))).collect()
+    };
+    let stalled = of(|pulse| f64::from(u8::from(pulse.is_stalled())));
+    page.family("peeredge_stalled", "gauge", "Whether a part of the relay stands still.", &stalled);
+    let stalls = of(|pulse| pulse.stalls() as f64);
+    page.family("peeredge_stalls_total", "counter", "How often it did.", &stalls);
+    let restarts = of(|pulse| pulse.restarts() as f64);
+    page.family("peeredge_restarts_total", "counter", "How often it was started anew.", &restarts);
 }
 
 fn write_node(app: &App, page: &mut Page) {

@@ -1,5 +1,6 @@
 //! The demo's files, from one folder and nowhere else.
 
+use super::stream::streamed;
 use super::{App, headers};
 use crate::publish::guess_media_type;
 use axum::body::Body;
@@ -40,12 +41,21 @@ pub(super) async fn serve(app: &Arc<App>, request: Request) -> Response {
         return response;
     }
     let path = file.path.clone();
-    let Ok(Ok(bytes)) = tokio::task::spawn_blocking(move || std::fs::read(path)).await else {
+    let opened = tokio::task::spawn_blocking(move || {
+        let opened = std::fs::File::open(path)?;
+        let length = opened.metadata()?.len();
+        std::io::Result::Ok((opened, length))
+    });
+    let Ok(Ok((opened, length))) = opened.await else {
         return headers::plain(StatusCode::NOT_FOUND, "nothing here\n");
     };
-    app.metrics.http_bytes.add("static", bytes.len() as u64);
-    let length = bytes.len();
-    let body = if request.method() == Method::HEAD { Body::empty() } else { Body::from(bytes) };
+    let body = match request.method() {
+        &Method::HEAD => Body::empty(),
+        _ => {
+            app.metrics.http_bytes.add("static", length);
+            Body::new(streamed(opened, length))
+        }
+    };
     let mut response = page(body, file.media_type);
     response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     describe(&mut response, &file);

@@ -1,7 +1,10 @@
 //! `/ws`: one WebSocket a peer. Reads and writes go on beside each other, so that a peer that does not read stalls nobody.
 
-use super::{App, Client, client_ip, headers};
+use super::meter::{Metered, is_noise};
+use super::{App, Caller, Client, headers};
 use crate::hub::{Connection, Mailbox, Outgoing};
+use crate::owner::Owner;
+use crate::serve::seats::Seat;
 use axum::body::Body;
 use axum::extract::{Extension, Request, State};
 use axum::response::Response;
@@ -11,82 +14,39 @@ use hyper::StatusCode;
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
+use peeredge_wire::PeerId;
 use peeredge_wire::limits::RELAY_FRAME_BYTES_MAX;
-use peeredge_wire::relay::{ErrorCode, FromRelay};
-use std::collections::BTreeMap;
-use std::net::IpAddr;
+use peeredge_wire::relay::{ErrorCode, FromRelay, ToRelay};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::Instant;
 use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
 
-type Socket = WebSocketStream<TokioIo<Upgraded>>;
+type Socket = WebSocketStream<Metered<TokioIo<Upgraded>>>;
 
 /// What an idle socket keeps for reading. The library's 128 KiB would make ten thousand idle peers cost 1.3 GB.
 const READ_BUFFER_BYTES: usize = 2 << 10;
 /// How long a closed socket may still send us what it had under way, so that it gets to read why it was closed.
 const LINGER: Duration = Duration::from_secs(2);
 
-/// Open WebSockets, in all and by address.
-#[derive(Debug)]
-pub struct SocketLimits {
-    sockets_max: u32,
-    per_ip_max: u32,
-    open: Mutex<BTreeMap<IpAddr, u32>>,
-}
-
-impl SocketLimits {
-    /// Nothing open yet.
-    pub fn new(sockets_max: u32, per_ip_max: u32) -> SocketLimits {
-        SocketLimits { sockets_max, per_ip_max, open: Mutex::default() }
-    }
-
-    fn enter(self: &Arc<Self>, ip: IpAddr) -> Option<Place> {
-        let mut open = self.open.lock().expect("no holder panics");
-        let all: u32 = open.values().sum();
-        let here = open.get(&ip).copied().unwrap_or(0);
-        if all >= self.sockets_max || here >= self.per_ip_max {
-            return None;
-        }
-        open.insert(ip, here + 1);
-        Some(Place { limits: self.clone(), ip })
-    }
-}
-
-/// One socket's place; given back when dropped.
-#[derive(Debug)]
-struct Place {
-    limits: Arc<SocketLimits>,
-    ip: IpAddr,
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut open = self.limits.open.lock().expect("no holder panics");
-        match open.get_mut(&self.ip) {
-            Some(n) if *n > 1 => *n -= 1,
-            _ => _ = open.remove(&self.ip),
-        }
-    }
-}
-
 /// Answers the handshake (RFC 6455, section 4.2) and hands the connection to a task of its own.
 pub(super) async fn upgrade(
     State(app): State<Arc<App>>,
     Extension(client): Extension<Client>,
+    Extension(caller): Extension<Caller>,
     mut request: Request,
 ) -> Response {
     let accept = match check(&app, request.headers()) {
         Ok(accept) => accept,
         Err(response) => return *response,
     };
-    let ip = client_ip(&app.config, &client, request.headers());
     let upgrading = hyper::upgrade::on(&mut request);
     tokio::spawn(async move {
         let upgraded = match tokio::time::timeout(app.config.header_timeout_ms.duration(), upgrading).await {
@@ -98,13 +58,17 @@ pub(super) async fn upgrade(
             .write_buffer_size(0)
             .max_message_size(Some(RELAY_FRAME_BYTES_MAX))
             .max_frame_size(Some(RELAY_FRAME_BYTES_MAX));
-        let socket =
-            WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await;
+        let socket = WebSocketStream::from_raw_socket(
+            Metered::new(TokioIo::new(upgraded)),
+            Role::Server,
+            Some(config),
+        );
+        let socket = socket.await;
         app.metrics.sockets.add(1);
-        let reason = run(&app, socket, ip).await;
+        let reason = run(&app, socket, caller).await;
         app.metrics.sockets.sub(1);
         app.metrics.sockets_closed.add(reason, 1);
-        tracing::debug!(%ip, reason, "socket closed");
+        tracing::debug!(ip = %caller.ip, reason, "socket closed");
         drop(client);
     });
     let mut response = Response::new(Body::empty());
@@ -137,30 +101,42 @@ fn check(app: &App, request: &HeaderMap) -> Result<HeaderValue, Box<Response>> {
     Ok(HeaderValue::try_from(derive_accept_key(key.as_bytes())).expect("base64 is ASCII"))
 }
 
-/// Carries frames both ways until one side ends it; tells why it ended.
-/// Who stands behind an address, for pairing workers: its network, since one owner has many addresses of one. On this machine
-/// every key stands for itself.
-fn owner(ip: IpAddr) -> Option<u64> {
-    match ip.to_canonical() {
-        ip if ip.is_loopback() => None,
-        IpAddr::V4(ip) => Some(u64::from(ip.to_bits() >> 8)),
-        IpAddr::V6(ip) => Some((1 << 63) | (ip.to_bits() >> 80) as u64),
+/// A peer that has proved its key, for as long as its connection lasts.
+struct Proved<'a> {
+    app: &'a App,
+    peer: PeerId,
+    owner: Owner,
+}
+
+impl Drop for Proved<'_> {
+    fn drop(&mut self) {
+        self.app.owners.left(self.peer, self.owner);
     }
 }
 
-async fn run(app: &Arc<App>, socket: Socket, ip: IpAddr) -> &'static str {
+/// What both halves of a connection know of its other end.
+struct Other {
+    owner: Owner,
+    seat: Seat,
+    /// The key that its first message claims. The tracker answers with a welcome only if it is proved.
+    claimed: OnceLock<PeerId>,
+    heard: Heard,
+}
+
+/// Carries frames both ways until one side ends it; tells why it ended.
+async fn run(app: &Arc<App>, socket: Socket, caller: Caller) -> &'static str {
     let (mut sink, stream) = socket.split();
-    let place = app.limits.enter(ip);
-    let connected = match &place {
+    let seat = app.sockets.take(caller.owner());
+    let connected = match &seat {
         Some(_) => {
             let bytes_max = app.config.peer_queue_bytes_max.0 as usize;
-            app.hub.connect(bytes_max, owner(ip), app.config.cost_class(ip)).await
+            app.hub.connect(bytes_max, judged(caller), app.config.cost_class(caller.ip)).await
         }
         None => None,
     };
-    let Some((connection, mailbox)) = connected else {
+    let (Some(seat), Some((connection, mailbox))) = (seat, connected) else {
         app.metrics.sockets_refused.add(1);
-        let detail = "this relay has as many peers as it takes, in all or from one address".to_owned();
+        let detail = "this relay has as many peers as it takes, in all or from one network".to_owned();
         let frame = FromRelay::Error { code: ErrorCode::Full, detail }.encode();
         let _ = tokio::time::timeout(LINGER, async {
             sink.send(Message::Binary(frame.into())).await?;
@@ -171,16 +147,21 @@ async fn run(app: &Arc<App>, socket: Socket, ip: IpAddr) -> &'static str {
         return "full";
     };
     let heard = Heard(AtomicU64::new(0), Instant::now());
+    let other = Other { owner: caller.owner(), seat, claimed: OnceLock::new(), heard };
     let (overflow, mut stream) = (mailbox.overflow(), stream);
     let grace = app.config.shutdown_grace_ms.duration();
     let reason = tokio::select! {
-        reason = read(app, &mut stream, &connection, &heard) => reason,
-        reason = write(app, &mut sink, mailbox, &heard) => reason,
+        reason = read(app, &mut stream, &connection, &other) => reason,
+        reason = write(app, &mut sink, mailbox, &other) => reason,
+        () = other.seat.gone() => "displaced",
         () = overflow => "overflow",
         () = async { app.stopped().await; tokio::time::sleep(grace).await } => "shutdown",
     };
     drop(connection);
-    if !matches!(reason, "left" | "lost" | "overflow") {
+    if reason == "displaced" {
+        let _ = tokio::time::timeout(LINGER, close(&mut sink, ErrorCode::Full)).await;
+    }
+    if !matches!(reason, "left" | "lost" | "overflow" | "noise") {
         linger(sink, stream).await;
     }
     reason
@@ -203,13 +184,13 @@ async fn read(
     app: &App,
     stream: &mut SplitStream<Socket>,
     connection: &Connection,
-    heard: &Heard,
+    other: &Other,
 ) -> &'static str {
     loop {
         let frame = match stream.next().await {
             Some(Ok(Message::Binary(frame))) => Vec::from(frame),
             Some(Ok(Message::Ping(_) | Message::Pong(_))) => {
-                heard.now();
+                other.heard.now();
                 continue;
             }
             // The tracker answers what is no message with the error for it, and closes: a tag of zero is none.
@@ -219,6 +200,9 @@ async fn read(
                 connection.send(vec![0; RELAY_FRAME_BYTES_MAX + 1]).await;
                 return std::future::pending().await;
             }
+            // A tab that was closed, or a network that is gone: nothing was wrong.
+            Some(Err(Error::Protocol(ProtocolError::ResetWithoutClosingHandshake))) => return "lost",
+            Some(Err(Error::Io(error))) if is_noise(&error) => return "noise",
             Some(Err(Error::Protocol(_) | Error::Utf8(_) | Error::AttackAttempt)) => {
                 connection.send(vec![0]).await;
                 return std::future::pending().await;
@@ -226,7 +210,19 @@ async fn read(
             Some(Ok(Message::Close(_))) | None => return "left",
             Some(Err(_)) => return "lost",
         };
-        heard.now();
+        other.heard.now();
+        if let Some(pace) = &app.pace {
+            let wait = pace.take(std::time::Instant::now(), other.owner, 1);
+            if !wait.is_zero() {
+                app.metrics.requests_delayed.add(1);
+                tokio::time::sleep(wait).await;
+            }
+        }
+        if other.claimed.get().is_none()
+            && let Some(claimed) = claimed(&frame)
+        {
+            let _ = other.claimed.set(claimed);
+        }
         app.metrics.frames_in.add(1);
         app.metrics.frame_bytes_in.add(frame.len() as u64);
         if !connection.send(frame).await {
@@ -235,19 +231,39 @@ async fn read(
     }
 }
 
+/// `FromRelay::Welcome`.
+const WELCOME: u8 = 0x82;
+
+/// The key in a hello.
+fn claimed(frame: &[u8]) -> Option<PeerId> {
+    match ToRelay::decode(frame) {
+        Ok(ToRelay::Hello { peer, .. }) => Some(peer),
+        _ => None,
+    }
+}
+
 async fn write(
     app: &App,
     sink: &mut SplitSink<Socket, Message>,
     mut mailbox: Mailbox,
-    heard: &Heard,
+    other: &Other,
 ) -> &'static str {
     let patience = app.config.idle_timeout_ms.duration();
     let mut ping = tokio::time::interval(app.config.ping_interval_ms.duration());
     ping.reset();
+    let mut proved = None;
     loop {
         let message = tokio::select! {
             item = mailbox.next() => match item {
                 Some(Outgoing::Frame(frame)) => {
+                    if proved.is_none()
+                        && frame.first() == Some(&WELCOME)
+                        && let Some(&peer) = other.claimed.get()
+                    {
+                        other.seat.busy();
+                        app.owners.came(peer, other.owner);
+                        proved = Some(Proved { app, peer, owner: other.owner });
+                    }
                     app.metrics.frames_out.add(1);
                     app.metrics.frame_bytes_out.add(frame.len() as u64);
                     Message::Binary(frame.into())
@@ -258,7 +274,7 @@ async fn write(
                 }
                 None => return "shutdown",
             },
-            _ = ping.tick() => match heard.silence() > patience {
+            _ = ping.tick() => match other.heard.silence() > patience {
                 true => return "silent",
                 false => Message::Ping(Bytes::new()),
             },
@@ -295,18 +311,7 @@ async fn linger(sink: SplitSink<Socket, Message>, stream: SplitStream<Socket>) {
     .await;
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_network_is_one_owner_and_this_machine_is_none() {
-        let of = |text: &str| owner(text.parse().expect("an address"));
-        assert_eq!(of("192.0.2.7"), of("192.0.2.200"));
-        assert_ne!(of("192.0.2.7"), of("192.0.3.7"));
-        assert_eq!(of("2001:db8:1:2::3"), of("2001:db8:1:ffff::4"));
-        assert_ne!(of("2001:db8:1::3"), of("2001:db8:2::3"));
-        assert_eq!(of("::ffff:192.0.2.9"), of("192.0.2.7"));
-        assert_eq!((of("127.0.0.1"), of("::1")), (None, None));
-    }
+/// Who is one party where receipts and votes are judged: a network; on this machine, for trying out, each key.
+fn judged(caller: Caller) -> Option<u64> {
+    (!caller.is_here()).then(|| caller.owner().number())
 }

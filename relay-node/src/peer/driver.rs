@@ -1,24 +1,29 @@
 //! One loop around one node: wait for anything, tell the node, do what it asks for.
 
+use super::gate::Gate;
 use super::http::HttpSource;
 use super::link::{Line, RelayLink};
 use crate::clock;
+use crate::pulse::Pulse;
 use crate::rtc::{self, RtcCommand, RtcEvent, RtcEvents, RtcHandle};
 use crate::store::{StoreJob, StoreWorker};
 use peeredge_node::{HttpFailure, Input, Node, Output, Role, Stats};
-use peeredge_wire::{ConnectionId, Token};
+use peeredge_wire::{ConnectionId, PeerId, Token};
 use std::collections::BTreeMap;
 use std::io;
 use std::num::NonZeroU16;
+use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
-use tokio::sync::{mpsc, watch};
+use std::time::{Duration, Instant};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::AbortHandle;
 
 /// How often the picture of the node is renewed.
 const STATS_EVERY: Duration = Duration::from_millis(250);
 /// How long a closing node may take to say goodbye to its relay.
 const GOODBYE: Duration = Duration::from_millis(500);
+/// With more events of connections waiting than this, the relay is not listened to: what it brings makes events of its own.
+const EVENTS_WAITING_MAX: usize = 1024;
 
 /// What a node is run against. Whatever is missing fails as it would in the world.
 #[derive(Debug)]
@@ -33,6 +38,17 @@ pub struct Parts {
     pub store: Option<(StoreWorker, mpsc::UnboundedReceiver<Input>)>,
     /// Plain HTTP.
     pub http: Option<HttpSource>,
+    /// Which strangers' connections are taken. All of them without.
+    pub gate: Option<Gate>,
+    /// Beaten at each turn of the loop.
+    pub pulse: Arc<Pulse>,
+}
+
+impl Parts {
+    /// A node and its relay, and nothing else.
+    pub fn new(node: Node, relay: RelayLink) -> Parts {
+        Parts { node, relay, rtc: None, store: None, http: None, gate: None, pulse: Pulse::new("peer") }
+    }
 }
 
 /// The outside's end of a running driver.
@@ -45,6 +61,7 @@ pub struct Handle {
     /// The node's picture, renewed four times a second.
     pub stats: watch::Receiver<Stats>,
     thread: JoinHandle<()>,
+    abandon: oneshot::Sender<()>,
 }
 
 impl Handle {
@@ -55,6 +72,12 @@ impl Handle {
         if self.thread.join().is_err() {
             tracing::error!("the peer's thread panicked");
         }
+    }
+
+    /// Drops the loop where it waits, without goodbyes. The thread is left to itself: one that computes without end, or that the
+    /// system does not let go, cannot be ended.
+    pub fn abandon(self) {
+        let _ = self.abandon.send(());
     }
 }
 
@@ -69,6 +92,8 @@ pub struct Driver {
     store: Option<StoreWorker>,
     store_answers: Option<mpsc::UnboundedReceiver<Input>>,
     http: Option<HttpSource>,
+    gate: Option<Gate>,
+    pulse: Arc<Pulse>,
     fetches: BTreeMap<Token, AbortHandle>,
     own: mpsc::UnboundedSender<Input>,
     own_inputs: mpsc::UnboundedReceiver<Input>,
@@ -93,19 +118,31 @@ impl Driver {
             store,
             store_answers,
             http: parts.http,
+            gate: parts.gate,
+            pulse: parts.pulse,
             fetches: BTreeMap::new(),
             own,
             own_inputs,
             told,
         };
         let runtime = tokio::runtime::Handle::current();
+        let (abandon, abandoned) = oneshot::channel();
         let thread = std::thread::Builder::new().name("peeredge-peer".into()).spawn(move || {
-            runtime.block_on(driver.run(&mut inputs_end, &stats_in));
-            if let Some(store) = driver.store.take() {
+            let is_done = runtime.block_on(async {
+                tokio::select! {
+                    biased;
+                    // An error says that the handle is gone, of which the loop hears itself.
+                    Ok(()) = abandoned => false,
+                    () = driver.run(&mut inputs_end, &stats_in) => true,
+                }
+            });
+            // A store that stands still may be why the loop was abandoned.
+            if is_done && let Some(store) = driver.store.take() {
                 store.finish();
             }
+            driver.pulse.rest();
         })?;
-        Ok(Handle { inputs, told: told_end, stats, thread })
+        Ok(Handle { inputs, told: told_end, stats, thread, abandon })
     }
 
     async fn run(&mut self, inputs: &mut mpsc::UnboundedReceiver<Input>, stats: &watch::Sender<Stats>) {
@@ -113,10 +150,13 @@ impl Driver {
         renew.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
         self.drain().await;
         loop {
+            self.pulse.beat();
+            let is_crowded =
+                self.rtc_events.as_ref().is_some_and(|events| events.waiting() > EVENTS_WAITING_MAX);
             let deadline = self.node.deadline().map(clock::instant);
             let input = tokio::select! {
                 input = inputs.recv() => input.unwrap_or(Input::Close),
-                input = next(&mut self.line, Line::next) => {
+                input = next(&mut self.line, Line::next), if !is_crowded => {
                     // The task behind a closed line ends without a word only when the runtime does.
                     input.unwrap_or(Input::RelayClosed)
                 }
@@ -145,6 +185,7 @@ impl Driver {
                     continue;
                 }
             };
+            self.tell_gate(&input);
             match &input {
                 Input::RelayClosed => self.line = None,
                 Input::Http { token, .. } => _ = self.fetches.remove(token),
@@ -191,8 +232,12 @@ impl Driver {
                     line.hang_up();
                 }
             }
-            Output::Stun { port } => self.stun_at(port).await,
-            Output::Open { connection, role, .. } => {
+            Output::Stun { port } => self.stun_at(port),
+            Output::Open { connection, role, peer } => {
+                if role == Role::Answerer && !self.let_in(connection, peer).await {
+                    let _ = self.own.send(Input::Closed { connection });
+                    return;
+                }
                 let role = match role {
                     Role::Offerer => rtc::Role::Offerer,
                     Role::Answerer => rtc::Role::Answerer,
@@ -205,9 +250,15 @@ impl Driver {
                 self.command(RtcCommand::Signal { connection: widen(connection), signal }).await;
             }
             Output::Send { connection, message } => {
+                if let Some(gate) = &mut self.gate {
+                    gate.used(Instant::now(), connection);
+                }
                 self.command(RtcCommand::Send { connection: widen(connection), message }).await;
             }
             Output::Close { connection } => {
+                if let Some(gate) = &mut self.gate {
+                    gate.leave(connection);
+                }
                 self.command(RtcCommand::Close { connection: widen(connection) }).await;
             }
             Output::StoreRead { token, content, area, offset, len } => {
@@ -260,13 +311,38 @@ impl Driver {
         }
     }
 
-    /// Lets the sockets ask the relay how they are seen. A node in the relay's own process needs no one for that.
-    async fn stun_at(&self, port: NonZeroU16) {
-        let RelayLink::Remote(endpoint) = &self.relay else { return };
-        let found = tokio::net::lookup_host((endpoint.host.as_str(), port.get())).await;
-        if let Some(server) = found.ok().and_then(|mut found| found.next()) {
-            self.command(RtcCommand::Stun { server }).await;
+    /// Takes a place for a stranger's connection. False when there is none.
+    async fn let_in(&mut self, connection: ConnectionId, peer: PeerId) -> bool {
+        let Some(gate) = &mut self.gate else { return true };
+        let Some(leaving) = gate.enter(Instant::now(), connection, peer) else { return false };
+        for connection in leaving {
+            // The node hears of its end from the stack.
+            self.command(RtcCommand::Close { connection: widen(connection) }).await;
         }
+        true
+    }
+
+    fn tell_gate(&mut self, input: &Input) {
+        let Some(gate) = &mut self.gate else { return };
+        match input {
+            Input::Opened { connection, .. } => gate.opened(*connection),
+            Input::Message { connection, .. } => gate.used(Instant::now(), *connection),
+            Input::Closed { connection } => gate.leave(*connection),
+            _ => {}
+        }
+    }
+
+    /// Lets the sockets ask the relay how they are seen. A node in the relay's own process needs no one for that.
+    fn stun_at(&self, port: NonZeroU16) {
+        let (RelayLink::Remote(endpoint), Some(rtc)) = (&self.relay, self.rtc.clone()) else { return };
+        let host = endpoint.host.clone();
+        // A name server may take its time; the loop does not wait for it.
+        tokio::spawn(async move {
+            let found = tokio::net::lookup_host((host.as_str(), port.get())).await;
+            if let Some(server) = found.ok().and_then(|mut found| found.next()) {
+                let _ = rtc.send(RtcCommand::Stun { server }).await;
+            }
+        });
     }
 
     /// False when there is no WebRTC.

@@ -1,18 +1,21 @@
 //! A node's line to its relay: a WebSocket, or the tracker in the same process.
 
 use super::connect::{Endpoint, connect};
+use super::waiting::Waiting;
 use crate::hub::{Hub, Outgoing};
+use crate::owner::Owners;
 use futures_util::{SinkExt, StreamExt};
 use peeredge_node::Input;
 use peeredge_wire::limits::RELAY_FRAME_BYTES_MAX;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
 /// Frames that wait in either direction; whoever has more waits.
 const FRAMES_MAX: usize = 256;
-/// Bytes that the tracker may have waiting for a node in the same process.
+/// Bytes that the tracker may have waiting for a node in the same process, until they are sorted.
 const LOCAL_MAILBOX_BYTES: usize = 32 << 20;
 /// A relay pings more often than this; when it does not, it is gone.
 const SILENCE_MAX: Duration = Duration::from_secs(90);
@@ -20,8 +23,8 @@ const SILENCE_MAX: Duration = Duration::from_secs(90);
 /// Where the relay is.
 #[derive(Clone, Debug)]
 pub enum RelayLink {
-    /// In this process.
-    Local(Hub),
+    /// In this process, with what is known of its peers.
+    Local(Hub, Arc<Owners>),
     /// At the other end of a WebSocket.
     Remote(Endpoint),
     /// Nowhere: only plain HTTP, or nothing, is left.
@@ -44,7 +47,7 @@ impl Line {
         tokio::spawn(async move {
             let inputs = inputs_end;
             match to {
-                RelayLink::Local(hub) => local(&hub, out_end, &inputs).await,
+                RelayLink::Local(hub, owners) => local(&hub, &owners, out_end, &inputs).await,
                 RelayLink::Remote(endpoint) => remote(&endpoint, out_end, &inputs).await,
                 RelayLink::None => {}
             }
@@ -71,7 +74,9 @@ impl Line {
     }
 }
 
-async fn local(hub: &Hub, mut out: mpsc::Receiver<Vec<u8>>, inputs: &mpsc::Sender<Input>) {
+/// The tracker never waits for the node here, nor for a node that stands still: what it brings is sorted at once, and of
+/// strangers' signals only so many are kept.
+async fn local(hub: &Hub, owners: &Owners, mut out: mpsc::Receiver<Vec<u8>>, inputs: &mpsc::Sender<Input>) {
     let Some((connection, mut mailbox)) = hub.connect(LOCAL_MAILBOX_BYTES, None, 0).await else { return };
     if inputs.send(Input::RelayOpened).await.is_err() {
         return;
@@ -84,15 +89,31 @@ async fn local(hub: &Hub, mut out: mpsc::Receiver<Vec<u8>>, inputs: &mpsc::Sende
         }
     };
     let overflow = mailbox.overflow();
-    let inward = async {
+    let (waiting, came) = (Mutex::new(Waiting::default()), Notify::new());
+    let sorting = async {
         while let Some(Outgoing::Frame(frame)) = mailbox.next().await {
-            if inputs.send(Input::RelayMessage(frame)).await.is_err() {
-                return;
+            if !waiting.lock().expect("no holder panics").push(frame, |peer| owners.of(peer)) {
+                return tracing::error!("the relay's own peer did not keep up with the tracker");
+            }
+            came.notify_one();
+        }
+    };
+    let inward = async {
+        loop {
+            let next = waiting.lock().expect("no holder panics").pop();
+            match next {
+                Some(frame) => {
+                    if inputs.send(Input::RelayMessage(frame)).await.is_err() {
+                        return;
+                    }
+                }
+                None => came.notified().await,
             }
         }
     };
     tokio::select! {
         () = outward => {}
+        () = sorting => {}
         () = inward => {}
         () = overflow => tracing::error!("the relay's own peer did not keep up with the tracker"),
     }

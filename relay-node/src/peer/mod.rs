@@ -2,10 +2,13 @@
 
 mod connect;
 mod driver;
+mod gate;
 mod http;
 mod link;
+mod waiting;
 
 pub use connect::{Endpoint, EndpointError};
 pub use driver::{Driver, Handle, Parts};
+pub use gate::{Gate, GateSettings};
 pub use http::HttpSource;
 pub use link::RelayLink;

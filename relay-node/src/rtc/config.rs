@@ -3,7 +3,10 @@
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::sync::Arc;
 use std::time::Duration;
+
+use crate::pulse::Pulse;
 
 /// One UDP socket of the driver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +30,7 @@ impl RtcSocket {
 /// Worst-case memory a connection, whatever the remote end does: about 1 MiB that its SCTP may hold for
 /// reassembly, plus `send_credit_bytes` from the caller. Shared by all connections: `event_bytes_max`, and at
 /// most `commands_max` messages in the command queue.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct RtcConfig {
     /// The sockets, each offered to every remote end as a host candidate. At least one.
     pub sockets: Vec<RtcSocket>,
@@ -66,6 +69,8 @@ pub struct RtcConfig {
     /// What each socket asks the system to buffer, either way, in bytes, of which the system may grant less; and
     /// what the driver holds of arrivals itself. Default: 4 MiB.
     pub socket_buffer_bytes: usize,
+    /// Beaten at each turn of the driver.
+    pub pulse: Arc<Pulse>,
 }
 
 impl RtcConfig {
@@ -87,6 +92,7 @@ impl RtcConfig {
             events_max: 4096,
             event_bytes_max: 16 << 20,
             socket_buffer_bytes: 4 << 20,
+            pulse: Pulse::new("rtc"),
         }
     }
 

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use str0m::Input;
 use str0m::config::DtlsCert;
@@ -21,9 +21,12 @@ use super::handle::{RtcSpawnError, event_bytes};
 use super::socket::Socket;
 use super::stun::StunClient;
 use super::{CloseReason, ConnectionId, Role, RtcCommand, RtcConfig, RtcEvent};
+use crate::pulse::{BEAT_EVERY, Pulse};
 
 /// Commands handled before the sockets get their turn.
 const COMMANDS_A_TURN: usize = 64;
+/// And what they may take together: an offer costs a thousand times what a packet does.
+const COMMANDS_A_TURN_TIME: Duration = Duration::from_millis(4);
 /// Addresses remembered for one connection; a peer that uses more loses its oldest.
 const ADDRESSES_MAX: usize = 16;
 
@@ -34,9 +37,11 @@ pub(super) struct Driver {
     events: mpsc::Sender<RtcEvent>,
     /// Bytes of messages that the caller's queue still takes.
     room: Arc<Semaphore>,
-    /// Events that found the caller's queue full.
+    /// Events that found the caller's queue full. Commands are taken nevertheless, or the caller that waits for its commands to
+    /// be taken and this driver that waits for its events to be taken would wait for each other for ever; while there is a
+    /// backlog no packet is received, so only the caller's own commands can lengthen it.
     backlog: VecDeque<RtcEvent>,
-    backlog_max: usize,
+    pulse: Arc<Pulse>,
 }
 
 /// The connections and how to find them.
@@ -80,7 +85,7 @@ impl Driver {
             .dtls_provider
             .generate_certificate()
             .ok_or_else(|| RtcSpawnError::Start(std::io::Error::other("no certificate can be made")))?;
-        let backlog_max = config.events_max;
+        let pulse = config.pulse.clone();
         let core = Core {
             addresses: sockets.iter().map(|socket| socket.address).collect(),
             own_addresses: StunClient::default(),
@@ -92,7 +97,7 @@ impl Driver {
             timers: BTreeSet::new(),
             outbox: Outbox::default(),
         };
-        Ok(Driver { sockets, core, commands, events, room, backlog: VecDeque::new(), backlog_max })
+        Ok(Driver { sockets, core, commands, events, room, backlog: VecDeque::new(), pulse })
     }
 
     pub fn addresses(&self) -> Vec<SocketAddr> {
@@ -101,9 +106,12 @@ impl Driver {
 
     /// Runs until the last handle or the event receiver is dropped.
     pub async fn run(mut self) {
+        self.pulse.beat();
         while self.turn().await {
             self.hand_over();
+            self.pulse.beat();
         }
+        self.pulse.rest();
         self.core.end_all();
         self.hand_over();
         while !self.backlog.is_empty() && self.wait_for_room().await {
@@ -114,7 +122,6 @@ impl Driver {
     /// Waits for something to do and does a bounded amount of it. False when it is time to stop.
     async fn turn(&mut self) -> bool {
         let receiving = self.backlog.is_empty();
-        let commanding = self.backlog.len() < self.backlog_max;
         let mut first_command = None;
         {
             let Driver { sockets, core, commands, events, room, backlog, .. } = self;
@@ -124,12 +131,13 @@ impl Driver {
             });
             let due = core.timers.first().map(|(at, _)| *at);
             tokio::select! {
-                command = commands.recv(), if commanding => match command {
+                command = commands.recv() => match command {
                     Some(command) => first_command = Some(command),
                     None => return false,
                 },
                 () = ready => {}
                 () = sleep_until(due) => {}
+                () = tokio::time::sleep(BEAT_EVERY) => {}
                 room = wait_for_room(room, events, backlog.front()), if !backlog.is_empty() => {
                     if !room {
                         return false;
@@ -139,21 +147,20 @@ impl Driver {
             }
         }
         let now = Instant::now();
-        if commanding {
-            let mut left = COMMANDS_A_TURN;
-            let mut next = first_command.or_else(|| self.commands.try_recv().ok());
-            while let Some(command) = next.take() {
-                self.core.command(now, command);
-                left -= 1;
-                if left > 0 {
-                    next = self.commands.try_recv().ok();
-                }
+        let mut left = COMMANDS_A_TURN;
+        let mut next = first_command.or_else(|| self.commands.try_recv().ok());
+        while let Some(command) = next.take() {
+            self.core.command(now, command);
+            left -= 1;
+            if left > 0 && now.elapsed() < COMMANDS_A_TURN_TIME {
+                next = self.commands.try_recv().ok();
             }
         }
         if receiving {
             let Driver { sockets, core, .. } = self;
             for socket in sockets {
                 let address = socket.address;
+                socket.take_in(|source, datagram| core.wants(source, datagram));
                 socket.receive(|source, datagram| core.datagram(now, address, source, datagram));
             }
         }
@@ -172,7 +179,10 @@ impl Driver {
         for socket in &mut self.sockets {
             socket.flush();
         }
-        self.backlog.extend(self.core.outbox.events.drain(..));
+        let is_behind = !self.backlog.is_empty();
+        // A round trip is old news when its turn comes, and the only event that time alone makes again and again.
+        let lasting = |event: &RtcEvent| !is_behind || !matches!(event, RtcEvent::RoundTrip { .. });
+        self.backlog.extend(self.core.outbox.events.drain(..).filter(lasting));
         while let Some(event) = self.backlog.pop_front() {
             let Ok(permit) = self.room.try_acquire_many(event_bytes(&event)) else {
                 self.backlog.push_front(event);
@@ -274,6 +284,22 @@ impl Core {
         self.connections.insert(id, Entry { connection, ice_name, addresses: VecDeque::new(), timer });
     }
 
+    /// Whether a datagram may be somebody's here, by what costs next to nothing: strangers' packets end at this.
+    fn wants(&self, source: SocketAddr, datagram: &[u8]) -> bool {
+        match datagram.first() {
+            // A check says whose it is; an answer may come from a server, or early from a remote end.
+            Some(0..=3) => match ice_name_of(datagram) {
+                Some(name) => self.by_ice_name.contains_key(name),
+                None => {
+                    self.by_address.contains_key(&source) || (!self.config.ice_lite && is_answer(datagram))
+                }
+            },
+            Some(20..=63) => self.by_address.contains_key(&source),
+            // Whatever is neither STUN nor DTLS (RFC 7983) has no business here.
+            _ => false,
+        }
+    }
+
     fn datagram(&mut self, now: Instant, address: SocketAddr, source: SocketAddr, datagram: &[u8]) {
         // Whatever is neither STUN nor DTLS (RFC 7983) has no business here.
         let stun = match datagram.first() {
@@ -316,6 +342,10 @@ impl Core {
         }
         if let Some(id) = self.by_address.get(&source).copied().filter(accepts) {
             return Some(id);
+        }
+        // Who never asks is not answered, and need not look for whom a stranger's answer might be.
+        if self.config.ice_lite || !is_answer(datagram) {
+            return None;
         }
         // The first answers from an address: few connections are young enough to be waiting for one.
         self.connections
@@ -409,6 +439,11 @@ impl Core {
 fn contained<T>(work: impl FnOnce() -> Result<T, CloseReason>) -> Result<T, CloseReason> {
     catch_unwind(AssertUnwindSafe(work))
         .unwrap_or_else(|_| Err(CloseReason::Stack("the stack panicked".into())))
+}
+
+/// Whether this STUN message is an answer (RFC 8489 section 5, the class in bits 4 and 8 of the first two bytes).
+fn is_answer(datagram: &[u8]) -> bool {
+    datagram.first().is_some_and(|first| first & 0x01 != 0)
 }
 
 /// The receiver's half of the user name in a STUN request (RFC 8489 section 14.3, RFC 8445 section 7.2.2).

@@ -86,6 +86,11 @@ impl RtcEvents {
         self.taken(event)
     }
 
+    /// How many wait.
+    pub fn waiting(&self) -> usize {
+        self.events.len()
+    }
+
     fn taken(&self, event: Option<RtcEvent>) -> Option<RtcEvent> {
         if let Some(event) = &event {
             self.room.add_permits(event_bytes(event) as usize);
@@ -143,9 +148,17 @@ pub fn spawn(config: RtcConfig) -> Result<(RtcHandle, RtcEvents), RtcSpawnError>
     let (commands_in, commands) = mpsc::channel(config.commands_max);
     let (events, events_out) = mpsc::channel(config.events_max);
     let room = Arc::new(Semaphore::new(config.event_bytes_max));
-    let driver = {
+    let bound = {
         let _inside = runtime.enter();
-        Driver::bind(config, commands, events, room.clone())?
+        Driver::bind(config, commands, events, room.clone())
+    };
+    let driver = match bound {
+        Ok(driver) => driver,
+        Err(error) => {
+            // Dropping a runtime waits for its threads, which panics where the caller is in a runtime itself.
+            runtime.shutdown_background();
+            return Err(error);
+        }
     };
     let addresses = driver.addresses().into();
     thread::Builder::new()

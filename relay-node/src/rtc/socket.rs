@@ -17,6 +17,8 @@ use tokio::net::UdpSocket;
 const WAITING_MAX: usize = 4096;
 /// Datagrams handed on before the other sockets and the commands get their turn.
 const DATAGRAMS_A_TURN: usize = 16;
+/// System calls for arrivals before those there are get their turn: a flood of what nobody wants must not keep the loop here.
+const BATCHES_A_TURN: usize = 32;
 /// What one receive buffer holds: a coalesced run of datagrams cannot be longer.
 const RUN_BYTES_MAX: usize = 65_536;
 /// Receive buffers offered to one system call.
@@ -134,9 +136,16 @@ impl Socket {
         }
     }
 
-    /// Hands on some of the datagrams that have arrived.
+    /// Takes in what has arrived of what is `wanted`, so that what is not takes no room.
+    pub fn take_in(&mut self, wanted: impl Fn(SocketAddr, &[u8]) -> bool) {
+        let mut batches = BATCHES_A_TURN;
+        while batches > 0 && self.arrived_bytes < self.arrived_bytes_max && self.take_batch(&wanted) {
+            batches -= 1;
+        }
+    }
+
+    /// Hands on some of the datagrams that were taken in.
     pub fn receive(&mut self, mut each: impl FnMut(SocketAddr, &[u8])) {
-        while self.arrived_bytes < self.arrived_bytes_max && self.take_batch() {}
         for _ in 0..DATAGRAMS_A_TURN {
             let Some((source, datagram)) = self.arrived.pop_front() else {
                 return;
@@ -147,7 +156,7 @@ impl Socket {
     }
 
     /// Takes what one system call gives. False when that is nothing.
-    fn take_batch(&mut self) -> bool {
+    fn take_batch(&mut self, wanted: impl Fn(SocketAddr, &[u8]) -> bool) -> bool {
         let mut metas = [RecvMeta::default(); RUNS_MAX];
         let mut buffers = self.batch.chunks_exact_mut(RUN_BYTES_MAX);
         let mut slices: [IoSliceMut<'_>; RUNS_MAX] =
@@ -162,6 +171,9 @@ impl Socket {
         };
         for (slice, meta) in slices.iter().zip(&metas).take(runs) {
             for datagram in slice[..meta.len].chunks(meta.stride.max(1)) {
+                if !wanted(meta.addr, datagram) {
+                    continue;
+                }
                 self.arrived_bytes += datagram.len();
                 self.arrived.push_back((meta.addr, datagram.into()));
             }

@@ -7,9 +7,13 @@
 //! request's payload, and 1.25 times its packet. So whoever forges a sender's address gains next to nothing, and each network
 //! and all together are limited.
 
+use crate::owner::Owner;
+use crate::pulse::{BEAT_EVERY, Pulse};
+use socket2::{Domain, Protocol, Socket, Type};
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 const HEADER_BYTES: usize = 20;
@@ -19,66 +23,114 @@ const BINDING_SUCCESS: [u8; 2] = [0x01, 0x01];
 const XOR_MAPPED_ADDRESS: [u8; 2] = [0x00, 0x20];
 /// Attributes up to this number have to be understood (RFC 8489, section 14).
 const COMPREHENSION_REQUIRED_MAX: u16 = 0x7fff;
-/// Networks whose answers are counted at a time. When there are more, counting starts anew: the limit for all still holds.
+/// Networks that are told apart at a time. When there are more, those that asked longest ago are forgotten.
 const NETWORKS_MAX: usize = 16_384;
-const WINDOW: Duration = Duration::from_secs(1);
+/// How many of the answers for all are kept for networks that asked little of late.
+const KEPT_SHARE: u32 = 2;
+/// What a network may ask and still count as one that asks little.
+const LITTLE: u32 = 4;
+/// How often the answering side looks whether it was asked, at most: what comes in between waits in the system's buffer, and what
+/// that does not hold is lost there, which costs least.
+const TICK: Duration = Duration::from_millis(5);
 
 /// How many answers are given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StunLimits {
-    /// Answers a second to all together. Default: 2,000.
+    /// Answers a second to all together. Who forges senders can have a network for each request, so this bounds processor time only:
+    /// an answer costs a few microseconds. Default: 20,000.
     pub answers_per_s_max: u32,
-    /// Answers a second to one network: an IPv4 address, or 56 bits of IPv6. Default: 50, for a household's tabs at once.
+    /// Answers a second to one network (IPv4 /24, IPv6 /48), after as many at once. Default: 100, for an office's tabs at once.
     pub answers_per_network_s_max: u32,
 }
 
 impl Default for StunLimits {
     fn default() -> Self {
-        StunLimits { answers_per_s_max: 2000, answers_per_network_s_max: 50 }
+        StunLimits { answers_per_s_max: 20_000, answers_per_network_s_max: 100 }
     }
 }
 
-/// The answering side, and its count of the current second.
+/// So many at once, and so many a second from then on.
+#[derive(Debug, Clone, Copy)]
+struct Bucket {
+    left: f64,
+    at: Instant,
+}
+
+impl Bucket {
+    fn full(now: Instant, max: u32) -> Bucket {
+        Bucket { left: f64::from(max), at: now }
+    }
+
+    /// `max` is both a second's worth and what fits in.
+    fn refill(&mut self, now: Instant, max: u32) {
+        let since = now.saturating_duration_since(self.at).as_secs_f64();
+        self.left = (self.left + since * f64::from(max)).min(f64::from(max));
+        self.at = now;
+    }
+
+    fn take(&mut self) -> bool {
+        let is_there = self.left >= 1.0;
+        if is_there {
+            self.left -= 1.0;
+        }
+        is_there
+    }
+}
+
+/// The answering side, and what it has answered lately.
 #[derive(Debug)]
 pub struct StunServer {
     limits: StunLimits,
-    window: Instant,
-    answered: u32,
-    by_network: BTreeMap<u64, u32>,
+    all: Bucket,
+    /// Networks in two halves: one that was heard of lately, and one that is forgotten when the other is full.
+    young: BTreeMap<Owner, Bucket>,
+    old: BTreeMap<Owner, Bucket>,
 }
 
 impl StunServer {
     /// Has answered nobody yet.
     pub fn new(limits: StunLimits, now: Instant) -> StunServer {
-        StunServer { limits, window: now, answered: 0, by_network: BTreeMap::new() }
+        let all = Bucket::full(now, limits.answers_per_s_max);
+        StunServer { limits, all, young: BTreeMap::new(), old: BTreeMap::new() }
     }
 
     /// The answer to a datagram, when it is a request that deserves one.
     pub fn answer(&mut self, now: Instant, source: SocketAddr, datagram: &[u8]) -> Option<Vec<u8>> {
         let transaction = transaction_of_request(datagram)?;
-        if now.duration_since(self.window) >= WINDOW || self.by_network.len() >= NETWORKS_MAX {
-            if now.duration_since(self.window) >= WINDOW {
-                (self.window, self.answered) = (now, 0);
-            }
-            self.by_network.clear();
+        let owner = Owner::of(source.ip());
+        let per_network = self.limits.answers_per_network_s_max;
+        let mut own = match self.young.get(&owner).or_else(|| self.old.get(&owner)) {
+            Some(own) => *own,
+            None => Bucket::full(now, per_network),
+        };
+        own.refill(now, per_network);
+        self.all.refill(now, self.limits.answers_per_s_max);
+        let asks_little = own.left + f64::from(LITTLE) > f64::from(per_network);
+        let kept = if asks_little { 0 } else { self.limits.answers_per_s_max / KEPT_SHARE };
+        let is_answered = self.all.left - 1.0 >= f64::from(kept) && own.take() && self.all.take();
+        if self.young.len() >= NETWORKS_MAX / 2 && !self.young.contains_key(&owner) {
+            self.old = std::mem::take(&mut self.young);
         }
-        let here = self.by_network.entry(network_of(source.ip())).or_default();
-        if self.answered >= self.limits.answers_per_s_max || *here >= self.limits.answers_per_network_s_max {
-            return None;
-        }
-        *here += 1;
-        self.answered += 1;
-        Some(success(transaction, source))
+        self.young.insert(owner, own);
+        is_answered.then(|| success(transaction, source))
     }
 }
 
 /// The longest datagram that is looked at: a request with some software's name in it.
 const REQUEST_BYTES_MAX: usize = 548;
 
-/// Binds the answering socket: the wanted port, or any free one when `or_any`.
+/// Binds the answering socket: the wanted port, or any free one when `or_any`. All addresses of IPv6 are all addresses.
 pub fn bind(wanted: SocketAddr, or_any: bool) -> io::Result<std::net::UdpSocket> {
-    let socket = std::net::UdpSocket::bind(wanted).or_else(|error| match or_any {
-        true => std::net::UdpSocket::bind((wanted.ip(), 0)),
+    let bound = |address: SocketAddr| {
+        let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+        if address.is_ipv6() {
+            socket.set_only_v6(!address.ip().is_unspecified())?;
+        }
+        socket.bind(&address.into())?;
+        io::Result::Ok(std::net::UdpSocket::from(socket))
+    };
+    let socket = bound(wanted).or_else(|error| match or_any {
+        true => bound((wanted.ip(), 0).into()),
         false => Err(error),
     })?;
     socket.set_nonblocking(true)?;
@@ -86,13 +138,34 @@ pub fn bind(wanted: SocketAddr, or_any: bool) -> io::Result<std::net::UdpSocket>
 }
 
 /// Answers until the task is dropped.
-pub async fn answer_all(socket: std::net::UdpSocket, limits: StunLimits) -> io::Result<()> {
+pub async fn answer_all(
+    socket: std::net::UdpSocket,
+    limits: StunLimits,
+    pulse: Arc<Pulse>,
+) -> io::Result<()> {
     let socket = tokio::net::UdpSocket::from_std(socket)?;
     let mut server = StunServer::new(limits, Instant::now());
     let mut buffer = [0; REQUEST_BYTES_MAX + 1];
+    // Twice what is answered may be looked at.
+    let looks_a_tick = (u64::from(limits.answers_per_s_max) * 2 * TICK.as_millis() as u64 / 1000).max(16);
+    let (mut tick, mut looked) = (Instant::now(), 0);
+    pulse.beat();
     loop {
+        let now = Instant::now();
+        if now.duration_since(tick) >= TICK {
+            (tick, looked) = (now, 0);
+            pulse.beat();
+        } else if looked >= looks_a_tick {
+            tokio::time::sleep(TICK).await;
+            continue;
+        }
+        looked += 1;
+        let received = tokio::select! {
+            received = socket.recv_from(&mut buffer) => received,
+            () = tokio::time::sleep(BEAT_EVERY) => continue,
+        };
         // An error reports an earlier answer that could not be delivered.
-        let Ok((len, source)) = socket.recv_from(&mut buffer).await else { continue };
+        let Ok((len, source)) = received else { continue };
         if len <= REQUEST_BYTES_MAX
             && let Some(answer) = server.answer(Instant::now(), source, &buffer[..len])
         {
@@ -220,15 +293,6 @@ fn success(transaction: &[u8; 12], source: SocketAddr) -> Vec<u8> {
     answer
 }
 
-/// What shares one limit.
-fn network_of(ip: IpAddr) -> u64 {
-    match ip.to_canonical() {
-        IpAddr::V4(ip) => u64::from(u32::from(ip)),
-        // No IPv4 address has a bit up there.
-        IpAddr::V6(ip) => 1 << 63 | (u128::from(ip) >> 72) as u64,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -317,20 +381,42 @@ mod tests {
         assert_eq!(client.ask(address("[2001:db8::1]:9")), None, "it has no such address");
     }
 
+    fn answers(server: &mut StunServer, now: Instant, source: &str, asked: u32) -> usize {
+        (0..asked).filter(|_| server.answer(now, address(source), &request(&[])).is_some()).count()
+    }
+
     #[test]
-    fn a_network_and_all_together_are_limited_by_the_second() {
+    fn a_network_is_limited_by_the_second_and_has_many_addresses() {
         let start = Instant::now();
-        let limits = StunLimits { answers_per_s_max: 7, answers_per_network_s_max: 3 };
-        let mut server = StunServer::new(limits, start);
-        let mut answers = |seconds, source: &str| {
-            let now = start + Duration::from_secs(seconds);
-            (0..10).filter(|_| server.answer(now, address(source), &request(&[])).is_some()).count()
-        };
-        assert_eq!(answers(0, "192.0.2.1:9"), 3);
-        assert_eq!(answers(0, "192.0.2.1:10"), 0);
-        assert_eq!(answers(0, "[2001:db8::1]:9"), 3);
-        assert_eq!(answers(0, "[2001:db8:0:ff::1]:9"), 0, "the same 56 bits");
-        assert_eq!(answers(0, "192.0.2.2:9"), 1, "all together");
-        assert_eq!(answers(1, "192.0.2.1:9"), 3);
+        let mut server =
+            StunServer::new(StunLimits { answers_per_s_max: 1000, answers_per_network_s_max: 6 }, start);
+        assert_eq!(answers(&mut server, start, "192.0.2.1:9", 10), 6);
+        assert_eq!(answers(&mut server, start, "192.0.2.77:10", 10), 0, "the same /24");
+        assert_eq!(answers(&mut server, start, "[2001:db8::1]:9", 10), 6);
+        assert_eq!(answers(&mut server, start, "[2001:db8:0:ff::1]:9", 10), 0, "the same /48");
+        assert_eq!(answers(&mut server, start + Duration::from_secs(1), "192.0.2.1:9", 10), 6);
+    }
+
+    #[test]
+    fn a_few_greedy_networks_leave_something_for_all_others() {
+        let start = Instant::now();
+        let mut server =
+            StunServer::new(StunLimits { answers_per_s_max: 100, answers_per_network_s_max: 50 }, start);
+        let greedy: usize = (0..10).map(|n| answers(&mut server, start, &format!("10.0.{n}.1:9"), 200)).sum();
+        assert!(greedy <= 50 + 10 * LITTLE as usize, "{greedy}");
+        assert_eq!(answers(&mut server, start, "192.0.2.1:9", 1), 1);
+    }
+
+    #[test]
+    fn many_forged_networks_are_forgotten_and_a_greedy_one_is_not_at_once() {
+        let start = Instant::now();
+        let mut server =
+            StunServer::new(StunLimits { answers_per_s_max: 1_000_000, answers_per_network_s_max: 6 }, start);
+        assert_eq!(answers(&mut server, start, "192.0.2.1:9", 10), 6);
+        for n in 0..NETWORKS_MAX as u32 / 2 {
+            answers(&mut server, start, &format!("10.{}.{}.1:9", n >> 8, n & 255), 1);
+        }
+        assert_eq!(answers(&mut server, start, "192.0.2.1:9", 10), 0);
+        assert!(server.young.len() + server.old.len() <= NETWORKS_MAX);
     }
 }

@@ -1,45 +1,67 @@
 //! The relay: opens the store, starts the tracker, the relay's own peer and the listener, and takes all down again.
 
+mod descriptors;
 mod inbox;
 pub mod key;
 mod listen;
+mod own_peer;
 mod patient;
+pub mod seats;
+mod udp;
 
 pub use listen::bind;
 
 use crate::config::Config;
-use crate::http::{App, SocketLimits};
+use crate::http::{self, App};
 use crate::hub::Hub;
 use crate::metrics::Metrics;
-use crate::peer::{Driver, Handle, Parts, RelayLink};
-use crate::rtc::{self, RtcConfig, RtcEvents, RtcHandle, RtcSocket, RtcSpawnError};
-use crate::store::{Store, StoreError, StoreWorker};
-use crate::tasks::Desk;
-use peeredge_hvm::Limits;
-use peeredge_hvm::task::PAGE_BYTES;
-use peeredge_node::{Event, Input, Node, Output};
+use crate::owner::Pace;
+use crate::pulse::{self, Patience, Pulses};
+use crate::rtc::RtcSpawnError;
+use crate::store::{Store, StoreError};
+use listen::Door;
+use own_peer::OwnPeer;
+use peeredge_node::Node;
 use peeredge_tracker::{AheadSettings, TrackerConfig};
+use seats::{SeatLimits, Seats};
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 /// A publisher without a relay has the store open while it imports; a relay that starts meanwhile waits so long.
 const STORE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Where a running relay notes its public address, below its data folder.
 pub const URL_FILE: &str = "relay.url";
+/// And the address of its operator's port.
+pub const ADMIN_FILE: &str = "relay.admin";
+
+/// How long the tracker may take to say goodbye to everybody.
+const GOODBYES_WITHIN: Duration = Duration::from_secs(2);
 
 /// Why the relay could not start.
 #[derive(Debug)]
 pub enum ServeError {
     /// The address is taken or not this machine's.
     Bind {
+        /// The setting that names it.
+        setting: &'static str,
+        /// Which.
+        bind: SocketAddr,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// A UDP port is taken or not this machine's.
+    Udp {
+        /// What it is for.
+        what: &'static str,
+        /// The setting that changes it.
+        setting: &'static str,
         /// Which.
         bind: SocketAddr,
         /// What the system says.
@@ -70,7 +92,17 @@ pub enum ServeError {
 impl fmt::Display for ServeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            ServeError::Bind { bind, error } => write!(f, "cannot listen on {bind}: {error}"),
+            ServeError::Bind { setting, bind, error } => {
+                write!(f, "cannot listen on {bind} (setting {setting}): {error}")
+            }
+            ServeError::Udp { what, setting, bind, error } => {
+                write!(
+                    f,
+                    "cannot use UDP port {} of {} for {what} (setting {setting}): {error}",
+                    bind.port(),
+                    bind.ip()
+                )
+            }
             ServeError::Store(error) => write!(f, "{error}"),
             ServeError::Key { path, error } => write!(f, "key {}: {error}", path.display()),
             ServeError::Demo { path, error } => write!(f, "demo_dir {}: {error}", path.display()),
@@ -95,16 +127,31 @@ pub async fn serve(mut config: Config, stop: impl Future<Output = ()>) -> Result
             ServeError::Demo { path, error }
         })?),
     };
-    let listener =
-        listen::bind(config.bind).map_err(|error| ServeError::Bind { bind: config.bind, error })?;
+    let descriptors = descriptors::raise();
+    let listener = listen::bind(config.bind).map_err(|error| ServeError::Bind {
+        setting: "bind",
+        bind: config.bind,
+        error,
+    })?;
     // Port 0 takes a free one; from here on everything names the one that was taken.
-    config.bind = listener.local_addr().map_err(|error| ServeError::Bind { bind: config.bind, error })?;
-    let rtc = start_rtc(&config).map_err(ServeError::Rtc)?;
-    let node = Node::new(node_config(&config, secret));
+    config.bind = listener.local_addr().map_err(|error| ServeError::Bind {
+        setting: "bind",
+        bind: config.bind,
+        error,
+    })?;
+    let mut listeners = vec![listener];
+    for &bind in &config.bind_more {
+        let failed = |error| ServeError::Bind { setting: "bind_more", bind, error };
+        listeners.push(listen::bind(bind).map_err(failed)?);
+    }
+    let admin = bind_admin(&config)?;
+    let admin_address = admin.as_ref().and_then(|listener| listener.local_addr().ok());
+    let pulses = Pulses::default();
+    let node = Node::new(own_peer::node_config(&config, secret));
     let mut tracker = TrackerConfig::new(node.id(), key::random());
-    // The relay's own peer is one more.
-    tracker.peers_max = config.peers_max as usize + 1;
-    tracker.stun_port = start_stun(&config)?;
+    // The relay's own peer is one more; and the seats count, of which one may be given to another before the tracker hears of it.
+    tracker.peers_max = config.peers_max as usize + 1 + 64;
+    tracker.stun_port = udp::start_stun(&config, pulses.stun.clone())?;
     tracker.carry.bytes_per_s_max = u32::try_from(config.carry_bytes_per_s_max.0).unwrap_or(u32::MAX);
     tracker.carry.bytes_max = config.carry_bytes_max.0;
     tracker.carry.bytes_per_s_all_max = config.carry_bytes_per_s_all_max.0;
@@ -117,11 +164,22 @@ pub async fn serve(mut config: Config, stop: impl Future<Output = ()>) -> Result
     }
     tracker.cost_classes = config.cost_classes();
     tracker.publishers = config.publishers();
-    let hub = Hub::start(tracker);
+    let hub = Hub::start(tracker, pulses.tracker.clone());
     let (stopping_in, stopping) = watch::channel(false);
+    let connections = SeatLimits {
+        all_max: descriptors::for_connections(descriptors, config.connections_max),
+        per_owner_max: config.connections_per_owner_max as usize,
+    };
+    let sockets =
+        SeatLimits { all_max: config.peers_max as usize, per_owner_max: config.peers_per_owner_max as usize };
+    let pace = config.requests_per_owner_s_max;
     let app = Arc::new(App {
         metrics: Arc::new(Metrics::default()),
-        limits: Arc::new(SocketLimits::new(config.peers_max, config.peers_per_ip_max)),
+        sockets: Seats::new(sockets),
+        requests: Seats::new(connections),
+        pace: (pace > 0).then(|| Pace::new(pace, pace.saturating_mul(2))),
+        owners: Arc::default(),
+        pulses,
         node: Default::default(),
         ready: false.into(),
         store,
@@ -130,134 +188,91 @@ pub async fn serve(mut config: Config, stop: impl Future<Output = ()>) -> Result
         demo,
         config,
     });
-    let handle = own_peer(node, rtc, &app)?;
-    inbox::watch(app.clone(), handle.inputs.clone()).map_err(ServeError::Thread)?;
-    let desk = referee(&handle, &app)?;
-    let watching = tokio::spawn(watch_peer(handle, desk, app.clone()));
-    tracing::info!(bind = %app.config.bind, url = app.config.public_url(), data = %root.display(), "relay is up");
-    note_url(&root, Some(&app.config.public_url()));
-    let listening = tokio::spawn(listen::run(listener, app.clone()));
+    let (own, inputs, handle) = OwnPeer::start(app.clone(), secret, node)?;
+    inbox::watch(app.clone(), inputs).map_err(ServeError::Thread)?;
+    let watched = app.pulses.all().map(Arc::clone).to_vec();
+    let restart_after = app.config.stall_ms.duration();
+    let patience = Patience { unready_after: restart_after / 4, restart_after };
+    pulse::watch(watched, patience).map_err(ServeError::Thread)?;
+    let watching = tokio::spawn(own.run(handle));
+    tracing::info!(
+        bind = %app.config.bind,
+        url = app.config.public_url(),
+        admin = admin_address.map(|address| format!("http://{address}/operator")),
+        data = %root.display(),
+        "relay is up"
+    );
+    note(&root, URL_FILE, Some(&app.config.public_url()));
+    note(&root, ADMIN_FILE, admin_address.map(|address| format!("http://{address}")).as_deref());
+    let listening = listen_all(&app, listeners, admin, connections);
     stop.await;
     tracing::info!("stopping");
-    note_url(&root, None);
+    note(&root, URL_FILE, None);
+    note(&root, ADMIN_FILE, None);
     stopping_in.send_replace(true);
-    app.hub.shutdown().await;
-    if listening.await.is_err() || watching.await.is_err() {
-        tracing::error!("a task panicked");
+    // Whatever stands still must not keep the process from ending.
+    if tokio::time::timeout(GOODBYES_WITHIN, app.hub.shutdown()).await.is_err() {
+        tracing::error!("the tracker did not say goodbye in time");
+    }
+    let within = app.config.shutdown_grace_ms.duration() + GOODBYES_WITHIN;
+    let ended = async {
+        for listening in listening {
+            if listening.await.is_err() {
+                tracing::error!("a task panicked");
+            }
+        }
+        if watching.await.is_err() {
+            tracing::error!("a task panicked");
+        }
+    };
+    if tokio::time::timeout(within + own_peer::FINISH_WITHIN, ended).await.is_err() {
+        tracing::error!("something did not end in time");
     }
     Ok(())
 }
 
-/// Leaves a note of how the running relay is reached, for publishers that print links; or takes it away.
-fn note_url(root: &Path, url: Option<&str>) {
-    let path = root.join(URL_FILE);
+/// One accepting loop for each port; the operator's has places of its own, so that no flood keeps the operator out.
+fn listen_all(
+    app: &Arc<App>,
+    listeners: Vec<TcpListener>,
+    admin: Option<TcpListener>,
+    connections: SeatLimits,
+) -> Vec<JoinHandle<()>> {
+    let router = http::router(app.clone());
+    let seats = Seats::new(connections);
+    let public = listeners.into_iter().enumerate().map(|(at, listener)| {
+        let (seats, router) = (seats.clone(), router.clone());
+        let door = Door { app: app.clone(), seats, router, is_watched: at == 0, is_paced: true };
+        tokio::spawn(listen::run(listener, door))
+    });
+    let mut all: Vec<_> = public.collect();
+    all.extend(admin.map(|listener| {
+        let seats = Seats::new(SeatLimits { all_max: 64, per_owner_max: 64 });
+        let router = http::admin_router(app.clone());
+        let door = Door { app: app.clone(), seats, router, is_watched: false, is_paced: false };
+        tokio::spawn(listen::run(listener, door))
+    }));
+    all
+}
+
+fn bind_admin(config: &Config) -> Result<Option<TcpListener>, ServeError> {
+    let Some((bind, or_any)) = config.admin_bind() else { return Ok(None) };
+    let bound = listen::bind(bind).or_else(|error| match or_any {
+        true => listen::bind((bind.ip(), 0).into()),
+        false => Err(error),
+    });
+    bound.map(Some).map_err(|error| ServeError::Bind { setting: "admin_bind", bind, error })
+}
+
+/// Leaves a note of how the running relay is reached, for publishers that print links and for its operator; or takes it away.
+fn note(root: &Path, file: &str, url: Option<&str>) {
+    let path = root.join(file);
     let noted = match url {
         Some(url) => std::fs::write(&path, url),
         None => std::fs::remove_file(&path),
     };
     if let Err(error) = noted {
         tracing::debug!(%error, "the relay's address was not noted");
-    }
-}
-
-fn node_config(config: &Config, secret: [u8; 32]) -> peeredge_node::Config {
-    let mut node = peeredge_node::Config::new(secret, u64::from_le_bytes(key::random()));
-    node.cache_bytes_max = config.cache_bytes_max.0;
-    // What is published stays: the quota is kept where contents come in.
-    node.store_bytes_max = u64::MAX;
-    node.http = false;
-    let cap = config.upload_bytes_per_s_max.0;
-    node.caps.upload_bytes_per_s_max = if cap == 0 { u64::MAX } else { cap };
-    node.caps.connections_max = u16::try_from(config.rtc_connections_max).unwrap_or(u16::MAX);
-    node.caps.connections_made_max = u32::MAX;
-    node
-}
-
-fn start_rtc(config: &Config) -> Result<Option<(RtcHandle, RtcEvents)>, RtcSpawnError> {
-    if !config.rtc {
-        return Ok(None);
-    }
-    let mut socket = RtcSocket::bound(config.rtc_bind());
-    socket.advertised = config.rtc_public.parse().ok();
-    let mut rtc = RtcConfig::new(vec![socket]);
-    rtc.ice_lite = true;
-    rtc.connections_max = config.rtc_connections_max as usize;
-    rtc::spawn(rtc).map(Some)
-}
-
-/// Starts to answer STUN; gives the port, or 0 when nobody is to be answered.
-fn start_stun(config: &Config) -> Result<u16, ServeError> {
-    if !config.stun || !config.rtc {
-        return Ok(0);
-    }
-    let (bind, or_any) = config.stun_bind();
-    let failed = |error| ServeError::Bind { bind, error };
-    let socket = rtc::stun::bind(bind, or_any).map_err(failed)?;
-    let port = socket.local_addr().map_err(failed)?.port();
-    tokio::spawn(rtc::stun::answer_all(socket, rtc::StunLimits::default()));
-    Ok(port)
-}
-
-/// Starts the relay's own peer, which seeds what the store holds.
-fn own_peer(node: Node, rtc: Option<(RtcHandle, RtcEvents)>, app: &Arc<App>) -> Result<Handle, ServeError> {
-    let store = StoreWorker::start(app.store.clone()).map_err(ServeError::Thread)?;
-    let relay = RelayLink::Local(app.hub.clone());
-    let handle = Driver::spawn(Parts { node, relay, rtc, store: Some(store), http: None })
-        .map_err(ServeError::Thread)?;
-    for (content, state) in app.store.states().map_err(ServeError::Store)? {
-        // Fails only when the thread has ended, which the log shows.
-        let _ = handle.inputs.send(Input::Stored { content, state });
-    }
-    Ok(handle)
-}
-
-/// The relay's own peer as the judge of tasks.
-fn referee(handle: &Handle, app: &Arc<App>) -> Result<Option<Desk>, ServeError> {
-    let slots = app.config.task_slots.min(64) as u8;
-    if slots == 0 {
-        return Ok(None);
-    }
-    let desk = Desk::new(handle.inputs.clone(), app.store.clone(), usize::from(slots), 1000);
-    let desk = desk.map_err(|error| ServeError::Thread(io::Error::other(error.to_string())))?;
-    let pages = app.config.task_memory_bytes_max.0 / PAGE_BYTES as u64;
-    desk.set_deadline(Duration::from_millis(app.config.task_timeout_ms.0.into()));
-    desk.offer(slots, pages.min(Limits::MEMORY_PAGES_MAX.into()) as u32);
-    Ok(Some(desk))
-}
-
-/// Keeps the picture of the relay's own peer current until the relay stops; then closes that peer.
-async fn watch_peer(mut handle: Handle, desk: Option<Desk>, app: Arc<App>) {
-    let mut stopped = pin!(app.stopped());
-    loop {
-        tokio::select! {
-            told = handle.told.recv() => {
-                let Some(output) = told else {
-                    app.ready.store(false, Ordering::Release);
-                    return tracing::error!("the relay's own peer ended");
-                };
-                let rest = match &desk {
-                    Some(desk) => desk.told(output),
-                    None => Some(output),
-                };
-                match rest {
-                    Some(Output::Event(Event::RelayReady { relay })) => {
-                        app.ready.store(true, Ordering::Release);
-                        tracing::info!(%relay, "ready");
-                    }
-                    Some(Output::Event(event)) => tracing::debug!(?event, "own peer"),
-                    Some(_) | None => {}
-                }
-            }
-            changed = handle.stats.changed() => {
-                if changed.is_ok() {
-                    *app.node.write().expect("no holder panics") = handle.stats.borrow_and_update().clone();
-                }
-            }
-            () = &mut stopped => break,
-        }
-    }
-    if tokio::task::spawn_blocking(move || handle.finish()).await.is_err() {
-        tracing::error!("closing the relay's own peer panicked");
     }
 }
 

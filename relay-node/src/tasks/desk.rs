@@ -272,7 +272,10 @@ impl Desk {
     ) -> Result<(), String> {
         let host_pages = self.0.memory_pages.load(Ordering::Relaxed);
         if limits.memory_pages > host_pages {
-            return Err(format!("the task may take {} pages of memory, of {host_pages} here", limits.memory_pages));
+            return Err(format!(
+                "the task may take {} pages of memory, of {host_pages} here",
+                limits.memory_pages
+            ));
         }
         let memory_bytes = u64::from(limits.memory_pages) * PAGE_BYTES as u64;
         let Module { rewritten, is_movable } = self.module(module, limits.memory_pages).await?;
@@ -394,7 +397,8 @@ impl Desk {
         let gone: Vec<ContentId> = {
             let mut outputs = lock(&self.0.outputs);
             outputs.insert(content, (since, bytes));
-            let mut oldest: Vec<_> = outputs.iter().map(|(content, (since, bytes))| (*since, *content, *bytes)).collect();
+            let mut oldest: Vec<_> =
+                outputs.iter().map(|(content, (since, bytes))| (*since, *content, *bytes)).collect();
             oldest.sort_unstable();
             let mut sum: u64 = oldest.iter().map(|(.., bytes)| bytes).sum();
             let goes = |(_, other, bytes): &(Instant, ContentId, u64)| {
@@ -402,7 +406,8 @@ impl Desk {
                 sum -= if goes { *bytes } else { 0 };
                 goes
             };
-            let gone: Vec<ContentId> = oldest.into_iter().filter(goes).map(|(_, content, _)| content).collect();
+            let gone: Vec<ContentId> =
+                oldest.into_iter().filter(goes).map(|(_, content, _)| content).collect();
             outputs.retain(|content, _| !gone.contains(content));
             gone
         };

@@ -4,6 +4,7 @@ use super::desk::Desk;
 use crate::config::Config;
 use crate::get::start_rtc;
 use crate::peer::{Driver, Endpoint, HttpSource, Parts, RelayLink};
+use crate::pulse::Pulse;
 use crate::serve::key;
 use crate::store::{Store, StoreError, StoreWorker};
 use peeredge_node::{Event, Input, Node, Output};
@@ -76,6 +77,8 @@ impl NativePeer {
             rtc: start_rtc(config, relay).await,
             store: Some(StoreWorker::start(store.clone()).map_err(PeerError::Thread)?),
             http: Some(HttpSource::new(relay.clone())),
+            gate: None,
+            pulse: Pulse::new("peer"),
         })
         .map_err(PeerError::Thread)?;
         let desk =

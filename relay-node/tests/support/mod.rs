@@ -86,6 +86,8 @@ pub fn text(bytes: &[u8]) -> String {
 pub struct Relay {
     pub child: Child,
     pub address: SocketAddr,
+    /// The operator's port.
+    pub admin: SocketAddr,
 }
 
 impl Relay {
@@ -96,7 +98,7 @@ impl Relay {
         words.extend(flags);
         let mut child = command(&words).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let mut log = String::new();
+        let (mut log, mut admin) = (String::new(), None);
         let address = loop {
             let Some(Ok(line)) = lines.next() else { panic!("the relay ended early:\n{log}") };
             log.push_str(&line);
@@ -104,12 +106,18 @@ impl Relay {
             let Some(rest) = line.split_once("relay is up").map(|(_, rest)| rest.to_owned()) else {
                 continue;
             };
-            let (_, rest) = rest.split_once("\"bind\":\"").unwrap();
-            break rest.split_once('"').unwrap().0.parse().unwrap();
+            let field = |name: &str| {
+                let (_, rest) = rest.split_once(&format!("\"{name}\":\"")).unwrap();
+                rest.split_once('"').unwrap().0.to_owned()
+            };
+            admin = Some(field("admin"));
+            break field("bind").parse().unwrap();
         };
         // Whatever it still says must not block it; a failing test shows it.
         std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| eprintln!("relay: {line}")));
-        let relay = Relay { child, address };
+        let admin = admin.expect("the address is told with it");
+        let admin = admin.trim_start_matches("http://").trim_end_matches("/operator").parse().unwrap();
+        let relay = Relay { child, address, admin };
         wait_for("the relay to be ready", || relay.get("/readyz", &[]).status == 200);
         relay
     }
@@ -123,10 +131,21 @@ impl Relay {
     }
 
     pub fn request(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Response {
-        let mut stream = TcpStream::connect(self.address).unwrap();
+        self.ask(self.address, method, path, headers)
+    }
+
+    /// Asks the operator's port.
+    pub fn operator(&self, path: &str, headers: &[(&str, &str)]) -> Response {
+        self.ask(self.admin, "GET", path, headers)
+    }
+
+    fn ask(&self, at: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)]) -> Response {
+        let mut stream = TcpStream::connect(at).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        let mut request =
-            format!("{method} {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n", self.address);
+        let mut request = format!("{method} {path} HTTP/1.1\r\nconnection: close\r\n");
+        if !headers.iter().any(|(name, _)| *name == "host") {
+            request.push_str(&format!("host: {at}\r\n"));
+        }
         for (name, value) in headers {
             request.push_str(&format!("{name}: {value}\r\n"));
         }
@@ -139,7 +158,7 @@ impl Relay {
 
     /// One number of `/metrics`.
     pub fn metric(&self, name: &str) -> Option<f64> {
-        let page = text(&self.get("/metrics", &[]).body);
+        let page = text(&self.operator("/metrics", &[]).body);
         page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
     }
 

@@ -1,0 +1,124 @@
+// Starting, stopping, and what runs out.
+import { spawn, spawnSync } from "node:child_process";
+import { createSocket } from "node:dgram";
+import { createServer } from "node:net";
+import { afterEach, test } from "vitest";
+import { attacked } from "./attack.mjs";
+import { PEEREDGE, Raw, Relay, ask, canLimitFiles, folder, network, until, wait } from "./relay-tools.mjs";
+import { freePort } from "../browser/relay.mjs";
+
+let relays = [];
+let held = [];
+let files = [];
+
+afterEach(async () => {
+  for (const one of held) one.close();
+  for (const relay of relays) await relay.stop();
+  for (const one of files) one.remove();
+  [relays, held, files] = [[], [], []];
+});
+
+const start = async (more) => {
+  const relay = await Relay.start(more);
+  relays.push(relay);
+  return relay;
+};
+
+/** Runs `peeredge serve` to its end, and gives its code and what it said. */
+function serve(settings) {
+  const data = folder();
+  files.push(data);
+  const flags = Object.entries({ data_dir: data.path, log_level: "warn", ...settings }).map(([name, value]) => `--${name.replaceAll("_", "-")}=${value}`);
+  const ran = spawnSync(PEEREDGE, ["serve", ...flags], { timeout: 15_000, encoding: "utf8" });
+  return { code: ran.status, said: ran.stderr };
+}
+
+const takenUdp = async () => {
+  const socket = createSocket("udp4");
+  await new Promise((resolve) => socket.bind(0, "127.0.0.1", resolve));
+  held.push(socket);
+  return socket.address().port;
+};
+
+test("two relays on neighbouring ports both start", async () => {
+  let port = await freePort();
+  // Three in a row: the second one's port is where the first one answers STUN.
+  const all = [];
+  for (let n = 0; n < 3; n += 1) all.push(await start({ port: port + n }));
+  const answers = await Promise.all(all.map((relay) => ask(relay.port, { path: "/readyz" })));
+  attacked({ room: "relay", kind: "lifecycle", name: "relays on neighbouring ports", spent: "nothing", lost: answers.join(" "), held: answers.every((status) => status === 200) });
+});
+
+for (const [setting, what] of [["rtc_bind", "WebRTC"], ["stun_bind", "STUN"]]) {
+  test(`a taken UDP port that ${setting} names ends the start with a sentence`, async () => {
+    const taken = await takenUdp();
+    const { code, said } = serve({ bind: `127.0.0.1:${await freePort()}`, [setting]: `127.0.0.1:${taken}` });
+    const held = code === 1 && said.includes(String(taken)) && said.includes(setting) && said.includes(what) && !said.includes("panicked");
+    attacked({ room: "relay", kind: "lifecycle", name: `a taken UDP port for ${what}`, spent: "nothing", lost: said.trim(), held });
+  });
+}
+
+for (const setting of ["bind", "admin_bind", "bind_more"]) {
+  test(`a taken TCP port that ${setting} names ends the start with a sentence`, async () => {
+    const server = createServer();
+    await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+    held.push(server);
+    const taken = server.address().port;
+    const { code, said } = serve({ bind: `127.0.0.1:${await freePort()}`, [setting]: `127.0.0.1:${taken}` });
+    attacked({ room: "relay", kind: "lifecycle", name: `a taken TCP port for ${setting}`, spent: "nothing", lost: said.trim(), held: code === 1 && said.includes(String(taken)) && said.includes(setting) && !said.includes("panicked") });
+  });
+}
+
+test("a hang-up ends nothing, and the word to stop still does", async () => {
+  const relay = await start({});
+  for (let n = 0; n < 5; n += 1) relay.process.kill("SIGHUP");
+  await wait(300);
+  const status = await ask(relay.port, { path: "/readyz" });
+  relay.process.kill("SIGTERM");
+  const code = await Promise.race([relay.exited, wait(8_000).then(() => "late")]);
+  attacked({ room: "relay", kind: "lifecycle", name: "SIGHUP", spent: "5 signals", lost: `answer ${status}, ended with ${code}`, held: status === 200 && code === 0 });
+});
+
+test("the soft limit of open files is raised", async () => {
+  if (!canLimitFiles()) return;
+  const data = folder();
+  files.push(data);
+  const [port, admin] = [await freePort(), await freePort()];
+  const child = spawn("prlimit", ["--nofile=256:2048", PEEREDGE, "serve", `--bind=127.0.0.1:${port}`, `--admin-bind=127.0.0.1:${admin}`, `--data-dir=${data.path}`, "--connections-per-owner-max=2000", "--log-level=warn"], { stdio: "ignore" });
+  await until(async () => (await fetch(`http://127.0.0.1:${port}/readyz`).catch(() => null))?.ok);
+  for (let n = 0; n < 600; n += 1) held.push(await Raw.connect(port, { from: network(1) }));
+  const text = await (await fetch(`http://127.0.0.1:${admin}/metrics`)).text();
+  const open = Number(/^peeredge_connections (\d+)/m.exec(text)[1]);
+  child.kill("SIGTERM");
+  await new Promise((resolve) => child.on("exit", resolve));
+  attacked({ room: "relay", kind: "lifecycle", name: "a low soft limit of open files", spent: "600 connections", lost: `${open} open`, held: open >= 600 });
+});
+
+test("without open files left idle connections give way, and the log stays short", async () => {
+  if (!canLimitFiles()) return;
+  const data = folder();
+  files.push(data);
+  const port = await freePort();
+  let log = "";
+  const child = spawn("prlimit", ["--nofile=160:160", PEEREDGE, "serve", `--bind=127.0.0.1:${port}`, `--data-dir=${data.path}`, "--log-level=warn"], { stdio: ["ignore", "ignore", "pipe"] });
+  child.stderr.on("data", (bytes) => (log += bytes));
+  await until(async () => (await fetch(`http://127.0.0.1:${port}/readyz`).catch(() => null))?.ok);
+  for (let n = 0; n < 300; n += 1) held.push(await Raw.connect(port, { from: network(10 + (n % 50)) }));
+  const answers = [];
+  for (let n = 0; n < 5; n += 1) answers.push(await ask(port, { from: network(100 + n) }));
+  const lines = log.split("\n").filter((line) => line.includes("accepted")).length;
+  child.kill("SIGTERM");
+  await new Promise((resolve) => child.on("exit", resolve));
+  attacked({ room: "relay", kind: "lifecycle", name: "no open files left", spent: "300 connections", lost: `${answers.join(" ")}, ${lines} lines`, held: answers.every((status) => status === 200) && lines <= 3 });
+});
+
+test("all addresses of IPv6 are all addresses, and IPv4 clients are told apart", async () => {
+  const [port, admin] = [await freePort(), await freePort()];
+  const relay = await start({ port, settings: { bind: `[::]:${port}`, admin_bind: `127.0.0.1:${admin}`, public_url: `http://127.0.0.1:${port}`, rtc_public: `127.0.0.1:0,[::1]:0`, connections_per_owner_max: 5 } });
+  relay.admin = `http://127.0.0.1:${admin}`;
+  for (let n = 0; n < 20; n += 1) held.push(await Raw.connect(port, { from: network(1) }));
+  const four = await ask(port);
+  const six = await fetch(`http://[::1]:${port}/readyz`).then((answer) => answer.status, (error) => error.message);
+  const open = await relay.metric("peeredge_connections");
+  attacked({ room: "relay", kind: "lifecycle", name: "IPv4 and IPv6 together", spent: "20 connections", lost: `${four} ${six}, ${open} open`, held: four === 200 && six === 200 && open <= 8 });
+});
