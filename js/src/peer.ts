@@ -83,8 +83,9 @@ export class PagePeer extends EventTarget implements Untyped<Peer> {
   async fetch(link: string | URL, given?: FetchOptions): Promise<Response> {
     const options = checkOptions(given);
     if (isLive(link)) return this.#fetchLive(link, options.signal ?? null);
-    const ways = { origin: options.origin === undefined ? null : originOf(options.origin), pace: paceOf(options) };
-    return this.#request(link, options, ways, false);
+    const { origin = null } = options;
+    const where = origin instanceof Promise ? origin.then(originOf) : origin === null ? null : originOf(origin);
+    return this.#request(link, options, { origin: where, pace: paceOf(options) }, false);
   }
 
   async head(link: string | URL, given?: HeadOptions): Promise<Response> {

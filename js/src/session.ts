@@ -26,7 +26,8 @@ interface Publish {
 
 /** Where else the bytes are, and how fast they are played. */
 export interface Ways {
-  origin: string | null;
+  /** A promise: in reserve until it resolves. */
+  origin: string | Promise<string> | null;
   pace: number | null;
 }
 
@@ -115,7 +116,7 @@ export class Session {
   }
 
   /** `headOnly`: the response has no body, and none is fetched. */
-  fetch(content: string, range: Range | null, signal: AbortSignal | null, ways: Ways, headOnly = false): Promise<Response> {
+  fetch(content: string, range: Range | null, signal: AbortSignal | null, { origin, pace }: Ways, headOnly = false): Promise<Response> {
     const number = this.#nextNumber++;
     const events = {
       pull: (bytes: number) => this.#send({ type: "pull", request: number, bytes }),
@@ -124,7 +125,10 @@ export class Session {
     };
     const { request, response } = PageRequest.begin(content, range !== null, signal, events, this.#held, headOnly);
     this.#requests.set(number, request);
-    this.#send({ type: "fetch", request: number, content, ...ways, ...range });
+    const reserve = origin instanceof Promise ? origin : null;
+    this.#send({ type: "fetch", request: number, content, origin: origin instanceof Promise ? null : origin, pace, ...range });
+    // A reserve that comes to nothing is none.
+    reserve?.then((origin) => this.#requests.has(number) && this.#send({ type: "origin", content, origin })).catch(() => undefined);
     return response;
   }
 

@@ -189,9 +189,10 @@ export interface FetchOptions {
   /**
    * Where an ordinary server, such as the site's own, has the same bytes: `http:` or `https:`, with support of ranges, and with CORS
    * if it is elsewhere. Asked instead of the relay where plain HTTP is needed. If it sends other bytes it is not asked again, and
-   * what it sent is thrown away.
+   * what it sent is thrown away. A promise keeps it in reserve: it is asked once the promise has resolved, and until then only peers
+   * and the relay are.
    */
-  origin?: string | URL;
+  origin?: string | URL | Promise<string | URL>;
   /**
    * How fast the bytes are played, for media: then each has a deadline, and only what will be played within seconds is worth plain
    * HTTP when peers are slow. Default: all of it is wanted as soon as possible, never later than by plain HTTP.

@@ -1,6 +1,7 @@
 //! What a node knows of one content.
 
 use crate::http::TRIAL_WAIT_FIRST;
+use crate::output::Server;
 use core::time::Duration;
 use peeredge_dts::{Bitmap, Layout, Manifest, SourceId, StoredState, Transfer};
 use peeredge_wire::{ConnectionId, Time};
@@ -45,13 +46,10 @@ pub(crate) struct Content {
 /// How plain HTTP serves this content.
 #[derive(Debug)]
 pub(crate) struct HttpUseOfContent {
-    /// Not asked before this time: the server did not have it, did not answer, or lied.
-    pub(crate) rest_until: Time,
-    /// The same of the site's own server; `NEVER` while there is none.
-    pub(crate) origin_rest_until: Time,
-    /// Whether that server sent wrong bytes: then it is not asked again.
-    pub(crate) origin_lied: bool,
-    pub(crate) in_flight: u32,
+    pub(crate) relay: ServerUse,
+    pub(crate) origin: ServerUse,
+    /// Who has owed an answer for too long: the other one is asked, also for what is under way from it.
+    pub(crate) late: Option<Server>,
     pub(crate) manifest_in_flight: bool,
     /// Bytes that HTTP has delivered.
     pub(crate) bytes: u64,
@@ -68,6 +66,25 @@ pub(crate) struct HttpUseOfContent {
     pub(crate) streak: u32,
 }
 
+/// How one server serves a content.
+#[derive(Debug)]
+pub(crate) struct ServerUse {
+    /// Not asked before this time: it did not have the content, or did not answer. `NEVER` for a site's server that is not known.
+    pub(crate) rest_until: Time,
+    /// How often in a row: each rest is twice as long.
+    pub(crate) failures: u32,
+    /// Not asked again at all: it sent wrong bytes, or knows no ranges.
+    pub(crate) is_out: bool,
+    /// Requests under way, the manifest's apart.
+    pub(crate) in_flight: u32,
+}
+
+impl Default for ServerUse {
+    fn default() -> Self {
+        ServerUse { rest_until: Time::ZERO, failures: 0, is_out: false, in_flight: 0 }
+    }
+}
+
 impl Content {
     pub(crate) fn new(last_used: u64) -> Self {
         Content {
@@ -82,10 +99,9 @@ impl Content {
             manifest_lied: false,
             record_asked: BTreeMap::new(),
             http: HttpUseOfContent {
-                rest_until: Time::ZERO,
-                origin_rest_until: Time::NEVER,
-                origin_lied: false,
-                in_flight: 0,
+                relay: ServerUse::default(),
+                origin: ServerUse { rest_until: Time::NEVER, ..ServerUse::default() },
+                late: None,
                 manifest_in_flight: false,
                 bytes: 0,
                 rate: None,

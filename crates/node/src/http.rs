@@ -4,7 +4,7 @@
 
 use crate::Node;
 use crate::connections::Connection;
-use crate::contents::{Content, HttpUseOfContent};
+use crate::contents::{Content, HttpUseOfContent, ServerUse};
 use crate::input::HttpFailure;
 use crate::output::{Output, Resource, Server};
 use core::time::Duration;
@@ -16,6 +16,15 @@ use peeredge_wire::{ConnectionId, ContentId, Time, Token};
 const RELAY: SourceId = SourceId(u32::MAX);
 const ORIGIN: SourceId = SourceId(u32::MAX - 1);
 const TIMEOUT_MS: u32 = 15_000;
+/// For a manifest and records, which are small.
+const TIMEOUT_SMALL_MS: u32 = 5000;
+/// A server that owes an answer for so long, and for several times as long as its rate promises, is late: the other one is raced
+/// against it.
+const LATE: Duration = Duration::from_millis(1500);
+const LATE_TIMES: f64 = 3.0;
+/// The site's server was late: others of its contents are asked of the relay first, for so long; doubled each time.
+const LATE_REST_FIRST: Duration = Duration::from_secs(10);
+const LATE_REST_MAX: Duration = Duration::from_secs(160);
 /// Symbols of the first request that helps a reader whom peers let starve.
 const RUN_SHORT: u32 = 16;
 /// Where HTTP carries everything a request is what it brings in this time, within these bounds; so many symbols as long as its rate
@@ -46,6 +55,8 @@ const RATE_WEIGHT: f64 = 0.5;
 /// A server that does not have the content is asked again after so long: it may have got it meanwhile.
 const REST_NOT_FOUND: Duration = Duration::from_secs(5);
 const REST_FAILED: Duration = Duration::from_secs(2);
+/// Each failure in a row doubles the rest, up to this.
+const REST_MAX: Duration = Duration::from_secs(60);
 
 /// What a request is for.
 #[derive(Clone, Copy, Debug)]
@@ -53,6 +64,45 @@ pub(crate) struct HttpUse {
     content: ContentId,
     server: Server,
     what: What,
+    asked: Time,
+}
+
+/// What came of an answer.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Taken {
+    Whole,
+    /// Less than was asked for, or what may be an answer cut short.
+    Short,
+    /// Bytes that contradict the link.
+    Wrong,
+}
+
+/// What is remembered of the site's servers beyond one content.
+#[derive(Debug)]
+pub(crate) struct OriginRecord {
+    late_until: Time,
+    late_rest: Duration,
+}
+
+impl Default for OriginRecord {
+    fn default() -> Self {
+        OriginRecord { late_until: Time::ZERO, late_rest: LATE_REST_FIRST }
+    }
+}
+
+impl OriginRecord {
+    fn was_late(&mut self, now: Time) {
+        if self.late_until <= now {
+            self.late_until = now + self.late_rest;
+            self.late_rest = (self.late_rest * 2).min(LATE_REST_MAX);
+        }
+    }
+
+    fn was_well(&mut self, now: Time) {
+        if self.late_until <= now {
+            self.late_rest = LATE_REST_FIRST;
+        }
+    }
 }
 
 fn source_of_server(server: Server) -> SourceId {
@@ -98,20 +148,64 @@ struct Allowance {
 }
 
 impl HttpUseOfContent {
-    /// Who is to be asked for bytes: the site's own server, while it can be; it is what the relay's uplink is to be spared by.
-    fn server(&self, now: Time) -> Option<Server> {
-        match () {
-            () if self.origin_rest_until <= now => Some(Server::Origin),
-            () if self.rest_until <= now => Some(Server::Relay),
-            () => None,
+    fn of(&self, server: Server) -> &ServerUse {
+        match server {
+            Server::Relay => &self.relay,
+            Server::Origin => &self.origin,
         }
     }
 
-    /// This server is not asked before then.
-    fn rest(&mut self, server: Server, until: Time) {
+    fn of_mut(&mut self, server: Server) -> &mut ServerUse {
         match server {
-            Server::Relay => self.rest_until = until,
-            Server::Origin => self.origin_rest_until = until,
+            Server::Relay => &mut self.relay,
+            Server::Origin => &mut self.origin,
+        }
+    }
+
+    /// Who is to be asked for bytes: the site's own server, while it can be; it is what the relay's uplink is to be spared by. Whoever
+    /// is late is so only where there is another one.
+    fn server(&self, now: Time, origins: &OriginRecord) -> Option<Server> {
+        let can = |server: &Server| {
+            let of = self.of(*server);
+            !of.is_out && of.rest_until <= now
+        };
+        let is_late = match self.late {
+            Some(server) => server == Server::Origin,
+            None => origins.late_until > now,
+        };
+        let order = match is_late {
+            true => [Server::Relay, Server::Origin],
+            false => [Server::Origin, Server::Relay],
+        };
+        order.into_iter().find(can)
+    }
+
+    fn has_both(&self) -> bool {
+        [&self.relay, &self.origin].into_iter().all(|of| !of.is_out && of.rest_until < Time::NEVER)
+    }
+
+    fn in_flight(&self) -> u32 {
+        self.relay.in_flight + self.origin.in_flight
+    }
+
+    /// This server failed: it rests, the longer the more often it did.
+    fn failed(&mut self, now: Time, server: Server, rest: Duration) {
+        let of = self.of_mut(server);
+        of.rest_until = now + (rest * 2u32.saturating_pow(of.failures.min(8))).min(REST_MAX);
+        of.failures += 1;
+        self.forgive(server);
+    }
+
+    /// This server is not asked for this content again.
+    fn out(&mut self, server: Server) {
+        self.of_mut(server).is_out = true;
+        self.forgive(server);
+    }
+
+    /// This server owes nothing any more.
+    fn forgive(&mut self, server: Server) {
+        if self.late == Some(server) {
+            self.late = None;
         }
     }
 
@@ -155,17 +249,18 @@ impl Content {
 impl Node {
     fn http_get(&mut self, content: ContentId, server: Server, resource: Resource, what: What) {
         let token = self.next_token();
-        self.http.insert(token, HttpUse { content, server, what });
-        self.out.push_back(Output::HttpGet { token, content, resource, server, timeout_ms: TIMEOUT_MS });
+        self.http.insert(token, HttpUse { content, server, what, asked: self.now });
+        let timeout_ms = if matches!(what, What::Run { .. }) { TIMEOUT_MS } else { TIMEOUT_SMALL_MS };
+        self.out.push_back(Output::HttpGet { token, content, resource, server, timeout_ms });
     }
 
     /// The site's own server has this content, too.
     pub(crate) fn origin_known(&mut self, id: ContentId) {
         if let Some(content) = self.contents.get_mut(&id)
-            && content.http.origin_rest_until == Time::NEVER
-            && !content.http.origin_lied
+            && content.http.origin.rest_until == Time::NEVER
         {
-            content.http.origin_rest_until = Time::ZERO;
+            content.http.origin.rest_until = Time::ZERO;
+            content.touched = true;
         }
     }
 
@@ -175,8 +270,9 @@ impl Node {
         let patience = Duration::from_millis(u64::from(self.config.http_after_ms));
         let Some(content) = self.contents.get_mut(&id) else { return };
         let asked_peer = content.manifest_asked.values().any(|&at| now.since(at) < patience);
-        if !self.config.http || content.http.manifest_in_flight || asked_peer || content.http.rest_until > now
-        {
+        let relay = &content.http.relay;
+        let rests = relay.is_out || relay.rest_until > now;
+        if !self.config.http || content.http.manifest_in_flight || asked_peer || rests {
             return;
         }
         content.http.manifest_in_flight = true;
@@ -186,7 +282,7 @@ impl Node {
     fn http_allowance(&self, id: ContentId) -> Option<Allowance> {
         let content = self.contents.get(&id)?;
         content.transfer.as_ref()?;
-        if !self.config.http || content.http.server(self.now).is_none() {
+        if !self.config.http || content.http.server(self.now, &self.origins).is_none() {
             return None;
         }
         let patience = Duration::from_millis(u64::from(self.config.http_after_ms));
@@ -196,7 +292,7 @@ impl Node {
         if !self.has_peers(id, false) {
             // While peers are being met: one request and another, so that little is lost if none come. A page that plays gets
             // the first bytes only, since many may begin at once.
-            let first = content.http.bytes == 0 && content.http.in_flight == 0;
+            let first = content.http.bytes == 0 && content.http.in_flight() == 0;
             let asked = content
                 .transfer
                 .as_ref()
@@ -237,7 +333,7 @@ impl Node {
     /// uplink, and HTTP with fewer headers.
     fn peers_give(&self, id: ContentId, share: f64) -> bool {
         let Some(http) = self.contents.get(&id).map(|c| &c.http) else { return false };
-        let but_relay = http.server(self.now) == Some(Server::Relay);
+        let but_relay = http.server(self.now, &self.origins) == Some(Server::Relay);
         http.rate.is_some_and(|rate| self.peers_bytes_per_s(id, but_relay) >= rate * share)
     }
 
@@ -266,7 +362,7 @@ impl Node {
             self.connections.all.get(&connection).is_some_and(|c| self.relay.relay == Some(c.peer));
         is_relay
             && self.config.http
-            && http.server(self.now) == Some(Server::Relay)
+            && http.server(self.now, &self.origins) == Some(Server::Relay)
             && http.rate.is_none_or(|rate| rate >= HTTP_ENOUGH_BYTES_PER_S)
             && self.requests.values().any(|r| r.content == id && r.pace.is_none())
     }
@@ -278,7 +374,7 @@ impl Node {
         if http.trial_after > now {
             return;
         }
-        let but_relay = http.server(now) == Some(Server::Relay);
+        let but_relay = http.server(now, &self.origins) == Some(Server::Relay);
         let is_first = http.trial_until == Time::ZERO;
         let trial = match is_first {
             true => self.has_peers(id, but_relay).then_some(TRIAL_FIRST),
@@ -331,20 +427,21 @@ impl Node {
             let now = self.now;
             let Some(content) = self.contents.get_mut(&id) else { return };
             let (Some(layout), Some(transfer)) = (content.layout(), &mut content.transfer) else { return };
-            if content.http.in_flight >= allowance.in_flight_max {
+            let Some(server) = content.http.server(now, &self.origins) else { return };
+            if content.http.of(server).in_flight >= allowance.in_flight_max {
                 return;
             }
             let unknown = transfer.blocks_without_record().next();
             let asked = self.http.values().any(|u| u.content == id && matches!(u.what, What::Records { .. }));
             // Only the relay has them.
-            let can_ask = !asked && content.http.rest_until <= now;
+            let can_ask = !asked && !content.http.relay.is_out && content.http.relay.rest_until <= now;
             if let Some(first) = unknown.filter(|_| can_ask) {
                 let of_block = layout.record_range(first);
                 let count = (RECORDS_BYTES / (of_block.end - of_block.start).max(1)).max(1);
                 let count = u32::try_from(count).unwrap_or(u32::MAX).min(layout.blocks() - first);
                 let (start, end) =
                     (layout.record_range(first).start, layout.record_range(first + count - 1).end);
-                content.http.in_flight += 1;
+                content.http.relay.in_flight += 1;
                 self.http_get(
                     id,
                     Server::Relay,
@@ -353,20 +450,20 @@ impl Node {
                 );
                 continue;
             }
-            let Some((block, first, count)) = transfer.http_run(
-                &[RELAY, ORIGIN],
-                allowance.run,
-                allowance.even_under_way,
-                allowance.is_fast,
-            ) else {
+            // A race for what another server owes; peers' share of it goes the usual way.
+            let is_race = content.http.late.is_some_and(|late| late != server);
+            let own: &[SourceId] = if is_race { &[source_of_server(server)] } else { &[RELAY, ORIGIN] };
+            let even_under_way = allowance.even_under_way || is_race;
+            let Some((block, first, count)) =
+                transfer.http_run(own, allowance.run, even_under_way, allowance.is_fast)
+            else {
                 return;
             };
-            let Some(server) = content.http.server(now) else { return };
             transfer.http_asked(now, source_of_server(server), block, first, count);
-            if content.http.in_flight == 0 {
+            if content.http.in_flight() == 0 {
                 content.http.busy = (now, 0);
             }
-            content.http.in_flight += 1;
+            content.http.of_mut(server).in_flight += 1;
             if allowance.even_under_way {
                 content.http.streak = if now.since(content.http.rescued) < Duration::from_secs(2) {
                     content.http.streak + 1
@@ -382,87 +479,101 @@ impl Node {
     }
 
     pub(crate) fn http_done(&mut self, token: Token, result: Result<Vec<u8>, HttpFailure>) {
-        let Some(HttpUse { content: id, server, what }) = self.http.remove(&token) else { return };
+        let Some(HttpUse { content: id, server, what, .. }) = self.http.remove(&token) else { return };
         let now = self.now;
         let Some(content) = self.contents.get_mut(&id) else { return };
         match what {
             What::Manifest => content.http.manifest_in_flight = false,
-            _ => content.http.in_flight = content.http.in_flight.saturating_sub(1),
+            _ => content.http.of_mut(server).in_flight = content.http.of(server).in_flight.saturating_sub(1),
         }
         content.touched = true;
         if let (What::Run { .. }, Ok(bytes)) = (what, &result) {
             content.http.measure(now, bytes.len() as u64);
         }
-        let sound = match result {
-            Ok(bytes) => self.http_take(id, server, what, &bytes),
-            Err(failure) => {
-                let rest = match failure {
-                    HttpFailure::Status(404 | 410 | 416) => REST_NOT_FOUND,
-                    _ => REST_FAILED,
-                };
-                content.http.rest(server, now + rest);
-                if let Some(transfer) = &mut content.transfer {
-                    transfer.give_up_on_flights(source_of_server(server));
-                }
-                true
-            }
+        let (taken, rest) = match result {
+            Ok(bytes) => (Some(self.http_take(id, server, what, &bytes)), REST_FAILED),
+            Err(HttpFailure::Status(404 | 410 | 416)) => (None, REST_NOT_FOUND),
+            // The whole content, where a range was asked for: each request would cost all of it.
+            Err(HttpFailure::Status(200)) => (Some(Taken::Wrong), REST_FAILED),
+            Err(_) => (None, REST_FAILED),
         };
-        if !sound && let Some(content) = self.contents.get_mut(&id) {
-            // A server that sends wrong bytes is not asked for this content again.
-            content.http.rest(server, Time::NEVER);
-            content.http.origin_lied |= server == Server::Origin;
-            if let Some(transfer) = &mut content.transfer {
-                transfer.give_up_on_flights(source_of_server(server));
+        let Some(content) = self.contents.get_mut(&id) else { return };
+        match taken {
+            Some(Taken::Whole) => {
+                content.http.of_mut(server).failures = 0;
+                content.http.forgive(server);
+                if server == Server::Origin {
+                    self.origins.was_well(now);
+                }
+                return;
             }
+            Some(Taken::Wrong) => content.http.out(server),
+            Some(Taken::Short) | None => content.http.failed(now, server, rest),
+        }
+        if let Some(transfer) = &mut content.transfer {
+            transfer.give_up_on_flights(source_of_server(server));
         }
     }
 
-    /// Takes what HTTP brought; false when it is not what was asked for.
-    fn http_take(&mut self, id: ContentId, server: Server, what: What, bytes: &[u8]) -> bool {
-        let Some(content) = self.contents.get_mut(&id) else { return true };
+    /// Takes what HTTP brought.
+    fn http_take(&mut self, id: ContentId, server: Server, what: What, bytes: &[u8]) -> Taken {
+        let Some(content) = self.contents.get_mut(&id) else { return Taken::Whole };
         match what {
             What::Manifest => match Manifest::decode(&id, bytes) {
                 Ok(manifest) => {
                     self.manifest_known(id, manifest);
-                    true
+                    Taken::Whole
                 }
                 Err(ManifestError::Hash) => {
                     content.manifest_lied = true;
                     self.totals.rejected_bytes += bytes.len() as u64;
-                    false
+                    // A lie, or an answer that was cut short.
+                    Taken::Short
                 }
                 Err(_) => {
                     self.manifest_impossible(id);
-                    true
+                    Taken::Whole
                 }
             },
             What::Records { first, count } => {
-                let Some(state) = &content.state else { return true };
+                let Some(state) = &content.state else { return Taken::Whole };
                 let layout = *state.manifest.layout();
+                let mut taken = Taken::Whole;
                 let mut rest = bytes;
                 let mut records = Vec::new();
                 for block in first..first + count {
                     let Some((record, tail)) =
                         rest.split_at_checked(layout.symbols_of(block) as usize * HASH_BYTES)
                     else {
+                        taken = Taken::Short;
                         break;
                     };
                     rest = tail;
-                    let Some(record) = Record::decode(&state.manifest, block, record) else { break };
+                    let Some(record) = Record::decode(&state.manifest, block, record) else {
+                        taken = Taken::Wrong;
+                        break;
+                    };
                     records.push((block, record));
                 }
-                let sound = records.len() == count as usize;
                 records.into_iter().for_each(|(block, record)| self.record_known(id, block, record));
-                sound
+                taken
             }
             What::Run { block, first, count } => {
-                let Some(layout) = content.layout() else { return true };
-                let chunks: Vec<&[u8]> = bytes.chunks(layout.symbol_len() as usize).collect();
-                let mut sound = chunks.len() == count as usize;
-                for (index, symbol) in (first..).zip(chunks) {
-                    sound &= self.http_symbol(id, server, block, index, symbol);
+                let Some(layout) = content.layout() else { return Taken::Whole };
+                let mut rest = bytes;
+                for index in first..first + count {
+                    let range = layout.symbol_range(block, index);
+                    let Some((symbol, tail)) = rest.split_at_checked((range.end - range.start) as usize)
+                    else {
+                        return Taken::Short;
+                    };
+                    rest = tail;
+                    if !self.http_symbol(id, server, block, index, symbol) {
+                        return Taken::Wrong;
+                    }
                 }
-                sound
+                // More than was asked for is no answer to it.
+                if rest.is_empty() { Taken::Whole } else { Taken::Wrong }
             }
         }
     }
@@ -510,12 +621,40 @@ impl Node {
         for (token, id) in lost {
             let asked = self.http.remove(&token);
             self.out.push_back(Output::HttpCancel { token });
-            if let Some(content) = self.contents.get_mut(&id) {
-                content.http.in_flight = content.http.in_flight.saturating_sub(1);
+            let Some(content) = self.contents.get_mut(&id) else { continue };
+            content.touched = true;
+            let symbol_bytes = content.layout().map_or(0, |layout| u64::from(layout.symbol_len()));
+            if let Some(HttpUse { what: What::Run { count, .. }, server, .. }) = asked {
+                content.http.of_mut(server).in_flight = content.http.of(server).in_flight.saturating_sub(1);
+                content.http.lost(self.now, u64::from(count) * symbol_bytes);
+                if content.http.late == Some(server) && content.http.of(server).in_flight == 0 {
+                    match content.http.has_both() {
+                        // It lost against the other one.
+                        true => content.http.failed(self.now, server, REST_FAILED),
+                        false => content.http.forgive(server),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Finds servers that owe an answer for too long.
+    pub(crate) fn http_find_late(&mut self) {
+        let now = self.now;
+        for u in self.http.values() {
+            let What::Run { count, .. } = u.what else { continue };
+            let Some(content) = self.contents.get_mut(&u.content) else { continue };
+            let bytes = u64::from(count) * content.layout().map_or(0, |l| u64::from(l.symbol_len()));
+            let promised_s = content.http.rate.map_or(0.0, |rate| bytes as f64 / rate.max(1.0));
+            let owes = now.since(u.asked);
+            if content.http.late.is_none()
+                && owes > LATE
+                && (owes.as_secs_f64() > promised_s * LATE_TIMES || content.http.bytes == 0)
+            {
+                content.http.late = Some(u.server);
                 content.touched = true;
-                let symbol_bytes = content.layout().map_or(0, |layout| u64::from(layout.symbol_len()));
-                if let Some(HttpUse { what: What::Run { count, .. }, .. }) = asked {
-                    content.http.lost(self.now, u64::from(count) * symbol_bytes);
+                if u.server == Server::Origin {
+                    self.origins.was_late(now);
                 }
             }
         }

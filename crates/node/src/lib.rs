@@ -44,7 +44,7 @@ use contents::Content;
 use core::time::Duration;
 use ed25519_dalek::SigningKey;
 use fetch::Request;
-use http::HttpUse;
+use http::{HttpUse, OriginRecord};
 use peeredge_dts::StoredState;
 use peeredge_wire::{ContentId, PeerId, RequestId, Time, Token};
 use picture::Totals;
@@ -125,6 +125,7 @@ pub struct Node {
     requests: BTreeMap<RequestId, Request>,
     blocks: Blocks,
     http: BTreeMap<Token, HttpUse>,
+    origins: OriginRecord,
     /// Blocks whose decoding goes on.
     decoding: BTreeSet<(ContentId, u32)>,
     upload: Upload,
@@ -156,6 +157,7 @@ impl Node {
             requests: BTreeMap::new(),
             blocks: Blocks::default(),
             http: BTreeMap::new(),
+            origins: OriginRecord::default(),
             decoding: BTreeSet::new(),
             upload: Upload::new(),
             ahead: Ahead::default(),
@@ -267,6 +269,7 @@ impl Node {
             self.check_requests();
             self.check_sources();
             self.manage_lanes();
+            self.http_find_late();
             self.http_cancel_losers();
             if self.has_late_work() {
                 self.check_soon();

@@ -34,6 +34,7 @@ interface Running {
 const GOODBYE_WITHIN_MS = 500;
 /** Of complaints, which others can cause, the page hears so many a second. */
 const COMPLAINTS_A_SECOND = 20;
+const ORIGINS_MAX = 1024;
 const TIMER_MS_MAX = 2 ** 31 - 1;
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
@@ -83,13 +84,16 @@ export class Host {
     switch (message.type) {
       case "fetch": {
         const { request, content, start, end, last, origin, pace } = message;
-        if (origin !== null) running.origins.set(content, origin);
+        if (origin !== null) rememberOrigin(running.origins, content, origin);
         return this.#input((engine, now) => {
           engine.fetch(now, request, content, start, end, last);
           if (origin !== null) engine.origin(now, content);
           if (pace !== null) engine.pace(now, request, pace);
         });
       }
+      case "origin":
+        rememberOrigin(running.origins, message.content, message.origin);
+        return this.#input((engine, now) => engine.origin(now, message.content));
       case "pull":
         return this.#input((engine, now) => engine.pull(now, message.request, message.bytes));
       case "abort":
@@ -451,6 +455,13 @@ async function keyOf(store: Store, message: Start): Promise<{ secretKey: Uint8Ar
   const secretKey = remembered ?? crypto.getRandomValues(new Uint8Array(32));
   if (work) await store.keepKey("work", secretKey).catch(() => undefined);
   return { secretKey, remembered: store.kind === "opfs" ? secretKey : null };
+}
+
+/** The latest ones: an address is needed for as long as its content is fetched. */
+function rememberOrigin(origins: Map<string, string>, content: string, origin: string): void {
+  origins.delete(content);
+  origins.set(content, origin);
+  if (origins.size > ORIGINS_MAX) origins.delete(origins.keys().next().value!);
 }
 
 function callLive(engine: Engine, now: number, live: LiveCall): void {

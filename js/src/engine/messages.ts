@@ -7,6 +7,7 @@ import type { PeerEvents, Stats, StoreOptions } from "../types.js";
 export type ToEngine =
   | { type: "start"; settings: EngineSettings; relay: string; store: StoreKind; memory: SessionMemory; work: boolean; progressEveryMs: number }
   | { type: "fetch"; request: number; content: string; start?: number; end?: number; last?: number; origin: string | null; pace: number | null }
+  | { type: "origin"; content: string; origin: string }
   | { type: "pull"; request: number; bytes: number }
   | { type: "abort"; request: number }
   | { type: "publish"; publish: number; blob: Blob; name: string; mediaType: string }

@@ -1,7 +1,9 @@
 import { PeerEdgeError } from "../errors.js";
-import { contentOf } from "../link.js";
-import { absolute, absoluteRoutes } from "../routes.js";
+import { absoluteRoutes } from "../routes.js";
 import type { Peer } from "../types.js";
+import { Memory } from "../watch.js";
+import { Ahead } from "./ahead.js";
+import { Loader, type Shared } from "./loader.js";
 
 /** The part of hls.js's loaders that is used here; every version from 1.0 on has it. */
 export interface HlsLoader {
@@ -21,7 +23,10 @@ export interface HlsOptions {
   network: HlsLoaderClass;
   /** Addresses of playlists, initialisation and media segments, relative to the page, and the link of what is there. Default: none. */
   routes?: Record<string, string | URL>;
-  /** How long a request waits for its first and for each next byte, in milliseconds; then the network is asked. Default 3000. */
+  /**
+   * How long a request waits for its first and for each next byte, in milliseconds; then the network is asked. Where nobody is met
+   * it waits a quarter of that, and a fifth before bytes that come too slowly are asked of the site's server as well. Default 1500.
+   */
   stallMs?: number;
 }
 
@@ -33,7 +38,7 @@ export interface HlsCounts {
   peerBytes: number;
   /** Requests that were the network's from the beginning. */
   network: number;
-  /** Requests that the network answered because the peer could not in time. */
+  /** Requests that the network answered because the peer could not, or not in time. */
   fallback: number;
 }
 
@@ -65,7 +70,7 @@ export interface Playback {
   stop(): void;
 }
 
-const STALL_MS = 3000;
+const STALL_MS = 1500;
 
 /**
  * A loader with which hls.js gets listed addresses, and links (`peeredge:ID`) in playlists or as the source, from a peer. Whatever
@@ -81,8 +86,10 @@ export function hlsLoader(peer: Peer, options: HlsOptions): HlsLoading {
     peer,
     routes: absoluteRoutes(options.routes ?? {}),
     network: options.network,
-    stallMs: options.stallMs ?? STALL_MS,
+    stallMs: milliseconds(options.stallMs ?? STALL_MS),
     counts: { peer: 0, peerBytes: 0, network: 0, fallback: 0 },
+    memory: new Memory(),
+    ahead: new Ahead(),
   };
   class PeerLoader extends Loader {
     constructor(config: unknown) {
@@ -131,172 +138,7 @@ export function watchPlayback(video: HTMLMediaElement): Playback {
   };
 }
 
-interface Shared {
-  readonly peer: Peer;
-  routes: Map<string, string>;
-  readonly network: HlsLoaderClass;
-  readonly stallMs: number;
-  readonly counts: HlsCounts;
-}
-
-/** One request of hls.js. */
-class Loader implements HlsLoader {
-  context: any = null;
-  readonly #shared: Shared;
-  readonly #config: unknown;
-  readonly #controller = new AbortController();
-  #stats = emptyStats();
-  /** hls.js's own loader, once the request is the network's. */
-  #network: HlsLoader | null = null;
-  #callbacks: any = null;
-  #over = false;
-
-  constructor(shared: Shared, config: unknown) {
-    this.#shared = shared;
-    this.#config = config;
-  }
-
-  get stats(): any {
-    return this.#network?.stats ?? this.#stats;
-  }
-
-  load(context: any, config: any, callbacks: any): void {
-    this.context = context;
-    this.#callbacks = callbacks;
-    const link = linkOf(this.#shared.routes, context.url);
-    if (link === null) {
-      this.#shared.counts.network += 1;
-      return this.#askNetwork(config);
-    }
-    this.#askPeer(link).catch((error: unknown) => {
-      if (this.#over) return;
-      if (/^https?:/.test(absoluteOrSame(context.url))) {
-        this.#shared.counts.fallback += 1;
-        return this.#askNetwork(config);
-      }
-      this.#over = true;
-      const text = error instanceof Error ? error.message : String(error);
-      callbacks.onError({ code: 0, text }, context, null, this.#stats);
-    });
-  }
-
-  abort(): void {
-    if (this.#over) return;
-    this.#stop();
-    this.#stats.aborted = true;
-    if (this.#network) this.#network.abort();
-    else this.#callbacks?.onAbort?.(this.#stats, this.context, null);
-  }
-
-  destroy(): void {
-    this.#stop();
-    this.#network?.destroy();
-    this.#callbacks = this.context = null;
-  }
-
-  getCacheAge(): number | null {
-    return (this.#network as any)?.getCacheAge?.() ?? null;
-  }
-
-  getResponseHeader(name: string): string | null {
-    return (this.#network as any)?.getResponseHeader?.(name) ?? null;
-  }
-
-  #stop(): void {
-    this.#over = true;
-    this.#controller.abort();
-  }
-
-  #askNetwork(config: any): void {
-    this.#network = new this.#shared.network(this.#config) as HlsLoader;
-    this.#network.load(this.context, config, this.#callbacks);
-  }
-
-  async #askPeer(link: string): Promise<void> {
-    const { context } = this;
-    const { loading } = this.#stats;
-    loading.start = performance.now();
-    const start = context.rangeStart ?? 0;
-    const range = context.rangeEnd ? { start, end: context.rangeEnd - 1 } : start > 0 ? { start } : null;
-    const { signal } = this.#controller;
-    const response = await this.#inTime(this.#shared.peer.fetch(link, { signal, ...(range ? { range } : {}) }));
-    if (!response.ok) throw new Error(`the peer answered ${response.status}`);
-    const chunks: Uint8Array[] = [];
-    const reader = response.body!.getReader();
-    this.#stats.total = Number(response.headers.get("content-length"));
-    for (;;) {
-      const { done, value } = await this.#inTime(reader.read());
-      if (done) break;
-      loading.first ||= performance.now();
-      this.#stats.loaded += value.byteLength;
-      this.#stats.chunkCount += 1;
-      chunks.push(value);
-    }
-    loading.end = performance.now();
-    loading.first ||= loading.end;
-    this.#stats.bwEstimate = (this.#stats.loaded * 8000) / Math.max(loading.end - loading.first, 1);
-    const data = await as(context.responseType, new Blob(chunks as BlobPart[]));
-    if (this.#over) return;
-    this.#over = true;
-    this.#shared.counts.peer += 1;
-    this.#shared.counts.peerBytes += this.#stats.loaded;
-    if (context.responseType === "arraybuffer") this.#callbacks.onProgress?.(this.#stats, context, data, null);
-    this.#callbacks.onSuccess({ url: baseOf(context.url), data, code: response.status }, this.#stats, context, null);
-  }
-
-  /** The same, or an error when it takes too long; then the request is aborted. */
-  async #inTime<T>(promise: Promise<T>): Promise<T> {
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => reject(new Error("the peer is too slow")), this.#shared.stallMs);
-    });
-    try {
-      return await Promise.race([promise, late]);
-    } catch (error) {
-      this.#controller.abort();
-      throw error;
-    } finally {
-      clearTimeout(timer);
-    }
-  }
-}
-
-function linkOf(routes: Map<string, string>, address: string): string | null {
-  const listed = routes.get(absoluteOrSame(address));
-  if (listed !== undefined) return listed;
-  try {
-    contentOf(address);
-    return address;
-  } catch {
-    return null;
-  }
-}
-
-/** An address that names no place, such as `peeredge:ID`, stays as it is. */
-function absoluteOrSame(address: string): string {
-  return address.startsWith("peeredge:") ? address : absolute(address);
-}
-
-/** What a playlist's relative addresses are relative to: a link is no place, so the page then. */
-function baseOf(address: string): string {
-  return address.startsWith("peeredge:") ? document.baseURI : address;
-}
-
-async function as(type: string, blob: Blob): Promise<unknown> {
-  if (type === "arraybuffer") return blob.arrayBuffer();
-  return type === "json" ? JSON.parse(await blob.text()) : blob.text();
-}
-
-function emptyStats() {
-  return {
-    aborted: false,
-    loaded: 0,
-    retry: 0,
-    total: 0,
-    chunkCount: 0,
-    bwEstimate: 0,
-    loading: { start: 0, first: 0, end: 0 },
-    parsing: { start: 0, end: 0 },
-    buffering: { start: 0, first: 0, end: 0 },
-  };
+function milliseconds(value: number): number {
+  if (typeof value === "number" && Number.isFinite(value) && value > 0) return value;
+  throw new PeerEdgeError("invalid_option", "stallMs must be a positive number of milliseconds");
 }

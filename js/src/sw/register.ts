@@ -1,8 +1,8 @@
 import { PeerEdgeError } from "../errors.js";
-import { contentOf } from "../link.js";
 import { absoluteRoutes } from "../routes.js";
 import type { Peer } from "../types.js";
-import type { Answer, Demand, Patience, Routes, ToPage, ToServiceWorker } from "./messages.js";
+import type { Answer, Patience, Routes, ToPage, ToServiceWorker } from "./messages.js";
+import { Page } from "./page.js";
 
 /** Options of {@link serveThroughPeer}. Only `routes` must be given. */
 export interface RoutingOptions {
@@ -22,7 +22,10 @@ export interface RoutingOptions {
    * of a page wait. Default 300.
    */
   takeMs?: number;
-  /** How long a request waits for its first and for each next byte, in milliseconds; then the network goes on. Default 3000. */
+  /**
+   * How long a request waits for its first and for each next byte, in milliseconds; then the network goes on. Where nobody is met it
+   * waits a quarter of that, and a fifth before bytes that come too slowly are asked of the site's server as well. Default 1500.
+   */
   stallMs?: number;
 }
 
@@ -39,14 +42,18 @@ export interface Routing {
 }
 
 const TAKE_MS = 300;
-const STALL_MS = 3000;
+const STALL_MS = 1500;
+const VERSION = 2;
+/** A service worker answers at once; one that does not is another one. */
+const READY_WITHIN_MS = 10_000;
 
 /**
- * Lets the requests of `<img>`, `<video>`, `fetch` and all others for listed addresses go through `peer`. Whatever cannot be had
+ * Lets the requests of `<img>`, `<video>`, fonts and `fetch` for listed addresses go through `peer`. Whatever cannot be had
  * from it (no consent, a closed peer, nobody there, an error in the middle) comes from the network at the same address, which
  * must be the same file. Resolves when the service worker controls this page and knows the routes.
  *
- * @throws {PeerEdgeError} `unsupported` (no service workers: an insecure or private page), `invalid_link`, `invalid_option`.
+ * @throws {PeerEdgeError} `unsupported` (no service workers: an insecure or private page; or the script at `script` is none of
+ * `peeredge/sw`, or of another version), `invalid_link`, `invalid_option`.
  * @throws What `ServiceWorkerContainer.register` throws.
  */
 export async function serveThroughPeer(peer: Peer, options: RoutingOptions): Promise<Routing> {
@@ -55,14 +62,21 @@ export async function serveThroughPeer(peer: Peer, options: RoutingOptions): Pro
   const { script = "/peeredge-sw.js", type = "classic", scope, takeMs = TAKE_MS, stallMs = STALL_MS } = options;
   const patience: Patience = { takeMs: milliseconds("takeMs", takeMs), stallMs: milliseconds("stallMs", stallMs) };
   let routes = absolute(options.routes);
-  const page = new Page(peer);
+  const page = new Page(peer, patience.stallMs);
   const registration = await container.register(script, { type, ...(scope === undefined ? {} : { scope }) });
-  const tell = () => announce(container, registration, { peeredge: "routes", routes, patience });
-  const heard = ({ data, ports }: MessageEvent<ToPage | null>) => {
-    if (data?.peeredge === "who") void tell();
-    if (data?.peeredge === "ask") void page.answer(ports[0]!, data.link, data.range);
+  const tell = () => announce(container, registration, { peeredge: "routes", version: VERSION, routes, patience });
+  /** A worker that was started anew, or replaced, knows of no page. */
+  const again = () => {
+    if (!page.stopped) tell().catch(() => undefined);
+  };
+  const heard = ({ data, ports, source }: MessageEvent<ToPage | null>) => {
+    // Every page of this origin may post messages; requests come from service workers alone.
+    if (!(source instanceof ServiceWorker)) return;
+    if (data?.peeredge === "who") again();
+    if (data?.peeredge === "ask" && ports[0] && typeof data.link === "string") void page.answer(ports[0], data);
   };
   container.addEventListener("message", heard as (event: MessageEvent) => void);
+  container.addEventListener("controllerchange", again);
   container.startMessages();
   await tell();
   return {
@@ -74,6 +88,7 @@ export async function serveThroughPeer(peer: Peer, options: RoutingOptions): Pro
     },
     stop: () => {
       page.stop();
+      container.removeEventListener("controllerchange", again);
       const gone: ToServiceWorker = { peeredge: "gone" };
       registration.active?.postMessage(gone);
     },
@@ -84,12 +99,25 @@ export async function serveThroughPeer(peer: Peer, options: RoutingOptions): Pro
 async function announce(container: ServiceWorkerContainer, registration: ServiceWorkerRegistration, message: ToServiceWorker): Promise<void> {
   const worker = registration.active ?? (await activated(registration));
   const { port1, port2 } = new MessageChannel();
-  await new Promise<void>((resolve) => {
-    port1.onmessage = () => resolve();
+  const answered = new Promise<Answer>((resolve) => {
+    port1.onmessage = ({ data }: MessageEvent<Answer>) => resolve(data);
     worker.postMessage(message, [port2]);
   });
-  port1.close();
-  if (!container.controller) await new Promise((resolve) => container.addEventListener("controllerchange", resolve, { once: true }));
+  const answer = await inTime(answered, "the service worker does not answer: is it peeredge/sw?").finally(() => port1.close());
+  if (answer.type !== "ready") throw new PeerEdgeError("unsupported", "the service worker is of another version, or there are too many routes");
+  if (container.controller) return;
+  await inTime(
+    new Promise((resolve) => container.addEventListener("controllerchange", resolve, { once: true })),
+    "the service worker does not control this page",
+  );
+}
+
+async function inTime<T>(promise: Promise<T>, otherwise: string): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new PeerEdgeError("unsupported", otherwise)), READY_WITHIN_MS);
+  });
+  return Promise.race([promise, late]).finally(() => clearTimeout(timer));
 }
 
 function activated(registration: ServiceWorkerRegistration): Promise<ServiceWorker> {
@@ -102,101 +130,6 @@ function activated(registration: ServiceWorkerRegistration): Promise<ServiceWork
     worker?.addEventListener("statechange", look);
     look();
   });
-}
-
-/** Answers the service worker's requests. */
-class Page {
-  readonly counts = { answered: 0, refused: 0, failed: 0, bytes: 0 };
-  readonly #peer: Peer;
-  /** Whether the relay was there and is gone. */
-  #relayLost = false;
-  #stopped = false;
-
-  constructor(peer: Peer) {
-    this.#peer = peer;
-    peer.addEventListener("relay", ({ detail }) => {
-      this.#relayLost = detail.state === "lost";
-    });
-  }
-
-  stop(): void {
-    this.#stopped = true;
-  }
-
-  async answer(port: MessagePort, link: string, range: string | null): Promise<void> {
-    const say = (answer: Answer, transfer: Transferable[] = []) => port.postMessage(answer, transfer);
-    const controller = new AbortController();
-    const credit = new Credit();
-    port.onmessage = ({ data }: MessageEvent<Demand>) => {
-      if (data.type === "pull") return credit.add(data.bytes);
-      controller.abort();
-      credit.add(0);
-    };
-    let begun = false;
-    try {
-      if (this.#stopped || this.#peer.closed || this.#peer.consent !== "granted" || (await this.#isAlone(link))) {
-        this.counts.refused += 1;
-        return say({ type: "refused" });
-      }
-      say({ type: "taken" });
-      const { signal } = controller;
-      const response = await this.#peer.fetch(link, { signal, ...(range === null ? {} : { headers: { range } }) });
-      const headers: [string, string][] = [];
-      response.headers.forEach((value, name) => headers.push([name, value]));
-      say({ type: "head", status: response.status, headers });
-      begun = true;
-      this.counts.answered += 1;
-      const reader = response.body?.getReader();
-      for (;;) {
-        await credit.some(signal);
-        const { done, value } = (await reader?.read()) ?? { done: true };
-        if (done) break;
-        const bytes = owned(value);
-        this.counts.bytes += bytes.byteLength;
-        credit.add(-bytes.byteLength);
-        say({ type: "data", bytes }, [bytes.buffer]);
-      }
-      say({ type: "done" });
-    } catch {
-      if (controller.signal.aborted) return;
-      this.counts[begun ? "failed" : "refused"] += 1;
-      say({ type: begun ? "failed" : "refused" });
-    } finally {
-      controller.abort();
-    }
-  }
-
-  /** Whether there is nobody to ask and the content is not here whole: then the network is not kept waiting. */
-  async #isAlone(link: string): Promise<boolean> {
-    if (!this.#relayLost) return false;
-    const { peers, contents } = await this.#peer.stats();
-    const content = contents.find((entry) => entry.content === contentOf(link));
-    return !peers.some((peer) => peer.open) && !(content && content.length > 0 && content.heldBytes === content.length);
-  }
-}
-
-/** Bytes that the service worker asked for. */
-class Credit {
-  #bytes = 0;
-  #wake: (() => void) | null = null;
-
-  add(bytes: number): void {
-    this.#bytes += bytes;
-    this.#wake?.();
-  }
-
-  /** Resolves when there is some, or the request is over. */
-  async some(signal: AbortSignal): Promise<void> {
-    while (this.#bytes <= 0) {
-      signal.throwIfAborted();
-      await new Promise<void>((resolve) => (this.#wake = resolve));
-    }
-  }
-}
-
-/** The same bytes in a buffer that can be given away. */
-function owned(bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
-  return bytes.byteLength === bytes.buffer.byteLength ? bytes : bytes.slice();
 }
 
 function absolute(routes: Record<string, string | URL>): Routes {

@@ -35,6 +35,8 @@ pub struct Peer {
     pub http_gets: Vec<(Server, Resource)>,
     pub http_cancelled: usize,
     pub origin: Option<Answer>,
+    /// How long the site's server waits before it answers.
+    pub origin_waits: Duration,
     pub http_bytes_per_s: u64,
     http_free: Time,
     /// What leaves instead of each message: a liar in the test is one function.
@@ -152,6 +154,7 @@ impl World {
             http_gets: Vec::new(),
             http_cancelled: 0,
             origin: None,
+            origin_waits: Duration::ZERO,
             http_bytes_per_s: u64::MAX,
             http_free: Time::ZERO,
             tamper: None,
@@ -346,7 +349,7 @@ impl World {
                 self.peers[from].store.entry(content).or_default().state = state
             }
             Output::StoreRemove { content } => _ = self.peers[from].store.remove(&content),
-            Output::HttpGet { token, content, resource, server, .. } => {
+            Output::HttpGet { token, content, resource, server, timeout_ms } => {
                 self.peers[from].http_gets.push((server, resource));
                 let result = match self.peers[from].http.get(&content) {
                     Some(stored) => Ok(match resource {
@@ -364,9 +367,16 @@ impl World {
                 };
                 let bytes = result.as_ref().map_or(0, |body| body.len() as u64);
                 let takes = Duration::from_micros(bytes * 1_000_000 / self.peers[from].http_bytes_per_s);
+                let timeout = Duration::from_millis(u64::from(timeout_ms));
+                let waits = self.peers[from].origin_waits;
+                if server == Server::Origin && waits > timeout {
+                    let result = Err(HttpFailure::Network);
+                    return self.at(self.now + timeout, from, Input::Http { token, result });
+                }
                 let free = self.peers[from].http_free.max(self.now) + takes;
                 self.peers[from].http_free = free;
-                self.at(free + Duration::from_millis(1), from, Input::Http { token, result });
+                let waits = if server == Server::Origin { waits } else { Duration::ZERO };
+                self.at(free + waits + Duration::from_millis(1), from, Input::Http { token, result });
             }
             Output::HttpCancel { .. } => self.peers[from].http_cancelled += 1,
             Output::Head { request, start, end, length, .. } => {

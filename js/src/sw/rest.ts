@@ -1,0 +1,212 @@
+/** How the network goes on with a body that a page has begun. */
+import { rangeIn } from "./checks.js";
+
+/** The last bytes delivered, with which those of the network have to agree. */
+const TAIL_BYTES = 8 << 10;
+/** Failures in a row, without a byte between them, and in all, after which the network is given up. */
+const FAILURES_MAX = 4;
+const ATTEMPTS_MAX = 40;
+const RETRY_MS_FIRST = 250;
+const RETRY_MS_MAX = 10_000;
+
+/** What the network has is not the file of the link, as far as that can be seen from here. */
+export class OtherFile extends TypeError {
+  override readonly message = "the network has another file there";
+}
+
+/**
+ * The network's bytes from `at` on: several requests if need be, as servers close early, are busy, or know no ranges. They are those
+ * of a file of the right length that agrees with the last bytes delivered; anything else is an {@link OtherFile}.
+ */
+export class Rest {
+  readonly #request: Request;
+  readonly #until: number;
+  readonly #length: number;
+  readonly #stallMs: number;
+  readonly #controller = new AbortController();
+  /** One of the requests. */
+  #attempt = new AbortController();
+  #at: number;
+  #tail: Uint8Array<ArrayBuffer>;
+  #reader: ReadableStreamDefaultReader<Uint8Array<ArrayBuffer>> | null = null;
+  /** Where the answer that is being read is; and the bytes of it before `at`, which are compared. */
+  #position = 0;
+  /** Whether the answer is of the whole file, and of unknown length. */
+  #isOpenEnded = false;
+  /** What a server said of its file's version: every answer has to say the same. */
+  #version: string | null = null;
+  #ranges = true;
+  #failures = 0;
+  #attempts = 0;
+
+  /** `stallMs`: for a server's next byte, twice; for its answer, four times. */
+  constructor(request: Request, at: number, until: number, length: number, tail: Uint8Array<ArrayBuffer>, stallMs: number) {
+    this.#stallMs = stallMs;
+    this.#request = request;
+    this.#at = at;
+    this.#until = until;
+    this.#length = length;
+    this.#tail = tail;
+    request.signal.addEventListener("abort", () => this.cancel(request.signal.reason));
+  }
+
+  cancel(reason?: unknown): void {
+    this.#controller.abort(reason);
+    this.#attempt.abort(reason);
+  }
+
+  /** The next bytes; `null` behind the last. */
+  async read(): Promise<Uint8Array<ArrayBuffer> | null> {
+    const { signal } = this.#controller;
+    for (;;) {
+      signal.throwIfAborted();
+      if (this.#at === this.#until && !(this.#reader && this.#isOpenEnded)) {
+        this.#drop();
+        return null;
+      }
+      try {
+        const reader = this.#reader ?? (await this.#open());
+        const { done, value } = await inTime(reader.read(), this.#stallMs * 2, () => this.#drop());
+        if (done) {
+          this.#reader = null;
+          if (this.#at < this.#until) throw new TypeError("the server closed early");
+          return null;
+        }
+        const bytes = this.#take(value);
+        if (bytes.byteLength === 0) continue;
+        this.#failures = 0;
+        return bytes;
+      } catch (error) {
+        this.#drop();
+        if (error instanceof OtherFile || signal.aborted) throw error;
+        this.#failures += 1;
+        this.#attempts += 1;
+        if (this.#failures > FAILURES_MAX || this.#attempts > ATTEMPTS_MAX) throw error;
+        const again = error instanceof Busy && error.afterMs > 0 ? error.afterMs : RETRY_MS_FIRST * 2 ** (this.#failures - 1);
+        await sleep(Math.min(again, RETRY_MS_MAX), signal);
+      }
+    }
+  }
+
+  /** Compares what was delivered before, and gives what was not. */
+  #take(chunk: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+    const start = this.#position;
+    this.#position += chunk.byteLength;
+    const from = this.#at - this.#tail.byteLength;
+    for (let at = Math.max(start, from); at < Math.min(this.#position, this.#at); at++) {
+      if (chunk[at - start] !== this.#tail[at - from]) throw new OtherFile();
+    }
+    if (this.#position > this.#length) throw new OtherFile();
+    const bytes = chunk.subarray(Math.min(Math.max(this.#at - start, 0), chunk.byteLength), Math.max(this.#until - start, 0));
+    this.#at += bytes.byteLength;
+    this.#tail = tailOf(this.#tail, bytes);
+    return bytes;
+  }
+
+  async #open(): Promise<ReadableStreamDefaultReader<Uint8Array<ArrayBuffer>>> {
+    const { url, mode, referrer, referrerPolicy } = this.#request;
+    // A server elsewhere that allows everybody does not allow cookies, which such a request has by default.
+    const credentials = mode === "no-cors" ? "same-origin" : this.#request.credentials;
+    // Less is compared the more often that failed: a server that closes within it would never get further.
+    const from = this.#at - (this.#tail.byteLength >> this.#failures);
+    const headers: Record<string, string> = this.#ranges ? { range: `bytes=${from}-${this.#until - 1}` } : {};
+    const attempt = (this.#attempt = new AbortController());
+    const init: RequestInit = { headers, mode: "cors", cache: "no-store", credentials, referrerPolicy, signal: this.#attempt.signal };
+    if (referrer && referrer !== "about:client") init.referrer = referrer;
+    const response = await inTime(fetch(url, init), this.#stallMs * 4, () => attempt.abort());
+    const { status } = response;
+    const encoded = !["", "identity"].includes((response.headers.get("content-encoding") ?? "").trim().toLowerCase());
+    // Browsers that ask for ranges say that they take nothing compressed, and undo it or not if it comes all the same.
+    const usable = response.body && (status === 200 || status === 206) && !(encoded && this.#ranges);
+    if (!usable) {
+      void response.body?.cancel().catch(() => undefined);
+      // A part of a compressed file is no part of the file: all of it then.
+      if (encoded && this.#ranges) this.#ranges = false;
+      else if (status === 416) throw new OtherFile();
+      else if (status < 500 && ![408, 425, 429].includes(status)) this.#failures = FAILURES_MAX;
+      throw new Busy(status, retryAfterMs(response));
+    }
+    this.#checkVersion(response);
+    const length = response.headers.get("content-length");
+    if (status === 200) {
+      this.#position = 0;
+      this.#isOpenEnded = encoded || length === null;
+      if (!this.#isOpenEnded && Number(length) !== this.#length) this.#refuse(response);
+    } else {
+      const range = rangeIn(response.headers.get("content-range"));
+      this.#isOpenEnded = false;
+      this.#position = range?.start ?? from;
+      // Elsewhere the header may be hidden: then the length has to be right.
+      const isRight = range
+        ? range.start <= this.#at && (range.length ?? this.#length) === this.#length
+        : response.headers.has("content-range") === false && length === String(this.#until - from);
+      if (!isRight) this.#refuse(response);
+    }
+    return (this.#reader = (response.body as ReadableStream<Uint8Array<ArrayBuffer>>).getReader());
+  }
+
+  #refuse(response: Response): never {
+    void response.body?.cancel().catch(() => undefined);
+    throw new OtherFile();
+  }
+
+  #checkVersion({ headers }: Response): void {
+    const version = `${headers.get("etag")?.replace(/^W\//, "") ?? ""} ${headers.get("last-modified") ?? ""}`;
+    if (this.#version !== null && this.#version !== version) throw new OtherFile();
+    this.#version = version;
+  }
+
+  #drop(): void {
+    const reader = this.#reader;
+    this.#reader = null;
+    void reader?.cancel().catch(() => undefined);
+  }
+}
+
+/** A server that answers otherwise than with bytes. */
+export class Busy extends TypeError {
+  constructor(
+    status: number,
+    readonly afterMs: number,
+  ) {
+    super(`the server answered ${status}`);
+  }
+}
+
+function retryAfterMs({ headers }: Response): number {
+  const value = headers.get("retry-after");
+  if (value === null) return 0;
+  const ms = /^\d+$/.test(value.trim()) ? Number(value) * 1000 : Date.parse(value) - Date.now();
+  return Number.isFinite(ms) ? Math.max(ms, 0) : 0;
+}
+
+async function inTime<T>(promise: Promise<T>, ms: number, late: () => void): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const timeout = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      late();
+      reject(new TypeError("the server is silent"));
+    }, ms);
+  });
+  return Promise.race([promise, timeout]).finally(() => clearTimeout(timer));
+}
+
+function sleep(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, ms);
+    signal.addEventListener("abort", () => {
+      clearTimeout(timer);
+      resolve();
+    });
+  });
+}
+
+/** The last bytes of what was delivered. */
+export function tailOf(before: Uint8Array<ArrayBuffer>, bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+  if (bytes.byteLength >= TAIL_BYTES) return bytes.slice(-TAIL_BYTES);
+  const kept = before.subarray(Math.max(before.byteLength + bytes.byteLength - TAIL_BYTES, 0));
+  const tail = new Uint8Array(kept.byteLength + bytes.byteLength);
+  tail.set(kept);
+  tail.set(bytes, kept.byteLength);
+  return tail;
+}
