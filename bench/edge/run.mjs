@@ -1,7 +1,8 @@
 // npm run bench -- edge [--quick] [PART…]: hostile links, slow and leaving senders, swarms, and plain HTTP, each beside the
 // strongest competitor in the same run. How it is done, and what came of it, is in docs/edge.md.
 //
-// Parts: loss1 loss3 native clean cellular slow swarm http; and `kinds`, `small` and `simulated`, which only run when they are named. Every
+// Parts: loss1 loss3 native clean cellular slow swarm http; and `kinds`, `small`, `simulated` and `players`, which only run when they are
+// named. Every
 // figure is a median of five rounds, of one with --quick. BENCH_ROUNDS changes that.
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -12,6 +13,7 @@ import { kinds, loss, native } from "./loss.mjs";
 import { clean } from "./clean.mjs";
 import { cellular } from "./cellular.mjs";
 import { http } from "./http.mjs";
+import { players } from "./players.mjs";
 import { simulated } from "./simulated.mjs";
 import { slow } from "./slow.mjs";
 import { small } from "./small.mjs";
@@ -29,8 +31,9 @@ const PARTS = {
   kinds,
   small,
   simulated,
+  players,
 };
-const UNLESS_NAMED = new Set(["kinds", "small", "simulated"]);
+const UNLESS_NAMED = new Set(["kinds", "small", "simulated", "players"]);
 
 const words = process.argv.slice(2);
 const quick = words.includes("--quick");
