@@ -6,6 +6,11 @@ const TAIL_BYTES = 8 << 10;
 /** Failures in a row, without a byte between them, and in all, after which the network is given up. */
 const FAILURES_MAX = 4;
 const ATTEMPTS_MAX = 40;
+/** What is asked for at once of a server that closed early: browsers drop what they have of an answer that ends so. */
+const PART_BYTES_MAX = 512 << 10;
+const PART_BYTES_MIN = 16 << 10;
+/** Failures after which a server that has given nothing by ranges is asked for the whole. */
+const RANGE_FAILURES_MAX = 2;
 const RETRY_MS_FIRST = 250;
 const RETRY_MS_MAX = 10_000;
 
@@ -36,6 +41,12 @@ export class Rest {
   /** What a server said of its file's version: every answer has to say the same. */
   #version: string | null = null;
   #ranges = true;
+  #rangesWork = false;
+  /** Bytes asked for at once, and where that ends. */
+  #part = Infinity;
+  #end = 0;
+  /** The next byte when the answer began. */
+  #began = 0;
   #failures = 0;
   #attempts = 0;
 
@@ -69,18 +80,24 @@ export class Rest {
         const { done, value } = await inTime(reader.read(), this.#stallMs * 2, () => this.#drop());
         if (done) {
           this.#reader = null;
-          if (this.#at < this.#until) throw new TypeError("the server closed early");
-          return null;
+          if (this.#at === this.#until) return null;
+          if (this.#position < this.#end || this.#at === this.#began) throw new TypeError("the server closed early");
+          // That was all of a part: a larger one then.
+          this.#part *= 2;
+          continue;
         }
         const bytes = this.#take(value);
         if (bytes.byteLength === 0) continue;
         this.#failures = 0;
+        this.#rangesWork ||= this.#ranges;
         return bytes;
       } catch (error) {
         this.#drop();
         if (error instanceof OtherFile || signal.aborted) throw error;
         this.#failures += 1;
         this.#attempts += 1;
+        this.#part = Math.max(Math.min(this.#part, PART_BYTES_MAX) / 4, PART_BYTES_MIN);
+        if (!this.#rangesWork && this.#failures >= RANGE_FAILURES_MAX) this.#ranges = false;
         if (this.#failures > FAILURES_MAX || this.#attempts > ATTEMPTS_MAX) throw error;
         const again = error instanceof Busy && error.afterMs > 0 ? error.afterMs : RETRY_MS_FIRST * 2 ** (this.#failures - 1);
         await sleep(Math.min(again, RETRY_MS_MAX), signal);
@@ -109,7 +126,8 @@ export class Rest {
     const credentials = mode === "no-cors" ? "same-origin" : this.#request.credentials;
     // Less is compared the more often that failed: a server that closes within it would never get further.
     const from = this.#at - (this.#tail.byteLength >> this.#failures);
-    const headers: Record<string, string> = this.#ranges ? { range: `bytes=${from}-${this.#until - 1}` } : {};
+    const end = Math.min(from + this.#part, this.#until);
+    const headers: Record<string, string> = this.#ranges ? { range: `bytes=${from}-${end - 1}` } : {};
     const attempt = (this.#attempt = new AbortController());
     const init: RequestInit = { headers, mode: "cors", cache: "no-store", credentials, referrerPolicy, signal: this.#attempt.signal };
     if (referrer && referrer !== "about:client") init.referrer = referrer;
@@ -130,18 +148,22 @@ export class Rest {
     const length = response.headers.get("content-length");
     if (status === 200) {
       this.#position = 0;
+      this.#end = this.#length;
       this.#isOpenEnded = encoded || length === null;
       if (!this.#isOpenEnded && Number(length) !== this.#length) this.#refuse(response);
     } else {
       const range = rangeIn(response.headers.get("content-range"));
       this.#isOpenEnded = false;
       this.#position = range?.start ?? from;
+      // Servers may give less than was asked for.
+      this.#end = range ? range.last + 1 : end;
       // Elsewhere the header may be hidden: then the length has to be right.
       const isRight = range
         ? range.start <= this.#at && (range.length ?? this.#length) === this.#length
-        : response.headers.has("content-range") === false && length === String(this.#until - from);
+        : response.headers.has("content-range") === false && length === String(end - from);
       if (!isRight) this.#refuse(response);
     }
+    this.#began = this.#at;
     return (this.#reader = (response.body as ReadableStream<Uint8Array<ArrayBuffer>>).getReader());
   }
 

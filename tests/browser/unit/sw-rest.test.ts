@@ -104,6 +104,12 @@ test.each<[string, Answer[], number?]>([
   expect(noneWrong).toBe(true);
 });
 
+test("answers that never reach the next byte end", async () => {
+  const { error, asked } = await read([part({ "content-range": `bytes 0-10/${LENGTH}` })], { stallMs: 10 });
+  expect(error).not.toBeNull();
+  expect(asked).toBeLessThanOrEqual(5);
+});
+
 test("a server that says no is not asked on and on", async () => {
   for (const code of [401, 403, 404, 410]) expect((await read([status(code)])).asked, String(code)).toBe(1);
 });
