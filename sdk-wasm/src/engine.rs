@@ -192,6 +192,12 @@ impl Engine {
         Ok(())
     }
 
+    /// The shell has made room for more connections: so many in all, those that it was asked for so far included.
+    #[wasm_bindgen(js_name = connectionBudget)]
+    pub fn connection_budget(&mut self, now_us: f64, made_max: u32) {
+        self.input(now_us, Input::ConnectionBudget { made_max });
+    }
+
     /// The visitor allows so many tasks at once.
     #[wasm_bindgen(js_name = offerTasks)]
     pub fn offer_tasks(&mut self, now_us: f64, slots: u8, memory_pages: u32) {

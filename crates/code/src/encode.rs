@@ -112,6 +112,21 @@ impl<'a> Encoder<'a> {
         Structure::new(geometry.source_symbols()).parities() as usize * geometry.symbol_len() as usize
     }
 
+    /// How many symbols coded symbol `id` sums: what it costs to make one, for whoever lets strangers choose it.
+    pub fn symbols_summed(geometry: Geometry, id: CodedId) -> u32 {
+        let code = Structure::new(geometry.source_symbols());
+        match (code.is_small(), code.is_dense(id)) {
+            (true, _) => geometry.source_symbols(),
+            (false, true) => code.staircase,
+            (false, false) => code.draw(id).degree + 3,
+        }
+    }
+
+    /// Whether coded symbol `id` multiplies what it sums, rather than XORs it.
+    pub fn multiplies(geometry: Geometry, id: CodedId) -> bool {
+        Structure::new(geometry.source_symbols()).is_dense(id)
+    }
+
     /// Writes coded symbol `id` into `out` (exactly one symbol long). A short last source symbol counts as padded
     /// with zeros.
     ///

@@ -1,16 +1,18 @@
 use core::time::Duration;
 use peeredge_wire::peer::{Marker, Pick};
 use peeredge_wire::{ContentId, Time};
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 /// What one receiver has asked of this holder by one connection and not yet got. This is all that a sender keeps about a receiver, and it is
-/// bounded: what does not fit is refused at once, and what was not sent by its deadline is dropped. What is needed first comes first.
+/// bounded: what does not fit is refused at once, and what was not sent by its deadline is dropped. What is needed first comes first:
+/// answers without which nothing can be asked, then symbols.
 ///
 /// Where many receivers share a full uplink, each front has a **turn**: the time when it is needed, or, as receivers may say what they
 /// like, the time by which this receiver has had its share of the uplink, whichever is later (start-time fair queueing, Goyal, Vin,
 /// Cheng, SIGCOMM 1996, with deadlines). So who calls everything urgent gets its share first, and the rest after what others need soon.
 #[derive(Debug, Default)]
 pub struct ServeQueue {
+    answers: BTreeSet<(Answer, ContentId)>,
     /// By what is needed first.
     queue: VecDeque<Order>,
     symbols: u32,
@@ -31,21 +33,52 @@ struct Order {
 /// within as long at most (`playing.rs`), who has used it up comes after all of them.
 const SHARE_AHEAD: Duration = Duration::from_secs(4);
 
-/// One symbol to send.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Due {
-    /// Of which content.
-    pub content: ContentId,
-    /// Of which block.
-    pub block: u32,
-    /// Which symbol.
-    pub marker: Marker,
+/// What is sent once, however often it was asked for meanwhile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Answer {
+    /// What is held of the content.
+    Holdings,
+    /// The content's manifest.
+    Manifest,
+    /// The record of a block.
+    Record(u32),
 }
 
-/// Symbols that one receiver may have queued: 64 MiB of 16 KiB symbols, a few bytes each here.
+/// One thing to send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Due {
+    /// An answer.
+    Answer {
+        /// Of which content.
+        content: ContentId,
+        /// What.
+        answer: Answer,
+    },
+    /// A symbol.
+    Symbol {
+        /// Of which content.
+        content: ContentId,
+        /// Of which block.
+        block: u32,
+        /// Which symbol.
+        marker: Marker,
+    },
+}
+
+/// Symbols that one receiver may have queued: 64 MiB of 16 KiB symbols.
 pub const QUEUE_SYMBOLS_MAX: u32 = 4096;
+/// Runs and coded symbols that one receiver may have queued, about 100 bytes each here.
+pub const QUEUE_ORDERS_MAX: usize = 2048;
+/// Answers that one receiver may have queued.
+pub const QUEUE_ANSWERS_MAX: usize = 1024;
 
 impl ServeQueue {
+    /// Takes what was asked to be answered; false when there is no room.
+    pub fn answer(&mut self, content: ContentId, answer: Answer) -> bool {
+        let queued = self.answers.contains(&(answer, content));
+        queued || (self.answers.len() < QUEUE_ANSWERS_MAX && self.answers.insert((answer, content)))
+    }
+
     /// Takes the picks of a want, needed at `due` and worthless after `until`; those that do not fit come back.
     pub fn push(
         &mut self,
@@ -55,18 +88,21 @@ impl ServeQueue {
         due: Time,
         picks: &[Pick],
     ) -> Vec<Pick> {
-        let mut refused = Vec::new();
-        let mut at = self.queue.partition_point(|order| order.due <= due);
+        let (mut taken, mut refused) = (VecDeque::new(), Vec::new());
         for &pick in picks {
+            let full = self.queue.len() + taken.len() >= QUEUE_ORDERS_MAX;
             // Checked without adding the untrusted count to anything.
-            if pick.symbols() > QUEUE_SYMBOLS_MAX - self.symbols {
+            if full || pick.symbols() > QUEUE_SYMBOLS_MAX - self.symbols {
                 refused.push(pick);
                 continue;
             }
             self.symbols += pick.symbols();
-            self.queue.insert(at, Order { content, block, pick, until, due });
-            at += 1;
+            taken.push_back(Order { content, block, pick, until, due });
         }
+        // What comes later moves once, not once a pick.
+        let mut later = self.queue.split_off(self.queue.partition_point(|order| order.due <= due));
+        self.queue.append(&mut taken);
+        self.queue.append(&mut later);
         refused
     }
 
@@ -79,6 +115,7 @@ impl ServeQueue {
     /// Forgets what is queued of a content.
     pub fn cancel_content(&mut self, content: &ContentId) {
         self.queue.retain(|o| o.content != *content);
+        self.answers.retain(|(_, of)| of != content);
         self.recount();
     }
 
@@ -86,8 +123,11 @@ impl ServeQueue {
         self.symbols = self.queue.iter().map(|o| o.pick.symbols()).sum();
     }
 
-    /// The symbol to send next; stays at the front until [`ServeQueue::pop`].
+    /// What to send next; stays at the front until [`ServeQueue::pop`].
     pub fn front(&mut self, now: Time) -> Option<Due> {
+        if let Some(&(answer, content)) = self.answers.first() {
+            return Some(Due::Answer { content, answer });
+        }
         while let Some(order) = self.queue.front() {
             if order.until < now {
                 self.symbols -= order.pick.symbols();
@@ -98,15 +138,17 @@ impl ServeQueue {
                 Pick::Sources { first, .. } => Marker::Source(first),
                 Pick::Coded { density, seed } => Marker::Coded { density, seed },
             };
-            return Some(Due { content: order.content, block: order.block, marker });
+            return Some(Due::Symbol { content: order.content, block: order.block, marker });
         }
         None
     }
 
     /// Whose turn it is where many share an uplink: the earliest's. None when nothing is queued.
     pub fn turn(&mut self, now: Time) -> Option<Time> {
-        self.front(now)?;
-        Some(self.queue.front()?.due.max(self.share_until))
+        match self.front(now)? {
+            Due::Answer { .. } => Some(self.share_until),
+            Due::Symbol { .. } => Some(self.queue.front()?.due.max(self.share_until)),
+        }
     }
 
     /// This receiver takes so much of the time of an uplink that it shares.
@@ -114,8 +156,11 @@ impl ServeQueue {
         self.share_until = (self.share_until.max(now) + time).min(now + SHARE_AHEAD);
     }
 
-    /// Takes away the symbol that [`ServeQueue::front`] gave.
+    /// Takes away what [`ServeQueue::front`] gave.
     pub fn pop(&mut self) {
+        if self.answers.pop_first().is_some() {
+            return;
+        }
         let Some(order) = self.queue.front_mut() else { return };
         self.symbols -= 1;
         match &mut order.pick {
@@ -129,7 +174,7 @@ impl ServeQueue {
         }
     }
 
-    /// Takes away the whole order at the front: the picks come back, to be refused.
+    /// Takes away the whole order of symbols at the front: the picks come back, to be refused.
     pub fn pop_order(&mut self) -> Option<(ContentId, u32, Pick)> {
         let order = self.queue.pop_front()?;
         self.symbols -= order.pick.symbols();
@@ -143,7 +188,7 @@ impl ServeQueue {
 
     /// Whether nothing is queued.
     pub fn is_empty(&self) -> bool {
-        self.queue.is_empty()
+        self.queue.is_empty() && self.answers.is_empty()
     }
 }
 
@@ -165,8 +210,8 @@ mod tests {
         );
         assert_eq!(queue.len(), 12);
         let mut got = Vec::new();
-        while let Some(due) = queue.front(Time::from_millis(10)) {
-            got.push((due.block, due.marker));
+        while let Some(Due::Symbol { block, marker, .. }) = queue.front(Time::from_millis(10)) {
+            got.push((block, marker));
             queue.pop();
         }
         let coded = Marker::Coded { density: 1, seed: 7 };
@@ -182,8 +227,8 @@ mod tests {
             queue.push(C, 0, Time::NEVER, Time::from_millis(due_ms), &pick(first));
         }
         let mut got = Vec::new();
-        while let Some(due) = queue.front(Time::ZERO) {
-            got.push(due.marker);
+        while let Some(Due::Symbol { marker, .. }) = queue.front(Time::ZERO) {
+            got.push(marker);
             queue.pop();
         }
         assert_eq!(
@@ -223,5 +268,27 @@ mod tests {
         assert_eq!(queue.push(C, 0, Time::NEVER, Time::ZERO, &[huge, fits, one]), [huge, one]);
         queue.cancel(&C, 0);
         assert_eq!(queue.push(C, 0, Time::NEVER, Time::ZERO, &[one]), []);
+        let many = vec![one; QUEUE_ORDERS_MAX];
+        assert_eq!(queue.push(C, 0, Time::NEVER, Time::ZERO, &many), [one], "one was queued already");
+    }
+
+    #[test]
+    fn answers_come_first_and_once() {
+        let mut queue = ServeQueue::default();
+        queue.push(C, 0, Time::NEVER, Time::ZERO, &[Pick::Sources { first: 0, count: 1 }]);
+        for answer in [Answer::Record(7), Answer::Manifest, Answer::Record(7), Answer::Holdings] {
+            assert!(queue.answer(C, answer));
+        }
+        let mut got = Vec::new();
+        while let Some(Due::Answer { answer, .. }) = queue.front(Time::ZERO) {
+            got.push(answer);
+            queue.pop();
+        }
+        assert_eq!(got, [Answer::Holdings, Answer::Manifest, Answer::Record(7)]);
+        assert_eq!(queue.len(), 1);
+        let taken = (0..u32::MAX).take_while(|&block| queue.answer(C, Answer::Record(block))).count();
+        assert_eq!(taken, QUEUE_ANSWERS_MAX);
+        queue.cancel_content(&C);
+        assert!(queue.is_empty());
     }
 }

@@ -250,12 +250,16 @@ impl Transfer {
 
     /// A source refused these symbols.
     pub fn refused(&mut self, id: SourceId, block: u32, picks: &[Pick], not_held: bool) {
+        // Who names more symbols than a block has repeats itself: the rest is not looked at.
+        let mut left = self.layout.symbols_of(block);
         for pick in picks {
             match *pick {
                 Pick::Sources { first, count } => {
-                    // A stranger's count: no further than the block goes.
-                    let end = first.saturating_add(count).min(self.layout.symbols_of(block));
-                    (first..end).for_each(|index| _ = self.land(id, block, Marker::Source(index)));
+                    let Some(active) = self.active.get(&block) else { break };
+                    let end = first.saturating_add(count.min(left));
+                    left -= count.min(left);
+                    let asked: Vec<u32> = active.flights.range(first..end).map(|(&index, _)| index).collect();
+                    asked.into_iter().for_each(|index| _ = self.land(id, block, Marker::Source(index)));
                 }
                 Pick::Coded { density, seed } => _ = self.land(id, block, Marker::Coded { density, seed }),
             }

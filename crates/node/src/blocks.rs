@@ -5,10 +5,11 @@ use crate::Node;
 use crate::contents::{Content, insert_rising};
 use crate::output::{Area, Output};
 use crate::timers::{PERSIST_EVERY, Timer, tell_after};
+use core::ops::Range;
 use peeredge_dts::{Assembly, Bitmap, CodedId, Encoder, Encoding, Record, SourceId, StoredState};
 use peeredge_wire::peer::PeerMessage;
-use peeredge_wire::{ConnectionId, ContentId, Token};
-use std::collections::{BTreeMap, BTreeSet};
+use peeredge_wire::{ContentId, Token};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Something that may have to be read first.
 pub(crate) enum Fetched<T> {
@@ -28,16 +29,25 @@ pub(crate) struct Blocks {
     clock: u64,
     loads: BTreeMap<(ContentId, u32), Load>,
     reads: BTreeMap<Token, ReadFor>,
+    /// Bytes of the blocks among `loads`.
+    loading_bytes: u64,
     /// Blocks whose parity is being made.
     parities_due: BTreeSet<(ContentId, u32)>,
-    /// Records that were asked for while their block was being read.
-    pub(crate) records_due: BTreeSet<(ConnectionId, ContentId, u32)>,
+    /// Records that were read for others without their blocks, the last few.
+    records: VecDeque<((ContentId, u32), Record)>,
+    records_loading: BTreeSet<(ContentId, u32)>,
 }
+
+/// Records kept for those who ask for them; at most 256 kB each, 8 kB of the usual sizes.
+const RECORDS_MAX: usize = 16;
 
 #[derive(Debug)]
 struct Cached {
     bytes: Vec<u8>,
     record: Record,
+    /// Symbols that were checked against the record since the block came from the store: each is when it is first needed, so that
+    /// one who asks for a symbol costs no more than that.
+    verified: Bitmap,
     /// The code's parity, made when the first coded symbol is asked for.
     parity: Parity,
     used: u64,
@@ -56,9 +66,18 @@ enum Parity {
     Made(Vec<u8>),
 }
 
+/// How far the parity of a block is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ParityIs {
+    Absent,
+    Making,
+    Made,
+}
+
 /// A block on its way from the store.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Load {
+    len: u64,
     record: Option<Vec<u8>>,
     bytes: Option<Vec<u8>>,
 }
@@ -69,6 +88,8 @@ enum ReadFor {
     LoadBytes(ContentId, u32),
     /// The record of a block that is to be filled.
     OpenRecord(ContentId, u32),
+    /// The record of a block that others ask for.
+    GiveRecord(ContentId, u32),
     /// Source symbols of a block that is being filled, from this one on.
     Restore(ContentId, u32, u32),
 }
@@ -85,16 +106,46 @@ impl Node {
         Token(self.tokens)
     }
 
-    /// A block that is held, if it is in memory; else it is being loaded.
-    pub(crate) fn whole_block(&mut self, id: ContentId, block: u32) -> Option<&[u8]> {
+    /// A block that is held, with these symbols verified, if it is in memory; else it is being loaded, or was found damaged.
+    pub(crate) fn held_block(&mut self, id: ContentId, block: u32, symbols: Range<u32>) -> Option<&[u8]> {
         self.blocks.clock += 1;
         if !self.blocks.cached.contains_key(&(id, block)) {
             self.load(id, block);
             return None;
         }
+        let symbol_len = self.contents.get(&id)?.layout()?.symbol_len() as usize;
         let cached = self.blocks.cached.get_mut(&(id, block))?;
         cached.used = self.blocks.clock;
-        Some(&cached.bytes)
+        for index in symbols {
+            let start = (index as usize * symbol_len).min(cached.bytes.len());
+            let end = (start + symbol_len).min(cached.bytes.len());
+            if !cached.verified.contains(index) && !cached.record.verifies(index, &cached.bytes[start..end]) {
+                self.damaged(id, block);
+                return None;
+            }
+            cached.verified.insert(index);
+        }
+        self.blocks.cached.get(&(id, block)).map(|cached| &cached.bytes[..])
+    }
+
+    /// Whether a block is on its way from the store.
+    pub(crate) fn is_loading(&self, id: ContentId, block: u32) -> bool {
+        self.blocks.loads.contains_key(&(id, block))
+    }
+
+    /// How far the parity of a block in memory is made.
+    pub(crate) fn parity_of(&self, id: ContentId, block: u32) -> Option<ParityIs> {
+        Some(match self.blocks.cached.get(&(id, block))?.parity {
+            Parity::None => ParityIs::Absent,
+            Parity::Making(_) => ParityIs::Making,
+            Parity::Made(_) => ParityIs::Made,
+        })
+    }
+
+    /// Whether so many bytes more may be read for others: what is on its way takes a quarter of the cache.
+    pub(crate) fn has_room_to_load(&self, bytes: u64) -> bool {
+        let sum = self.blocks.loading_bytes + bytes;
+        self.blocks.loading_bytes == 0 || sum <= self.config.cache_bytes_max / 4
     }
 
     fn load(&mut self, id: ContentId, block: u32) {
@@ -102,8 +153,10 @@ impl Node {
         if self.blocks.loads.contains_key(&(id, block)) {
             return;
         }
-        self.blocks.loads.insert((id, block), Load::default());
         let (record, bytes) = (layout.record_range(block), layout.block_range(block));
+        let len = bytes.end - bytes.start;
+        self.blocks.loads.insert((id, block), Load { len, record: None, bytes: None });
+        self.blocks.loading_bytes += len;
         self.read(ReadFor::LoadRecord(id, block), id, Area::Records, record.start, record.end - record.start);
         self.read(ReadFor::LoadBytes(id, block), id, Area::Data, bytes.start, bytes.end - bytes.start);
     }
@@ -115,26 +168,50 @@ impl Node {
         self.read(ReadFor::OpenRecord(id, block), id, Area::Records, range.start, range.end - range.start);
     }
 
-    /// The record of a block of which anything is held.
+    /// The record of a block of which anything is held. It is read without its block.
     pub(crate) fn record_of(&mut self, id: ContentId, block: u32) -> Fetched<Record> {
         let Some(content) = self.contents.get(&id) else { return Fetched::NotHeld };
         if let Some(assembly) = content.transfer.as_ref().and_then(|t| t.assembly(block)) {
             return Fetched::Here(assembly.record().clone());
         }
-        if let Some(cached) = self.blocks.cached.get(&(id, block)) {
-            return Fetched::Here(cached.record.clone());
-        }
         if !content.has_block(block) {
             return Fetched::NotHeld;
         }
-        self.load(id, block);
+        if let Some(cached) = self.blocks.cached.get(&(id, block)) {
+            return Fetched::Here(cached.record.clone());
+        }
+        if let Some((_, record)) = self.blocks.records.iter().find(|(key, _)| *key == (id, block)) {
+            return Fetched::Here(record.clone());
+        }
+        let Some(layout) = content.layout() else { return Fetched::NotHeld };
+        if self.blocks.records_loading.insert((id, block)) {
+            let range = layout.record_range(block);
+            let why = ReadFor::GiveRecord(id, block);
+            self.read(why, id, Area::Records, range.start, range.end - range.start);
+        }
         Fetched::Loading
+    }
+
+    fn record_to_give(&mut self, id: ContentId, block: u32, bytes: Option<Vec<u8>>) {
+        self.blocks.records_loading.remove(&(id, block));
+        let Some(content) = self.contents.get_mut(&id) else { return self.pump_all() };
+        let manifest = content.state.as_ref().map(|state| &state.manifest);
+        match manifest.and_then(|m| Record::decode(m, block, &bytes.unwrap_or_default())) {
+            Some(record) => {
+                if self.blocks.records.len() == RECORDS_MAX {
+                    self.blocks.records.pop_front();
+                }
+                self.blocks.records.push_back(((id, block), record));
+            }
+            None => Self::lose(content, block),
+        }
+        self.pump_all();
     }
 
     /// A coded symbol of a block that is held; none while the block is being loaded or its parity made.
     pub(crate) fn coded_symbol(&mut self, id: ContentId, block: u32, coded: CodedId) -> Option<Vec<u8>> {
         let geometry = self.contents.get(&id)?.layout()?.geometry(block)?;
-        self.whole_block(id, block)?;
+        self.held_block(id, block, 0..geometry.source_symbols())?;
         let cached = self.blocks.cached.get_mut(&(id, block))?;
         if let Parity::None = cached.parity {
             cached.parity = Parity::Making(Box::new(Encoding::new(geometry, &[]).ok()?));
@@ -189,14 +266,14 @@ impl Node {
         content.news.1.retain(|&grown| grown != block);
         self.timers.by(Timer::Haves, self.now + tell_after(content.subscribers.len(), false));
         self.timers.by(Timer::Persist, self.now + PERSIST_EVERY);
-        self.cache(id, block, bytes, record);
+        self.cache(id, block, bytes, record, Bitmap::full(symbols));
         self.keep_quota();
     }
 
-    fn cache(&mut self, id: ContentId, block: u32, bytes: Vec<u8>, record: Record) {
+    fn cache(&mut self, id: ContentId, block: u32, bytes: Vec<u8>, record: Record, verified: Bitmap) {
         self.blocks.clock += 1;
         self.blocks.bytes += bytes.len() as u64;
-        let cached = Cached { bytes, record, parity: Parity::None, used: self.blocks.clock };
+        let cached = Cached { bytes, record, verified, parity: Parity::None, used: self.blocks.clock };
         if let Some(old) = self.blocks.cached.insert((id, block), cached) {
             self.blocks.bytes -= old.bytes.len() as u64;
         }
@@ -216,6 +293,14 @@ impl Node {
             && !content.stored
         {
             // It was nowhere but in memory.
+            Self::lose(content, block);
+        }
+    }
+
+    /// A block in memory does not meet its record: the store is damaged.
+    fn damaged(&mut self, id: ContentId, block: u32) {
+        self.evict((id, block));
+        if let Some(content) = self.contents.get_mut(&id) {
             Self::lose(content, block);
         }
     }
@@ -240,6 +325,7 @@ impl Node {
                 self.loaded(id, block, |load, bytes| load.bytes = Some(bytes), bytes)
             }
             Some(ReadFor::OpenRecord(id, block)) => self.record_loaded(id, block, bytes),
+            Some(ReadFor::GiveRecord(id, block)) => self.record_to_give(id, block, bytes),
             Some(ReadFor::Restore(id, block, first)) => self.restored(id, block, first, bytes),
             None => {}
         }
@@ -258,20 +344,19 @@ impl Node {
         if load.record.is_none() || load.bytes.is_none() {
             return;
         }
-        let Some(Load { record: Some(record), bytes: Some(bytes) }) = self.blocks.loads.remove(&(id, block))
+        let Some(Load { len, record: Some(record), bytes: Some(bytes) }) =
+            self.blocks.loads.remove(&(id, block))
         else {
             return;
         };
-        let Some(content) = self.contents.get_mut(&id) else { return };
-        match content.state.as_ref().and_then(|s| verified_block(s, block, &record, &bytes)) {
-            Some(record) => self.cache(id, block, bytes, record),
+        self.blocks.loading_bytes -= len;
+        let Some(content) = self.contents.get_mut(&id) else { return self.pump_all() };
+        let Some(state) = &content.state else { return self.pump_all() };
+        let symbols = state.manifest.layout().symbols_of(block);
+        let is_whole = bytes.len() as u64 == len;
+        match Record::decode(&state.manifest, block, &record).filter(|_| is_whole) {
+            Some(record) => self.cache(id, block, bytes, record, Bitmap::new(symbols)),
             None => Self::lose(content, block),
-        }
-        let due: Vec<_> =
-            self.blocks.records_due.iter().copied().filter(|d| (d.1, d.2) == (id, block)).collect();
-        for (connection, id, block) in due {
-            self.blocks.records_due.remove(&(connection, id, block));
-            self.asked_record(connection, id, block);
         }
         self.deliver(id);
         self.pump_all();
@@ -480,17 +565,4 @@ impl Node {
 
     /// The source number under which the own store answers for records.
     pub(crate) const STORE: SourceId = SourceId(u32::MAX - 1);
-}
-
-/// Checks a block that was read back: its record against the manifest, its symbols against the record.
-fn verified_block(state: &StoredState, block: u32, record: &[u8], bytes: &[u8]) -> Option<Record> {
-    let layout = state.manifest.layout();
-    let record = Record::decode(&state.manifest, block, record)?;
-    let range = layout.block_range(block);
-    if bytes.len() as u64 != range.end - range.start {
-        return None;
-    }
-    let sound =
-        bytes.chunks(layout.symbol_len() as usize).enumerate().all(|(i, s)| record.verifies(i as u32, s));
-    sound.then_some(record)
 }

@@ -137,7 +137,7 @@ impl Node {
         let id = match self.connections.of_session(from, session) {
             Some(id) if self.connections.all[&id].open => return,
             Some(id) => Some(id),
-            None => self.take_stranger(from, session),
+            None => self.take_stranger(from, session, false),
         };
         // Further lanes are not carried.
         let Some(id) = id.filter(|id| self.connections.all[id].is_first()) else {
@@ -180,7 +180,8 @@ impl Node {
         let bytes = piece.len() as u64;
         let is_too_much =
             bytes > carried.granted || carried.partial.len() + piece.len() > PEER_FRAME_BYTES_MAX;
-        if !carried.taken || is_too_much {
+        // A piece of nothing that is no end would be work for nothing.
+        if !carried.taken || is_too_much || (piece.is_empty() && !last) {
             return self.hang_up(id);
         }
         carried.granted -= bytes;

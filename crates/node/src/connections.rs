@@ -1,12 +1,16 @@
 //! Connections to other peers: who is offered, whose offer is taken, and what is queued until the channel takes it.
 
 use crate::Node;
+use crate::allowance::Allowance;
 use crate::carry::Carried;
 use crate::lanes::{self, LANE_OPEN_WITHIN, Lanes};
 use crate::output::{Event, Output, Role};
+use crate::seats::{Seats, Use, Whose};
+use crate::upload;
 use core::time::Duration;
-use peeredge_dts::{ServeQueue, SourceId};
+use peeredge_dts::{Answer, ServeQueue, SourceId};
 use peeredge_routing::{Chain, Pipe, RateEstimator};
+use peeredge_wire::limits::SUBSCRIPTIONS_MAX;
 use peeredge_wire::peer::PeerMessage;
 use peeredge_wire::relay::ToRelay;
 use peeredge_wire::{ConnectionId, ContentId, PROTOCOL_VERSION, PeerId, Time};
@@ -14,25 +18,28 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// A connection that is not open by then never will be.
 const OPEN_WITHIN: Duration = Duration::from_secs(20);
+/// The first thing that either side says is its greeting: who opens a channel and says nothing wants nothing.
+const GREET_WITHIN: Duration = Duration::from_secs(5);
 /// A connection over which nobody wants anything is kept so long for the next content.
 const IDLE_CLOSE: Duration = Duration::from_secs(120);
 /// A further lane to the same peer is kept so long.
 const LANE_IDLE_CLOSE: Duration = Duration::from_secs(30);
-/// Peers at a time, unless the cap on connections is lower, or more than twice as high: the rest is for further lanes.
-const PEERS_MAX: usize = 16;
-/// A connection that gave nothing for so long makes room for another while a reader starves.
-const USELESS_AFTER: Duration = Duration::from_secs(5);
-/// For so long an unused connection does not make room for another.
-const IDLE_GRACE: Duration = Duration::from_secs(2);
-/// Bytes of control messages that wait for a channel; a peer that reads so slowly is let go.
-const OUTBOX_BYTES_MAX: usize = 4 << 20;
+/// Bytes of control messages that wait for a channel; a peer that reads so slowly is let go. What supplies it waits in its queue, a few
+/// bytes each.
+const OUTBOX_BYTES_MAX: usize = 256 << 10;
+/// Frames that one connection may send at once, and in a second, beyond one for each KiB that it gives or takes: a page that begins
+/// with hundreds of contents says about ten of each.
+const FRAMES_BURST: u64 = 4096;
+const FRAMES_PER_S: u64 = 1000;
+/// A peer that gave something within so long is expected to go on.
+const GIVES_WITHIN: Duration = Duration::from_secs(10);
 /// Sessions remembered after their end, so that late candidates do not look like a new offer.
 const ENDED_SESSIONS_MAX: usize = 256;
 /// Introductions kept for which there was no room; the oldest goes first.
 const PASSED_OVER_MAX: usize = 32;
 
 /// All connections of a node.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Connections {
     pub(crate) all: BTreeMap<ConnectionId, Connection>,
     by_session: BTreeMap<(PeerId, u64), ConnectionId>,
@@ -42,7 +49,9 @@ pub(crate) struct Connections {
     passed_over: VecDeque<(ContentId, PeerId)>,
     /// What bounds each of them.
     pub(crate) chain: Chain,
+    /// The number of the last one.
     pub(crate) made: u32,
+    pub(crate) seats: Seats,
 }
 
 /// One connection.
@@ -63,18 +72,30 @@ pub(crate) struct Connection {
     /// When the shell last measured the round trip, and how many microseconds that took.
     pub(crate) round_trip: Option<(Time, u64)>,
     pub(crate) open: bool,
+    opened: Time,
     pub(crate) greeted: bool,
     pub(crate) credit: u64,
     outbox: VecDeque<Vec<u8>>,
     outbox_bytes: usize,
     pub(crate) serve: ServeQueue,
+    /// Manifests and records that were sent, and when: nothing is lost on the way.
+    pub(crate) told: BTreeMap<(ContentId, Answer), Time>,
+    /// What the other side may have done for it beyond what it takes.
+    pub(crate) work: Allowance,
+    /// Frames that it may send beside what it gives and takes.
+    pub(crate) frames: Allowance,
     /// Contents whose changes this side asked to hear of.
     pub(crate) subscribed: BTreeSet<ContentId>,
+    /// Contents for which there was no place among those.
+    pub(crate) no_place: BTreeSet<ContentId>,
     /// Contents that the other side asked to hear of.
     pub(crate) subscriber_of: BTreeSet<ContentId>,
     pub(crate) rate: RateEstimator,
     pub(crate) received_bytes: u64,
+    /// What left over it to supply the other side.
     pub(crate) sent_bytes: u64,
+    /// Of that, what it asked for.
+    pub(crate) served_bytes: u64,
     pub(crate) unasked_bytes: u64,
     /// When it last gave something new.
     pub(crate) gave: Time,
@@ -82,6 +103,8 @@ pub(crate) struct Connection {
     /// Not asked for anything before this time: it said it was busy or capped.
     pub(crate) rest_until: Time,
     pub(crate) last_used: Time,
+    /// What has passed over it, and when it was last enough to keep its place.
+    pub(crate) seat: Use,
     sent_then: (Time, u64),
     pub(crate) up_bytes_per_s: u64,
 }
@@ -112,6 +135,19 @@ pub(crate) fn key_of(peer: &PeerId) -> u64 {
 }
 
 impl Connections {
+    pub(crate) fn new(made_max: u32) -> Self {
+        Connections {
+            all: BTreeMap::new(),
+            by_session: BTreeMap::new(),
+            ended: VecDeque::new(),
+            blamed: BTreeSet::new(),
+            passed_over: VecDeque::new(),
+            chain: Chain::default(),
+            made: 0,
+            seats: Seats::new(made_max),
+        }
+    }
+
     pub(crate) fn ids(&self) -> Vec<ConnectionId> {
         self.all.keys().copied().collect()
     }
@@ -189,10 +225,11 @@ impl Node {
         if !self.config.direct && !self.can_be_carried(peer) {
             return;
         }
-        if self.may_connect() {
+        if self.may_connect(Whose::Own) {
             let session = lanes::first_session(self.rng.next());
-            let id = self.open_connection(peer, session, Role::Offerer, Some(Lanes::new(self.now)));
-            if !self.config.direct {
+            let direct = self.config.direct;
+            let id = self.open_connection(peer, session, Role::Offerer, Some(Lanes::new(self.now)), direct);
+            if !direct {
                 self.ask_to_be_carried(id);
             }
         } else if !self.connections.passed_over.contains(&(content, peer)) {
@@ -204,59 +241,27 @@ impl Node {
     }
 
     /// Takes up introductions that were passed over, as far as there is room now and their content is still wanted.
-    fn take_up_passed_over(&mut self) {
+    pub(crate) fn take_up_passed_over(&mut self) {
         while self.connections.peers() < self.peers_max()
             && let Some((content, peer)) = self.connections.passed_over.pop_front()
         {
             if self.requests.values().any(|r| r.content == content) {
                 self.introduced(content, peer);
             }
-            if self.connections.made >= self.config.caps.connections_made_max {
+            if !self.may_offer() {
                 return;
             }
         }
     }
 
-    fn peers_max(&self) -> usize {
-        let connections_max = usize::from(self.config.caps.connections_max);
-        connections_max.min(PEERS_MAX.max(connections_max / 2))
-    }
-
-    fn may_connect(&mut self) -> bool {
-        if self.closing || self.connections.made >= self.config.caps.connections_made_max {
-            return false;
-        }
-        let connections_max = usize::from(self.config.caps.connections_max);
-        if self.connections.peers() < self.peers_max() {
-            if self.connections.all.len() < connections_max {
-                return true;
-            }
-            if let Some(lane) = self.lane_to_spare() {
-                self.hang_up(lane);
-                return true;
-            }
-        }
-        // Room is made by the connection that was of no use for longest, if there is one. A new one is not yet of use.
-        let idle = self.connections.all.iter().filter(|(_, c)| {
-            let is_new = !c.greeted || self.now.since(c.last_used) < IDLE_GRACE;
-            c.is_first() && c.open && !is_new && c.subscribed.is_empty() && c.subscriber_of.is_empty()
-        });
-        match idle.min_by_key(|(_, c)| c.last_used).map(|(&id, _)| id) {
-            Some(id) => {
-                self.hang_up(id);
-                true
-            }
-            None => false,
-        }
-    }
-
-    /// Starts a connection; the first to a peer has the `lanes`.
+    /// Starts a connection; the first to a peer has the `lanes`. The shell makes it if it is to be `direct`.
     pub(crate) fn open_connection(
         &mut self,
         peer: PeerId,
         session: u64,
         role: Role,
         lanes: Option<Lanes>,
+        direct: bool,
     ) -> ConnectionId {
         self.connections.made += 1;
         let id = ConnectionId(self.connections.made);
@@ -268,22 +273,28 @@ impl Node {
                 session,
                 role,
                 since: self.now,
-                in_shell: false,
+                in_shell: direct,
                 carried: None,
                 carry_refused: false,
                 lanes,
                 round_trip: None,
                 open: false,
+                opened: Time::ZERO,
                 greeted: false,
                 credit: 0,
                 outbox: VecDeque::new(),
                 outbox_bytes: 0,
                 serve: ServeQueue::default(),
+                told: BTreeMap::new(),
+                work: upload::work_allowance(),
+                frames: Allowance::full(FRAMES_BURST, FRAMES_PER_S),
                 subscribed: BTreeSet::new(),
+                no_place: BTreeSet::new(),
                 subscriber_of: BTreeSet::new(),
                 rate: RateEstimator::new(),
                 received_bytes: 0,
                 sent_bytes: 0,
+                served_bytes: 0,
                 unasked_bytes: 0,
                 gave: Time::ZERO,
                 pipe: if lanes::is_lane(session) {
@@ -293,22 +304,17 @@ impl Node {
                 },
                 rest_until: Time::ZERO,
                 last_used: self.now,
+                seat: Use::new(self.now),
                 sent_then: (self.now, 0),
                 up_bytes_per_s: 0,
             },
         );
         self.check_soon();
-        if self.config.direct {
-            self.open_in_shell(id);
+        if direct {
+            self.connections.seats.made();
+            self.out.push_back(Output::Open { connection: id, peer, role });
         }
         id
-    }
-
-    fn open_in_shell(&mut self, id: ConnectionId) {
-        let Some(connection) = self.connections.all.get_mut(&id) else { return };
-        connection.in_shell = true;
-        let (peer, role) = (connection.peer, connection.role);
-        self.out.push_back(Output::Open { connection: id, peer, role });
     }
 
     /// An offer, answer or candidate arrived for this peer.
@@ -325,34 +331,47 @@ impl Node {
         {
             return;
         }
-        let Some(connection) = self.take_stranger(from, session) else { return };
-        if self.config.direct {
+        let direct = self.config.direct;
+        let Some(connection) = self.take_stranger(from, session, direct) else { return };
+        if direct {
             self.out.push_back(Output::Signal { connection, signal });
         } else {
             self.ask_to_be_carried(connection);
         }
     }
 
-    /// A connection for a session that another peer began; none when it is not wanted.
-    pub(crate) fn take_stranger(&mut self, from: PeerId, session: u64) -> Option<ConnectionId> {
+    /// A connection for a session that another peer began; none when it is not wanted. The shell makes it if it is to be `direct`.
+    pub(crate) fn take_stranger(&mut self, from: PeerId, session: u64, direct: bool) -> Option<ConnectionId> {
         if from == self.id() || self.connections.blamed.contains(&from) {
             return None;
         }
-        if let Some(existing) = self.connections.with_peer(&from) {
+        let existing = self.connections.with_peer(&from);
+        if let Some(existing) = existing {
             if lanes::is_lane(session) {
-                let takes = self.takes_lane(from, session);
-                return takes.then(|| self.open_connection(from, session, Role::Answerer, None));
+                let takes = self.takes_lane(existing, session);
+                return takes.then(|| self.open_connection(from, session, Role::Answerer, None, direct));
             }
             let c = &self.connections.all[&existing];
             // Both offered at once: the offer of the lower key stands, on both sides.
             if !c.open && c.role == Role::Offerer && self.id() < from {
                 return None;
             }
-            // Otherwise the other side began anew, after a reload or a loss that this side has not seen.
+        }
+        if !self.lets_try(from, direct) {
+            return None;
+        }
+        if let Some(existing) = existing {
+            // The other side began anew, after a reload or a loss that this side has not seen.
             self.hang_up(existing);
         }
+        if !self.may_connect(Whose::Stranger) {
+            return None;
+        }
+        if direct {
+            self.connections.seats.tries(self.now, from, session);
+        }
         let lanes = Some(Lanes::new(self.now));
-        self.may_connect().then(|| self.open_connection(from, session, Role::Answerer, lanes))
+        Some(self.open_connection(from, session, Role::Answerer, lanes, direct))
     }
 
     pub(crate) fn unreachable(&mut self, peer: PeerId, session: u64) {
@@ -369,6 +388,8 @@ impl Node {
             return;
         }
         connection.open = true;
+        connection.opened = self.now;
+        connection.seat = Use::new(self.now);
         connection.credit = credit_bytes;
         connection.last_used = self.now;
         self.send(id, &PeerMessage::Greet { version: PROTOCOL_VERSION });
@@ -378,6 +399,7 @@ impl Node {
     pub(crate) fn greeted(&mut self, id: ConnectionId) {
         let Some(connection) = self.connections.all.get_mut(&id) else { return };
         connection.greeted = true;
+        self.connections.seats.opened(connection.peer, connection.session);
         self.connections.chain.joined(id.0, key_of(&connection.peer));
         if !connection.is_first() {
             return self.lane_greeted(id);
@@ -403,6 +425,11 @@ impl Node {
         {
             return;
         }
+        if connection.subscribed.len() >= SUBSCRIPTIONS_MAX && !connection.subscribed.contains(&content) {
+            connection.no_place.insert(content);
+            return;
+        }
+        connection.no_place.remove(&content);
         connection.last_used = self.now;
         connection.subscribed.insert(content);
         // The manifest first: what the other side holds can be read only with its sizes.
@@ -410,14 +437,56 @@ impl Node {
         self.send(id, &PeerMessage::Subscribe { content });
     }
 
-    /// Nothing more is needed of this content: the other sides need not tell of changes.
+    /// The other side has no place for one more subscription: it is tried again when another one ends.
+    pub(crate) fn subscription_refused(&mut self, id: ConnectionId, content: ContentId) {
+        let Some(connection) = self.connections.all.get_mut(&id) else { return };
+        if connection.subscribed.remove(&content) {
+            connection.no_place.insert(content);
+        }
+    }
+
+    /// Nothing more is needed of this content: the other sides need not tell of changes, and others get the place.
     pub(crate) fn unsubscribe_all(&mut self, content: ContentId) {
         for id in self.connections.ids() {
             let connection = self.connections.all.get_mut(&id).expect("listed just now");
+            connection.no_place.remove(&content);
             if connection.subscribed.remove(&content) {
+                let next = connection.no_place.first().copied();
                 self.send(id, &PeerMessage::Unsubscribe { content });
+                if let Some(next) = next {
+                    self.subscribe(id, next);
+                }
             }
         }
+    }
+
+    /// The other side holds nothing of a content: where others wait for a place, it is theirs. The relay's next introduction, or a
+    /// reader's next request, asks again.
+    pub(crate) fn give_up_place(&mut self, id: ConnectionId, content: ContentId) {
+        let Some(connection) = self.connections.all.get_mut(&id) else { return };
+        let Some(&next) = connection.no_place.first() else { return };
+        if connection.subscribed.remove(&content) {
+            self.send(id, &PeerMessage::Unsubscribe { content });
+            self.subscribe(id, next);
+        }
+    }
+
+    /// Whether a peer that gives something else meanwhile is expected to come to this content.
+    pub(crate) fn has_its_turn_later(&self, content: &ContentId) -> bool {
+        let transfer = self.contents.get(content).and_then(|c| c.transfer.as_ref());
+        self.connections.all.iter().any(|(&id, c)| {
+            let says_it_holds =
+                || transfer.is_none_or(|t| t.holdings(source_of(id)).is_some_and(|held| held.blocks() > 0));
+            self.now.since(c.gave) < GIVES_WITHIN
+                && (c.no_place.contains(content) || (c.subscribed.contains(content) && says_it_holds()))
+        })
+    }
+
+    /// The other side says more than it may: it is let go, and not let in again at once.
+    pub(crate) fn send_away(&mut self, id: ConnectionId) {
+        let Some(peer) = self.connections.all.get(&id).map(|c| c.peer) else { return };
+        self.connections.seats.shun(self.now, peer);
+        self.connections.to_peer(&peer).into_iter().for_each(|id| self.hang_up(id));
     }
 
     /// Sends a control message, or queues it until there is credit.
@@ -436,19 +505,16 @@ impl Node {
     }
 
     fn flush(&mut self, id: ConnectionId) {
-        let Some(connection) = self.connections.all.get_mut(&id) else { return };
-        while let Some(frame) = connection.outbox.front() {
+        while let Some(connection) = self.connections.all.get_mut(&id) {
+            let Some(frame) = connection.outbox.front() else { return };
             if connection.credit < frame.len() as u64 {
                 return;
             }
             connection.credit -= frame.len() as u64;
             connection.outbox_bytes -= frame.len();
-            if let Some(message) = connection.outbox.pop_front() {
-                match &mut connection.carried {
-                    Some(carried) if carried.is_taken() => carried.queue(message),
-                    _ => self.out.push_back(Output::Send { connection: id, message }),
-                }
-            }
+            let Some(message) = connection.outbox.pop_front() else { return };
+            self.totals.control_bytes += message.len() as u64;
+            self.put_out(id, message);
         }
     }
 
@@ -533,11 +599,13 @@ impl Node {
         for (&id, c) in &mut self.connections.all {
             if !c.open || !c.greeted {
                 let within = if c.is_first() { OPEN_WITHIN } else { LANE_OPEN_WITHIN };
-                if self.now.since(c.since) > within {
+                let is_silent = c.open && self.now.since(c.opened) > GREET_WITHIN;
+                if is_silent || self.now.since(c.since) > within {
                     ended.push(id);
                 }
                 continue;
             }
+            c.note_use(self.now);
             let span_s = self.now.since(c.sent_then.0).as_secs_f64();
             if span_s >= 0.5 {
                 c.up_bytes_per_s = ((c.sent_bytes - c.sent_then.1) as f64 / span_s) as u64;
@@ -554,18 +622,5 @@ impl Node {
         self.carry_late();
         ended.into_iter().for_each(|id| self.hang_up(id));
         self.take_up_passed_over();
-    }
-
-    /// While a reader starves and every place is taken: the connection that has given nothing for longest. Somebody else may hold
-    /// what this one does not.
-    fn useless(&self) -> Option<ConnectionId> {
-        let starves =
-            self.requests.values().any(|r| r.waits() && self.now.since(r.starving_since) > USELESS_AFTER);
-        if !starves || self.connections.peers() < self.peers_max() {
-            return None;
-        }
-        let firsts = self.connections.all.iter().filter(|(_, c)| c.is_first());
-        let silent = firsts.filter(|(_, c)| self.now.since(c.gave.max(c.since)) > USELESS_AFTER);
-        silent.min_by_key(|(_, c)| (!c.subscriber_of.is_empty(), c.gave)).map(|(&id, _)| id)
     }
 }

@@ -35,6 +35,9 @@ pub(crate) struct Content {
     pub(crate) announce_wait: Duration,
     /// Something changed that may let a source be asked for more.
     pub(crate) touched: bool,
+    /// When all sources were last looked at for what they can be asked, and whether one has said something since.
+    pub(crate) asked_all: Time,
+    pub(crate) stirred: bool,
     /// The plan must be made again: a reader moved to another block, came or went, or a block became whole.
     pub(crate) replan: bool,
     /// When it last grew.
@@ -116,6 +119,8 @@ impl Content {
             announce_at: Time::ZERO,
             announce_wait: Duration::from_secs(1),
             touched: false,
+            asked_all: Time::ZERO,
+            stirred: false,
             replan: false,
             progress: Time::ZERO,
             last_used,

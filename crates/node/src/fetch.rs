@@ -22,6 +22,9 @@ const START: Duration = Duration::from_secs(2);
 /// A reader that has waited so long is served first.
 const URGENT_AFTER: Duration = Duration::from_millis(150);
 
+/// One whose holder gives other contents first is given up after so many times as long.
+const TURN_PATIENCE: u32 = 10;
+
 /// One request of the page.
 #[derive(Debug)]
 pub(crate) struct Request {
@@ -314,10 +317,9 @@ impl Node {
         let (block, first) = layout.locate(at);
         let of_block = layout.block_range(block);
         if content.has_block(block) {
-            let bytes = self.whole_block(id, block)?;
-            let from = (at - of_block.start) as usize;
-            let to = from + max.min(of_block.end - at) as usize;
-            return Some(bytes[from..to].to_vec());
+            let to = (at + max).min(of_block.end);
+            let bytes = self.held_block(id, block, first..layout.locate(to - 1).1 + 1)?;
+            return Some(bytes[(at - of_block.start) as usize..(to - of_block.start) as usize].to_vec());
         }
         let assembly = content.transfer.as_ref()?.assembly(block)?;
         let last = (first..layout.symbols_of(block)).take_while(|&i| assembly.have().contains(i)).last()?;
@@ -393,7 +395,9 @@ impl Node {
             .requests
             .iter()
             .filter(|(_, r)| {
-                r.waits() && self.now.since(r.starving_since.max(self.progress_of(r.content))) > limit
+                let waited = self.now.since(r.starving_since.max(self.progress_of(r.content)));
+                let patience = if self.has_its_turn_later(&r.content) { TURN_PATIENCE } else { 1 };
+                r.waits() && waited > limit * patience
             })
             .map(|(&r, _)| r)
             .collect();

@@ -46,6 +46,13 @@ pub enum Input {
         /// Which.
         connection: ConnectionId,
     },
+    /// The shell has made room for more connections: it recycled what the browser counts, or it was asked for one
+    /// ([`crate::Output::Open`]) and made nothing, as what came for it was no description.
+    ConnectionBudget {
+        /// How many it may be asked for while the node lives, those that it was asked for so far included. A lower number than
+        /// before changes nothing.
+        made_max: u32,
+    },
     /// The shell measured how long a packet takes there and back on this connection's path, without waiting behind its data.
     RoundTrip {
         /// Of which connection.

@@ -12,7 +12,7 @@
 //!   loss is the limit, so much of the rate is gone; where others fill the path, and have filled it all the time, so that no queue is
 //!   seen to grow, most of it is still there: then what the lanes gain is taken from those, and one is left;
 //! - only while there are few peers: many peers are many connections already;
-//! - only within the caps: at most half of the connections that a node may make in its life are lanes, and a lane makes room when
+//! - only within the caps: lanes leave a part of the connections that a node may make to first ones, and a lane makes room when
 //!   another peer needs the place.
 //!
 //! The first connection says what the peer holds; the others only carry symbols, each with a window and a rate of its own.
@@ -57,6 +57,9 @@ const SILENT: Duration = Duration::from_secs(5);
 const SILENT_AMONG: usize = 10;
 /// What one symbol counts in the share that comes late: it follows the last 16.
 const LATE_WEIGHT: f64 = 1.0 / 16.0;
+/// Lanes that the other side may offer beside one first connection, and bytes sent to it that let it offer one more.
+const TAKEN_FREE: u64 = 32;
+const TAKEN_BYTES: u64 = 4 << 20;
 /// A lane opens soon or not at all: the first connection's path is known to work.
 pub(crate) const LANE_OPEN_WITHIN: Duration = Duration::from_secs(6);
 
@@ -92,6 +95,8 @@ enum Trial {
 pub(crate) struct Lanes {
     /// Lane numbers given so far.
     numbered: u64,
+    /// Lanes that the other side has offered so far.
+    taken: u64,
     /// Payload bytes that have arrived over all of them.
     pub(crate) arrived_bytes: u64,
     /// Since when, and from how many bytes on, the rate is measured.
@@ -115,6 +120,7 @@ impl Lanes {
     pub(crate) fn new(now: Time) -> Self {
         Lanes {
             numbered: 0,
+            taken: 0,
             arrived_bytes: 0,
             mark: (now, 0),
             judged: now,
@@ -326,7 +332,7 @@ impl Node {
             && self.config.direct
             && self.connections.peers() <= PEERS_MAX
             && self.relay.is_ready()
-            && self.connections.made < caps.connections_made_max / 2
+            && self.connections.seats.has_budget_for_lane()
             && self.connections.all.len() < usize::from(caps.connections_max)
     }
 
@@ -340,20 +346,24 @@ impl Node {
         lanes.numbered += 1;
         let by_answerer = if connection.role == Role::Answerer { BY_ANSWERER } else { 0 };
         let session = first_session_of(connection.session) | by_answerer | lanes.numbered;
-        self.open_connection(peer, session, Role::Offerer, None);
+        self.open_connection(peer, session, Role::Offerer, None, true);
     }
 
-    /// Whether an offer of one more lane may be taken: the first connection stands, and there is room.
-    pub(crate) fn takes_lane(&self, from: PeerId, session: u64) -> bool {
-        let count = self.connections.all.values().filter(|c| c.peer == from).count();
-        let stands = self
-            .connections
-            .with_peer(&from)
-            .is_some_and(|id| self.connections.all[&id].session == first_session_of(session));
-        let caps = &self.config.caps;
-        let room = self.connections.all.len() < usize::from(caps.connections_max)
-            && self.connections.made < caps.connections_made_max / 2;
-        stands && room && count < LANES_MAX && !self.closing
+    /// Whether the offer of one more lane beside this first connection may be taken: there is room, and not too many were offered
+    /// for what they carried.
+    pub(crate) fn takes_lane(&mut self, first: ConnectionId, session: u64) -> bool {
+        let room = self.connections.all.len() < usize::from(self.config.caps.connections_max)
+            && self.connections.seats.has_budget_for_lane();
+        let Some(connection) = self.connections.all.get(&first) else { return false };
+        let (peer, stands) = (connection.peer, connection.session == first_session_of(session));
+        let of_peer = self.connections.all.values().filter(|c| c.peer == peer);
+        let (count, sent) = of_peer.fold((0, 0), |(n, sent), c| (n + 1, sent + c.served_bytes));
+        if !stands || !room || count >= LANES_MAX || self.closing {
+            return false;
+        }
+        let Some(lanes) = self.lanes_mut(&peer) else { return false };
+        lanes.taken += 1;
+        lanes.taken <= TAKEN_FREE + sent / TAKEN_BYTES
     }
 
     /// Closes the youngest lanes to this peer until `left` connections are left.

@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod ahead;
+mod allowance;
 mod blocks;
 mod caps;
 mod carry;
@@ -20,6 +21,7 @@ mod picture;
 mod receive;
 mod relay_link;
 mod rng;
+mod seats;
 mod serve;
 mod stats;
 mod tasks;
@@ -148,11 +150,11 @@ impl Node {
             now: Time::ZERO,
             out: VecDeque::new(),
             rng: Rng::new(config.seed),
+            connections: Connections::new(config.caps.connections_made_max),
             config,
             timers: Timers::new(),
             relay: RelayLink::new(),
             paths: Paths::default(),
-            connections: Connections::default(),
             contents: BTreeMap::new(),
             requests: BTreeMap::new(),
             blocks: Blocks::default(),
@@ -213,6 +215,10 @@ impl Node {
                     self.closed(connection);
                 }
             }
+            Input::ConnectionBudget { made_max } => {
+                self.connections.seats.raise(made_max);
+                self.take_up_passed_over();
+            }
             Input::RoundTrip { connection, micros } => self.round_trip(connection, micros),
             Input::Stored { content, state } => self.stored(content, &state),
             Input::Read { token, bytes } => self.read_done(token, bytes),
@@ -225,8 +231,13 @@ impl Node {
             Input::Abort { request } => self.abort(request),
             Input::Remove { content } => self.remove(content),
             Input::Caps(caps) => {
+                let could = self.may_supply();
                 self.config.caps = caps;
+                self.connections.seats.raise(caps.connections_made_max);
                 self.upload.caps_changed();
+                if !could {
+                    self.tell_all_again();
+                }
                 self.pump_all();
                 self.tell_capacity();
                 self.settle_ahead();
@@ -261,6 +272,9 @@ impl Node {
         if self.timers.take(Timer::Decode, now) {
             self.decode_due();
             self.parities_due();
+        }
+        if self.timers.take(Timer::Stir, now) {
+            self.stir_due();
         }
         // The piece itself leaves with all others, at the end of the turn.
         self.timers.take(Timer::Carry, now);

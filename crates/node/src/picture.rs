@@ -13,6 +13,7 @@ pub(crate) struct Totals {
     pub(crate) from_http_bytes: u64,
     pub(crate) from_origin_bytes: u64,
     pub(crate) sent_bytes: u64,
+    pub(crate) control_bytes: u64,
     pub(crate) duplicate_bytes: u64,
     pub(crate) rejected_bytes: u64,
 }
@@ -28,6 +29,7 @@ impl Node {
             from_http_bytes: t.from_http_bytes,
             from_origin_bytes: t.from_origin_bytes,
             sent_bytes: t.sent_bytes,
+            control_bytes: t.control_bytes,
             duplicate_bytes: t.duplicate_bytes,
             rejected_bytes: t.rejected_bytes,
             through_relay_bytes: self.paths.received_bytes,

@@ -16,6 +16,8 @@ use peeredge_wire::{ConnectionId, ContentId, PROTOCOL_VERSION};
 const DECODE_BUDGET_BYTES: usize = 32 << 20;
 /// Bytes that a peer may send unasked before it is let go.
 const UNASKED_BYTES_MAX: u64 = 4 << 20;
+/// After all sources were looked at, news of one of them waits so long.
+const STIR_AGAIN: Duration = Duration::from_millis(4);
 /// A want is worthless after so long: then it has been asked elsewhere.
 const WANT_DEADLINE_MS: u32 = 10_000;
 /// When all that a silent source was asked for has passed its deadline, with time for what was on its way.
@@ -32,6 +34,9 @@ impl Node {
                 PeerMessage::Greet { version: PROTOCOL_VERSION } => self.greeted(id),
                 _ => self.hang_up(id),
             };
+        }
+        if !self.pays(id, &message) {
+            return self.send_away(id);
         }
         match message {
             PeerMessage::Greet { .. } => self.hang_up(id),
@@ -67,6 +72,22 @@ impl Node {
         }
     }
 
+    /// Whether a frame is within what its sender may say beside what it gives and takes. Symbols, manifests and records are judged by
+    /// what was asked for.
+    fn pays(&mut self, id: ConnectionId, message: &PeerMessage<'_>) -> bool {
+        let frames = match message {
+            PeerMessage::Symbol { .. } | PeerMessage::Manifest { .. } | PeerMessage::Record { .. } => 0,
+            PeerMessage::HaveBlocks { bits, .. } | PeerMessage::HaveSymbols { bits, .. } => {
+                1 + bits.len() as u64 / 64
+            }
+            PeerMessage::Want { picks, .. } | PeerMessage::Refuse { picks, .. } => {
+                1 + picks.len() as u64 / 16
+            }
+            _ => 1,
+        };
+        self.connections.all.get_mut(&id).is_some_and(|c| c.frames.take(self.now, frames))
+    }
+
     fn have(&mut self, id: ConnectionId, content: ContentId, add: impl Fn(&mut Holdings, &Layout)) {
         // Only of what was subscribed: or a stranger could fill the memory with holdings.
         let Some(connection) = self.connections.all.get(&id).filter(|c| c.subscribed.contains(&content))
@@ -84,7 +105,26 @@ impl Node {
             for lane in lanes {
                 add(transfer.source(source_of(lane), key), &layout);
             }
-            c.touched = true;
+            self.stir(content);
+        }
+    }
+
+    /// A source said something that may let it be asked for more. All sources are looked at, which costs more than what was said: at
+    /// once, but not again at once.
+    fn stir(&mut self, id: ContentId) {
+        let Some(content) = self.contents.get_mut(&id) else { return };
+        let at = content.asked_all + STIR_AGAIN;
+        if at <= self.now {
+            content.touched = true;
+        } else {
+            content.stirred = true;
+            self.timers.by(Timer::Stir, at);
+        }
+    }
+
+    pub(crate) fn stir_due(&mut self) {
+        for content in self.contents.values_mut().filter(|content| content.stirred) {
+            content.touched = true;
         }
     }
 
@@ -92,6 +132,7 @@ impl Node {
         let Some(peer) = self.connections.all.get(&id).filter(|c| c.is_first()).map(|c| c.peer) else {
             return;
         };
+        self.give_up_place(id, content);
         if let Some(transfer) = self.contents.get_mut(&content).and_then(|c| c.transfer.as_mut()) {
             self.connections
                 .to_peer(&peer)
@@ -176,6 +217,7 @@ impl Node {
         let Some(connection) = self.connections.all.get_mut(&id) else { return };
         match received {
             Received::New => {
+                connection.frames.give(bytes / 1024);
                 connection.received_bytes += bytes;
                 connection.gave = now;
                 self.relay.came(connection.peer, content, bytes);
@@ -291,6 +333,7 @@ impl Node {
             RefuseReason::Busy => Duration::from_secs(1),
             // A visitor may raise the caps at any moment, and asking costs a message.
             RefuseReason::Capped => Duration::from_secs(3),
+            RefuseReason::Full => return self.subscription_refused(id, content),
         };
         if let Some(connection) = self.connections.all.get_mut(&id) {
             connection.rest_until = self.now + rest;
@@ -298,7 +341,7 @@ impl Node {
         let Some(c) = self.contents.get_mut(&content) else { return };
         if let Some(transfer) = &mut c.transfer {
             transfer.refused(source_of(id), block, picks, reason == RefuseReason::NotHeld);
-            c.touched = true;
+            self.stir(content);
         }
     }
 
@@ -307,6 +350,8 @@ impl Node {
         self.note_playing(id);
         let Some(content) = self.contents.get_mut(&id) else { return };
         content.touched = false;
+        content.stirred = false;
+        content.asked_all = self.now;
         self.ask_records(id);
         // Whoever has least to do is asked first, so that no order of names decides who works.
         let Some(transfer) = self.contents.get(&id).and_then(|c| c.transfer.as_ref()) else { return };

@@ -1,6 +1,7 @@
 use peeredge_wire::{ContentId, PeerId};
 
-/// A picture of the node at one moment, for the page and for metrics. Bytes are payload bytes since the node began.
+/// A picture of the node at one moment, for the page and for metrics. Bytes are payload bytes since the node began, and those that
+/// leave are bytes of messages.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Stats {
     /// Whether the relay has accepted this peer.
@@ -13,8 +14,10 @@ pub struct Stats {
     pub from_http_bytes: u64,
     /// Of these, from the site's own server.
     pub from_origin_bytes: u64,
-    /// Bytes sent to peers.
+    /// Bytes sent to supply peers: messages of symbols, records, manifests, and of what is held.
     pub sent_bytes: u64,
+    /// Bytes of all other messages to peers: what this node asks for, and its refusals. They count in the caps on upload, too.
+    pub control_bytes: u64,
     /// Bytes that arrived for nothing: duplicates.
     pub duplicate_bytes: u64,
     /// Bytes that failed verification.
@@ -44,7 +47,7 @@ pub struct PeerStats {
     pub connections: u16,
     /// Verified bytes received from it.
     pub received_bytes: u64,
-    /// Bytes sent to it.
+    /// Bytes sent to supply it.
     pub sent_bytes: u64,
     /// Perceived rate from it, bytes a second.
     pub down_bytes_per_s: u64,

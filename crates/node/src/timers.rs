@@ -39,9 +39,11 @@ pub(crate) enum Timer {
     Decode,
     /// The pace of the path through the relay lets another piece pass.
     Carry,
+    /// What sources said of late is looked at.
+    Stir,
 }
 
-const TIMERS: usize = 9;
+const TIMERS: usize = 10;
 
 /// The table of wake times.
 #[derive(Debug)]

@@ -1,14 +1,40 @@
-//! Symbols on their way out: within the visitor's caps, and in the order in which receivers need them.
+//! What is on its way out: within the visitor's caps, and in the order in which receivers need it.
+//!
+//! Every byte that leaves counts. What supplies others (holdings, manifests, records, symbols) leaves within the caps; this node's own
+//! asks and its refusals are small, leave at once, and what supplies others waits the longer for it.
 
 use crate::Node;
-use crate::blocks::Fetched;
+use crate::allowance::Allowance;
+use crate::blocks::{Fetched, ParityIs};
 use crate::caps::Caps;
 use crate::output::Output;
 use crate::timers::Timer;
 use core::time::Duration;
-use peeredge_wire::peer::{PeerMessage, Pick, RefuseReason};
+use peeredge_dts::{Answer, CodedId, Due, Encoder};
+use peeredge_wire::limits::WANT_PICKS_MAX;
+use peeredge_wire::peer::{Marker, PeerMessage, Pick, RefuseReason};
 use peeredge_wire::{ConnectionId, ContentId, Time};
 use std::collections::BTreeSet;
+
+/// Bytes that strangers may have this node read, sum or multiply, beyond [`WORK_EARNED`] for each byte sent to them: reading a block to
+/// send one symbol of it, or summing half of a block for a coded one, is much for little. What one connection may have done at once and in a
+/// second, and all together.
+const WORK_BURST: u64 = 64 << 20;
+const WORK_PER_S: u64 = 32 << 20;
+const WORK_ALL_BURST: u64 = 256 << 20;
+const WORK_ALL_PER_S: u64 = 128 << 20;
+const WORK_EARNED: u64 = 32;
+/// One who has taken so much counts no longer towards what all may have done.
+const WORK_TRUSTED_BYTES: u64 = 1 << 20;
+/// Making a block's parity is worth so many passes over it; a symbol multiplied, so many added.
+const PARITY_PASSES: u64 = 4;
+const DENSE_PASSES: u64 = 4;
+/// Whoever has used up its work is looked at again so soon.
+const WORK_AGAIN: Duration = Duration::from_millis(100);
+/// Served bytes that let a peer send one more control frame.
+const FRAME_EARNED_BYTES: u64 = 1024;
+/// A header of the longest kind.
+const HEADER_BYTES: u64 = 64;
 
 /// Keeps the upload caps: a token bucket for the rate, a count for the total.
 #[derive(Debug)]
@@ -20,16 +46,23 @@ pub(crate) struct Upload {
     rests_until: Time,
     /// Receivers with something in their queues, and maybe some without.
     waiting: BTreeSet<ConnectionId>,
+    /// What all connections that have not taken much may have done.
+    work: Allowance,
 }
 
-/// Whether a symbol may go out.
+/// What one connection may have done.
+pub(crate) fn work_allowance() -> Allowance {
+    Allowance::full(WORK_BURST, WORK_PER_S)
+}
+
+/// Whether something may go out.
 enum Leave {
     Now,
     At(Time),
     Never,
 }
 
-/// What came of a try to send a symbol.
+/// What came of a try to send something.
 #[derive(PartialEq, Eq)]
 enum Pumped {
     /// It was sent, or refused.
@@ -53,12 +86,18 @@ impl Upload {
             sent_bytes: 0,
             rests_until: Time::ZERO,
             waiting: BTreeSet::new(),
+            work: Allowance::full(WORK_ALL_BURST, WORK_ALL_PER_S),
         }
     }
 
     /// The visitor has changed the caps.
     pub(crate) fn caps_changed(&mut self) {
         self.rests_until = Time::ZERO;
+    }
+
+    /// Something is queued for a receiver.
+    pub(crate) fn waits(&mut self, id: ConnectionId) {
+        self.waiting.insert(id);
     }
 
     /// A receiver is gone.
@@ -68,7 +107,7 @@ impl Upload {
 
     fn leave(&mut self, caps: &Caps, now: Time, bytes: u64) -> Leave {
         if !caps.upload_allowed
-            || self.sent_bytes + bytes > caps.upload_bytes_max
+            || self.sent_bytes.saturating_add(bytes) > caps.upload_bytes_max
             || caps.upload_bytes_per_s_max == 0
         {
             return Leave::Never;
@@ -77,7 +116,7 @@ impl Upload {
             return Leave::Now;
         }
         let rate = caps.upload_bytes_per_s_max as f64;
-        // A tenth of a second at once, but always room for the symbol: or it could never leave.
+        // A tenth of a second at once, but always room for what is due: or it could never leave.
         let room = (rate / 10.0).max(bytes as f64);
         self.tokens = (self.tokens + rate * now.since(self.filled).as_secs_f64()).min(room);
         self.filled = now;
@@ -89,7 +128,8 @@ impl Upload {
         )
     }
 
-    fn sent(&mut self, caps: &Caps, bytes: u64) {
+    /// So many bytes left.
+    pub(crate) fn sent(&mut self, caps: &Caps, bytes: u64) {
         self.sent_bytes += bytes;
         if is_capped(caps) {
             self.tokens -= bytes as f64;
@@ -120,7 +160,7 @@ impl Node {
         self.pump(id);
     }
 
-    /// Sends queued symbols of one receiver while the channel, the caps and the memory allow. Under a cap all receivers have their turns.
+    /// Sends what is queued for one receiver while the channel, the caps and the memory allow. Under a cap all receivers have their turns.
     pub(crate) fn pump(&mut self, id: ConnectionId) {
         if is_capped(&self.config.caps) {
             return self.pump_in_turn();
@@ -161,17 +201,51 @@ impl Node {
         }
     }
 
-    /// Sends or refuses the symbol that one receiver needs first.
+    /// Whether the caps let anything leave that supplies others.
+    pub(crate) fn may_supply(&self) -> bool {
+        let caps = &self.config.caps;
+        caps.upload_allowed
+            && caps.upload_bytes_per_s_max > 0
+            && self.upload.sent_bytes < caps.upload_bytes_max
+    }
+
+    /// Whether so many bytes may leave now, before what is queued.
+    pub(crate) fn may_leave_now(&mut self, bytes: u64) -> bool {
+        matches!(self.upload.leave(&self.config.caps, self.now, bytes), Leave::Now)
+    }
+
+    /// At most how many bytes leave with what is due; none when its content is not known.
+    fn bytes_of(&self, due: &Due) -> Option<u64> {
+        let (Due::Answer { content, .. } | Due::Symbol { content, .. }) = due;
+        let c = self.contents.get(content)?;
+        let layout = c.layout()?;
+        Some(match *due {
+            Due::Symbol { .. } => HEADER_BYTES + u64::from(layout.symbol_len()),
+            Due::Answer { answer: Answer::Manifest, .. } => {
+                let names = c.manifest().map_or(0, |m| m.name().len() + m.media_type().len());
+                HEADER_BYTES + names as u64 + 32 * u64::from(layout.blocks())
+            }
+            Due::Answer { answer: Answer::Record(block), .. } => {
+                HEADER_BYTES + 32 * u64::from(layout.symbols_of(block))
+            }
+            Due::Answer { answer: Answer::Holdings, .. } => {
+                let filled = c.transfer.as_ref().map_or(0, |t| t.blocks().len() as u64);
+                let each = 2 * HEADER_BYTES + layout.block_bits_len() as u64;
+                HEADER_BYTES + u64::from(layout.blocks()).div_ceil(8) + filled * each
+            }
+        })
+    }
+
+    /// Sends or refuses what one receiver needs first.
     fn pump_one(&mut self, id: ConnectionId) -> Pumped {
         let now = self.now;
         let Some(connection) = self.connections.all.get_mut(&id) else { return Pumped::Waits };
         let Some(due) = connection.serve.front(now) else { return Pumped::Waits };
-        let Some(layout) = self.contents.get(&due.content).and_then(|c| c.layout()) else {
+        let Some(bytes) = self.bytes_of(&due) else {
             self.refuse_front(id, RefuseReason::NotHeld);
             return Pumped::Done;
         };
-        let bytes = u64::from(layout.symbol_len());
-        if !connection.can_send(bytes as usize + 64) {
+        if !self.connections.all.get(&id).is_some_and(|c| c.can_send(bytes as usize)) {
             return Pumped::Waits;
         }
         match self.upload.leave(&self.config.caps, now, bytes) {
@@ -186,31 +260,134 @@ impl Node {
                 return Pumped::Done;
             }
         }
-        match self.symbol_frame(&due) {
-            Fetched::Here(message) => self.send_symbol(id, message, bytes),
+        if !self.may_work(id, &due) {
+            self.timers.by(Timer::Upload, now + WORK_AGAIN);
+            return Pumped::Waits;
+        }
+        match self.frames_of(&due) {
+            Fetched::Here(frames) => {
+                let Some(connection) = self.connections.all.get_mut(&id) else { return Pumped::Waits };
+                connection.serve.pop();
+                let is_news = matches!(due, Due::Answer { answer: Answer::Holdings, .. });
+                for frame in frames {
+                    let served = if is_news { 0 } else { frame.len() as u64 };
+                    self.send_supply(id, frame, served);
+                }
+            }
             Fetched::Loading => return Pumped::Waits,
             Fetched::NotHeld => self.refuse_front(id, RefuseReason::NotHeld),
         }
         Pumped::Done
     }
 
-    fn send_symbol(&mut self, id: ConnectionId, message: Vec<u8>, bytes: u64) {
+    /// Whether what is due may be made ready now, by what this connection, and all of them, have had done. What is taken is counted.
+    fn may_work(&mut self, id: ConnectionId, due: &Due) -> bool {
+        let Due::Symbol { content, block, marker } = *due else { return true };
+        let Some(layout) =
+            self.contents.get(&content).filter(|c| c.has_block(block)).and_then(|c| c.layout())
+        else {
+            return true;
+        };
+        let range = layout.block_range(block);
+        let block_len = range.end - range.start;
+        let work = match (self.parity_of(content, block), marker) {
+            // It is on its way.
+            (None, _) if self.is_loading(content, block) => 0,
+            (None, _) if !self.has_room_to_load(block_len) => return false,
+            (None, _) => block_len,
+            (Some(_), Marker::Source(_)) => 0,
+            (Some(parity), Marker::Coded { density, seed }) => {
+                let coded = CodedId { density, seed };
+                let Some(geometry) = layout.geometry(block).filter(|_| coded.is_valid()) else { return true };
+                let summed = u64::from(Encoder::symbols_summed(geometry, coded));
+                let passes = if Encoder::multiplies(geometry, coded) { DENSE_PASSES } else { 1 };
+                match parity {
+                    ParityIs::Absent => PARITY_PASSES * block_len,
+                    ParityIs::Making => 0,
+                    ParityIs::Made => summed * passes * u64::from(layout.symbol_len()),
+                }
+            }
+        };
+        let Some(connection) = self.connections.all.get_mut(&id) else { return true };
+        if work == 0 || !connection.work.take(self.now, work) {
+            return work == 0;
+        }
+        let trusted = connection.served_bytes >= WORK_TRUSTED_BYTES;
+        let may = trusted || self.upload.work.take(self.now, work);
+        if !may {
+            connection.work.give(work.min(WORK_BURST));
+        }
+        may
+    }
+
+    /// Sends a frame that supplies another peer, of which `served` bytes are what it asked for.
+    pub(crate) fn send_supply(&mut self, id: ConnectionId, message: Vec<u8>, served: u64) {
         let Some(connection) = self.connections.all.get_mut(&id) else { return };
-        connection.serve.pop();
-        connection.credit -= (message.len() as u64).min(connection.credit);
+        let bytes = message.len() as u64;
+        connection.credit -= bytes.min(connection.credit);
+        connection.served_bytes += served;
+        connection.work.give(served * WORK_EARNED);
+        connection.frames.give(served / FRAME_EARNED_BYTES);
         connection.sent_bytes += bytes;
         self.totals.sent_bytes += bytes;
-        self.upload.sent(&self.config.caps, bytes);
+        self.upload.work.give(served * WORK_EARNED);
+        self.put_out(id, message);
+    }
+
+    /// A frame leaves, by whichever way; whatever it says, it counts.
+    pub(crate) fn put_out(&mut self, id: ConnectionId, message: Vec<u8>) {
+        self.upload.sent(&self.config.caps, message.len() as u64);
+        let Some(connection) = self.connections.all.get_mut(&id) else { return };
         match &mut connection.carried {
             Some(carried) if carried.is_taken() => carried.queue(message),
             _ => self.out.push_back(Output::Send { connection: id, message }),
         }
     }
 
+    /// Refuses what is at the front, and with it what follows of the same block for the same reason: one frame, as one asked.
     fn refuse_front(&mut self, id: ConnectionId, reason: RefuseReason) {
+        let now = self.now;
         let Some(connection) = self.connections.all.get_mut(&id) else { return };
-        if let Some((content, block, pick)) = connection.serve.pop_order() {
-            self.send(id, &PeerMessage::Refuse { content, block, reason, picks: vec![pick] });
+        let (content, block) = match connection.serve.front(now) {
+            None => return,
+            Some(Due::Answer { content, answer }) => {
+                connection.serve.pop();
+                let refused = |block| PeerMessage::Refuse { content, block, reason, picks: Vec::new() };
+                let message = match (answer, reason) {
+                    (Answer::Record(block), _) => refused(block),
+                    (Answer::Manifest, RefuseReason::Capped) => refused(0),
+                    _ => PeerMessage::HaveNone { content },
+                };
+                return self.send(id, &message);
+            }
+            Some(Due::Symbol { content, block, .. }) => (content, block),
+        };
+        let mut picks = Vec::new();
+        loop {
+            let Some(connection) = self.connections.all.get_mut(&id) else { return };
+            picks.extend(connection.serve.pop_order().map(|(_, _, pick)| pick));
+            let next = connection.serve.front(now);
+            let Some(Due::Symbol { content: c, block: b, marker }) = next else { break };
+            let is_same = (c, b) == (content, block);
+            let is_held = reason == RefuseReason::NotHeld && self.holds(content, block, marker);
+            if !is_same || is_held || picks.len() == WANT_PICKS_MAX {
+                break;
+            }
+        }
+        self.send(id, &PeerMessage::Refuse { content, block, reason, picks });
+    }
+
+    /// Whether a symbol can be sent, now or when its block is loaded.
+    fn holds(&self, content: ContentId, block: u32, marker: Marker) -> bool {
+        let Some(c) = self.contents.get(&content) else { return false };
+        match marker {
+            Marker::Coded { density, seed } => c.has_block(block) && CodedId { density, seed }.is_valid(),
+            Marker::Source(index) if c.has_block(block) => {
+                c.layout().is_some_and(|layout| index < layout.symbols_of(block))
+            }
+            Marker::Source(index) => {
+                c.transfer.as_ref().and_then(|t| t.assembly(block)).is_some_and(|a| a.have().contains(index))
+            }
         }
     }
 

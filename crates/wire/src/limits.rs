@@ -20,6 +20,8 @@ pub const BLOCK_SYMBOLS_MAX: u32 = 8000;
 pub const BLOCKS_MAX: u32 = 8000;
 /// Runs and coded symbols in one want.
 pub const WANT_PICKS_MAX: usize = 512;
+/// Contents that one connection between peers may subscribe to at a time.
+pub const SUBSCRIPTIONS_MAX: usize = 256;
 /// Contents that one peer may announce at a relay.
 pub const ANNOUNCED_CONTENTS_MAX: usize = 1024;
 /// Bytes of a task's input or output that go through the relay; larger ones are contents.

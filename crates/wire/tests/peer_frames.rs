@@ -147,7 +147,8 @@ fn coded_symbol() {
 
 #[test]
 fn refuse() {
-    for (number, reason) in (1..).zip([RefuseReason::NotHeld, RefuseReason::Busy, RefuseReason::Capped]) {
+    use RefuseReason::{Busy, Capped, Full, NotHeld};
+    for (number, reason) in (1..).zip([NotHeld, Busy, Capped, Full]) {
         wire(
             PeerMessage::Refuse {
                 content: CONTENT,
@@ -194,7 +195,7 @@ fn wrong_frames_name_the_field() {
     assert_eq!(decode("0b cc*32 00*12 00 ff*4 01000000"), DecodeError::Value { field: "count" });
     assert_eq!(decode("0c cc*32 00*4 02"), DecodeError::Value { field: "marker" });
     assert_eq!(decode("0d cc*32 00*4 00"), DecodeError::Value { field: "reason" });
-    assert_eq!(decode("0d cc*32 00*4 04"), DecodeError::Value { field: "reason" });
+    assert_eq!(decode("0d cc*32 00*4 05"), DecodeError::Value { field: "reason" });
 }
 
 #[test]
@@ -262,7 +263,8 @@ fn marker() -> impl Strategy<Value = Marker> {
 }
 
 fn reason() -> impl Strategy<Value = RefuseReason> {
-    prop_oneof![Just(RefuseReason::NotHeld), Just(RefuseReason::Busy), Just(RefuseReason::Capped)]
+    use RefuseReason::{Busy, Capped, Full, NotHeld};
+    prop_oneof![Just(NotHeld), Just(Busy), Just(Capped), Just(Full)]
 }
 
 /// One message of each kind from the same fields.

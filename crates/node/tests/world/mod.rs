@@ -114,6 +114,11 @@ pub fn publish_as(data: &[u8], layout: Layout) -> (ContentId, Stored) {
     (published.content, stored)
 }
 
+/// What a relay says that lets a peer in.
+pub fn welcome() -> FromRelay {
+    FromRelay::Welcome { version: 1, report_every_s: 10 }
+}
+
 impl World {
     pub fn new() -> Self {
         World {
@@ -416,10 +421,7 @@ impl World {
         match message {
             ToRelay::Hello { .. } => {
                 self.peers[from].relay_up = true;
-                self.later(
-                    from,
-                    Input::RelayMessage(FromRelay::Welcome { version: 1, report_every_s: 10 }.encode()),
-                );
+                self.later(from, Input::RelayMessage(welcome().encode()));
                 if self.carried_bytes_per_s > 0 {
                     let carried_bytes_per_s = self.carried_bytes_per_s;
                     let paths = FromRelay::Paths { stun_port: 7, carried_bytes_per_s };

@@ -26,6 +26,9 @@ pub enum RefuseReason {
     Busy = 2,
     /// The visitor's caps allow no more upload.
     Capped = 3,
+    /// As many contents are subscribed to as one connection may: with no picks, of a subscription, which is worth trying again
+    /// when another one has ended.
+    Full = 4,
 }
 
 /// A message between two peers. Payloads borrow from the frame, so that receiving a symbol copies it once.
@@ -254,6 +257,7 @@ impl<'a> PeerMessage<'a> {
                     1 => RefuseReason::NotHeld,
                     2 => RefuseReason::Busy,
                     3 => RefuseReason::Capped,
+                    4 => RefuseReason::Full,
                     _ => return Err(DecodeError::Value { field: "reason" }),
                 };
                 PeerMessage::Refuse { content, block, reason, picks: picks(&mut r)? }
