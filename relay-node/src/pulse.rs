@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 /// A loop without anything to do beats this often.
-pub const BEAT_EVERY: Duration = Duration::from_secs(1);
+pub const BEAT_EVERY: Duration = Duration::from_millis(250);
+/// Less silence than this is no sign of anything.
+const SILENCE_MIN: Duration = Duration::from_secs(1);
 
 static ORIGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
 
@@ -106,9 +108,17 @@ pub struct Patience {
     pub restart_after: Duration,
 }
 
+impl Patience {
+    /// A part begins anew after this, and shows after a quarter of it.
+    pub fn of(restart_after: Duration) -> Patience {
+        let restart_after = restart_after.max(2 * SILENCE_MIN);
+        Patience { unready_after: (restart_after / 4).max(SILENCE_MIN), restart_after }
+    }
+}
+
 /// Looks at every pulse, on a thread of its own, until the last other holder of the pulses is gone.
 pub fn watch(pulses: Vec<Arc<Pulse>>, patience: Patience) -> std::io::Result<()> {
-    let every = (patience.unready_after / 4).clamp(Duration::from_millis(20), BEAT_EVERY);
+    let every = (patience.unready_after / 4).clamp(Duration::from_millis(20), SILENCE_MIN);
     std::thread::Builder::new().name("peeredge-watch".into()).spawn(move || {
         let mut asked = vec![false; pulses.len()];
         while pulses.iter().any(|pulse| Arc::strong_count(pulse) > 1) {

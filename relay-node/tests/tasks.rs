@@ -137,7 +137,7 @@ fn lie(relay: &Relay) {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let node = Node::new(Config::new([7; 32], 7));
-            let parts = Parts { node, relay: RelayLink::Remote(relay), rtc: None, store: None, http: None };
+            let parts = Parts::new(node, RelayLink::Remote(relay));
             let mut handle = Driver::spawn(parts).unwrap();
             let say = |task| drop(handle.inputs.send(Input::Task(task)));
             say(TaskInput::Offer { slots: 1, memory_pages: 1_024 });

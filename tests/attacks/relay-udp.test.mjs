@@ -58,22 +58,23 @@ test("one network that asks for its address without end is answered within its s
 test("forged networks without number do not switch STUN off for others", async () => {
   const port = await withStun();
   const base = MEASURES ? await goodP99(relay) : null;
-  const forged = await Promise.all(Array.from({ length: 300 }, (_, n) => at(network(10 + n))));
+  const forged = await Promise.all(Array.from({ length: 100 }, (_, n) => at(network(10 + n))));
   let runs = true;
   let sent = 0;
   const flood = (async () => {
     while (runs) {
       await Promise.all(forged.map((socket) => socket.send(STUN_REQUEST, port)));
       sent += forged.length;
+      await wait(1);
     }
   })();
-  await wait(1_500);
+  await wait(500);
   const answered = [];
-  for (let n = 0; n < 5; n += 1) answered.push(await isAnswered(port, network(500 + n)));
+  for (let n = 0; n < 3; n += 1) answered.push(await isAnswered(port, network(500 + n)));
   const figures = MEASURES ? { good_client_p99_ratio: (await goodP99(relay)) / base } : {};
   runs = false;
   await flood;
-  attacked({ room: "relay", kind: "amplifying", name: "STUN from three hundred networks", spent: `${sent} requests`, lost: `${answered.filter((is) => !is).length} of 5 newcomers`, held: answered.every(Boolean), figures });
+  attacked({ room: "relay", kind: "amplifying", name: "STUN from a hundred networks", spent: `${sent} requests`, lost: `${answered.filter((is) => !is).length} of 3 newcomers`, held: answered.every(Boolean), figures });
 });
 
 test("what is no request is not answered", async () => {

@@ -370,7 +370,7 @@ mod tests {
         let local = "127.0.0.1:8080".parse().unwrap();
         let absolute = Uri::from_static("http://rebound.example/");
         let host = headers(&[("host", "127.0.0.1:8080")]);
-        let of = |uri, headers: &HeaderMap| {
+        let of = |uri: &Uri, headers: &HeaderMap| {
             authorities(&config, local, uri, Version::HTTP_11, headers).map(|_| ())
         };
         assert_eq!(of(&absolute, &host), Err(CallerError::ForeignHost));

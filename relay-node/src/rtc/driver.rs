@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use str0m::Input;
 use str0m::config::DtlsCert;
 use str0m::net::{Protocol, Receive, Transmit};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Notify, Semaphore, mpsc};
 
 use super::connection::{Connection, Outbox, Reached};
 use super::handle::{RtcSpawnError, event_bytes};
@@ -42,6 +42,7 @@ pub(super) struct Driver {
     /// backlog no packet is received, so only the caller's own commands can lengthen it.
     backlog: VecDeque<RtcEvent>,
     pulse: Arc<Pulse>,
+    stop: Arc<Notify>,
 }
 
 /// The connections and how to find them.
@@ -72,6 +73,7 @@ impl Driver {
         commands: mpsc::Receiver<RtcCommand>,
         events: mpsc::Sender<RtcEvent>,
         room: Arc<Semaphore>,
+        stop: Arc<Notify>,
     ) -> Result<Driver, RtcSpawnError> {
         let mut sockets = Vec::new();
         for socket in &config.sockets {
@@ -97,21 +99,30 @@ impl Driver {
             timers: BTreeSet::new(),
             outbox: Outbox::default(),
         };
-        Ok(Driver { sockets, core, commands, events, room, backlog: VecDeque::new(), pulse })
+        Ok(Driver { sockets, core, commands, events, room, backlog: VecDeque::new(), pulse, stop })
     }
 
     pub fn addresses(&self) -> Vec<SocketAddr> {
         self.core.addresses.clone()
     }
 
-    /// Runs until the last handle or the event receiver is dropped.
+    /// Runs until the last handle or the event receiver is dropped, or until it is told to stop.
     pub async fn run(mut self) {
+        let stop = self.stop.clone();
+        tokio::select! {
+            biased;
+            () = stop.notified() => {}
+            () = self.run_on() => {}
+        }
+        self.pulse.rest();
+    }
+
+    async fn run_on(&mut self) {
         self.pulse.beat();
         while self.turn().await {
             self.hand_over();
             self.pulse.beat();
         }
-        self.pulse.rest();
         self.core.end_all();
         self.hand_over();
         while !self.backlog.is_empty() && self.wait_for_room().await {

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread;
 
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Notify, Semaphore, mpsc};
 
 use super::driver::Driver;
 use super::{RtcCommand, RtcConfig, RtcConfigError, RtcEvent};
@@ -17,6 +17,7 @@ use super::{RtcCommand, RtcConfig, RtcConfigError, RtcEvent};
 pub struct RtcHandle {
     commands: mpsc::Sender<RtcCommand>,
     addresses: Arc<[SocketAddr]>,
+    stop: Arc<Notify>,
 }
 
 impl RtcHandle {
@@ -32,6 +33,11 @@ impl RtcHandle {
     /// its events to be taken.
     pub async fn send(&self, command: RtcCommand) -> Result<(), RtcCommandError> {
         self.commands.send(command).await.map_err(|error| RtcCommandError::Stopped(error.0))
+    }
+
+    /// Ends the driver, whoever still holds handles or does not take its events.
+    pub fn stop(&self) {
+        self.stop.notify_one();
     }
 
     /// The addresses that remote ends are told, one for each socket, with the ports that were bound.
@@ -148,9 +154,10 @@ pub fn spawn(config: RtcConfig) -> Result<(RtcHandle, RtcEvents), RtcSpawnError>
     let (commands_in, commands) = mpsc::channel(config.commands_max);
     let (events, events_out) = mpsc::channel(config.events_max);
     let room = Arc::new(Semaphore::new(config.event_bytes_max));
+    let stop = Arc::new(Notify::new());
     let bound = {
         let _inside = runtime.enter();
-        Driver::bind(config, commands, events, room.clone())
+        Driver::bind(config, commands, events, room.clone(), stop.clone())
     };
     let driver = match bound {
         Ok(driver) => driver,
@@ -165,5 +172,5 @@ pub fn spawn(config: RtcConfig) -> Result<(RtcHandle, RtcEvents), RtcSpawnError>
         .name("peeredge-rtc".into())
         .spawn(move || runtime.block_on(driver.run()))
         .map_err(RtcSpawnError::Start)?;
-    Ok((RtcHandle { commands: commands_in, addresses }, RtcEvents { events: events_out, room }))
+    Ok((RtcHandle { commands: commands_in, addresses, stop }, RtcEvents { events: events_out, room }))
 }

@@ -191,8 +191,7 @@ pub async fn serve(mut config: Config, stop: impl Future<Output = ()>) -> Result
     let (own, inputs, handle) = OwnPeer::start(app.clone(), secret, node)?;
     inbox::watch(app.clone(), inputs).map_err(ServeError::Thread)?;
     let watched = app.pulses.all().map(Arc::clone).to_vec();
-    let restart_after = app.config.stall_ms.duration();
-    let patience = Patience { unready_after: restart_after / 4, restart_after };
+    let patience = Patience::of(app.config.stall_ms.duration());
     pulse::watch(watched, patience).map_err(ServeError::Thread)?;
     let watching = tokio::spawn(own.run(handle));
     tracing::info!(

@@ -6,7 +6,7 @@ use super::udp;
 use crate::config::Config;
 use crate::http::App;
 use crate::peer::{Driver, Gate, GateSettings, Handle, Parts, RelayLink};
-use crate::rtc::{self, RtcConfig, RtcEvents, RtcHandle, RtcSocket};
+use crate::rtc::{self, RtcConfig, RtcEvents, RtcHandle, RtcSocket, RtcSpawnError};
 use crate::store::StoreWorker;
 use crate::tasks::Desk;
 use peeredge_hvm::Limits;
@@ -35,6 +35,8 @@ pub(super) struct OwnPeer {
     /// What others have for the node, whichever it is.
     inputs: mpsc::UnboundedReceiver<Input>,
     desk: Option<Desk>,
+    /// Ends WebRTC though the loop that holds it may stand still.
+    rtc: Option<RtcHandle>,
 }
 
 /// The node's settings.
@@ -78,12 +80,13 @@ impl OwnPeer {
         };
         let (stable, inputs) = mpsc::unbounded_channel();
         let desk = referee(&stable, &app)?;
-        let mut own = OwnPeer { app, secret, sockets, inputs, desk };
+        let mut own = OwnPeer { app, secret, sockets, inputs, desk, rtc: None };
         let handle = own.spawn(node, rtc)?;
         Ok((own, stable, handle))
     }
 
     fn spawn(&mut self, node: Node, rtc: Option<Rtc>) -> Result<Handle, ServeError> {
+        self.rtc = rtc.as_ref().map(|(handle, _)| handle.clone());
         let app = &self.app;
         let store = StoreWorker::start(app.store.clone()).map_err(ServeError::Thread)?;
         let relay = RelayLink::Local(app.hub.clone(), app.owners.clone());
@@ -105,7 +108,7 @@ impl OwnPeer {
 
     fn start_again(&mut self) -> Result<Handle, ServeError> {
         let rtc = match self.app.config.rtc {
-            true => Some(rtc::spawn(rtc_config(&self.app, self.sockets.clone())).map_err(ServeError::Rtc)?),
+            true => Some(self.rtc_again()?),
             false => None,
         };
         let node = Node::new(node_config(&self.app.config, self.secret));
@@ -115,6 +118,20 @@ impl OwnPeer {
             offer(desk, &self.app.config);
         }
         Ok(handle)
+    }
+
+    fn rtc_again(&self) -> Result<Rtc, ServeError> {
+        match rtc::spawn(rtc_config(&self.app, self.sockets.clone())) {
+            // A thread that stands still keeps its sockets. Peers are told the port with each offer, so any will do, as far as a
+            // firewall lets it.
+            Err(RtcSpawnError::Bind { bind, error }) => {
+                tracing::warn!(%bind, %error, "WebRTC's port is not free again: another one is used until then");
+                let mut sockets = self.sockets.clone();
+                sockets.iter_mut().for_each(|socket| socket.bind.set_port(0));
+                rtc::spawn(rtc_config(&self.app, sockets)).map_err(ServeError::Rtc)
+            }
+            other => other.map_err(ServeError::Rtc),
+        }
     }
 
     /// Keeps it running, and its picture current, until the relay stops; then closes it.
@@ -151,6 +168,9 @@ impl OwnPeer {
             }
             app.ready.store(false, Ordering::Release);
             handle.abandon();
+            if let Some(rtc) = self.rtc.take() {
+                rtc.stop();
+            }
             app.pulses.peer.rest();
             app.pulses.rtc.rest();
             app.pulses.rtc.restarted();

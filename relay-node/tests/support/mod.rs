@@ -98,8 +98,8 @@ impl Relay {
         words.extend(flags);
         let mut child = command(&words).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let (mut log, mut admin) = (String::new(), None);
-        let address = loop {
+        let mut log = String::new();
+        let (address, admin) = loop {
             let Some(Ok(line)) = lines.next() else { panic!("the relay ended early:\n{log}") };
             log.push_str(&line);
             log.push('\n');
@@ -110,12 +110,10 @@ impl Relay {
                 let (_, rest) = rest.split_once(&format!("\"{name}\":\"")).unwrap();
                 rest.split_once('"').unwrap().0.to_owned()
             };
-            admin = Some(field("admin"));
-            break field("bind").parse().unwrap();
+            break (field("bind").parse().unwrap(), field("admin"));
         };
         // Whatever it still says must not block it; a failing test shows it.
         std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| eprintln!("relay: {line}")));
-        let admin = admin.expect("the address is told with it");
         let admin = admin.trim_start_matches("http://").trim_end_matches("/operator").parse().unwrap();
         let relay = Relay { child, address, admin };
         wait_for("the relay to be ready", || relay.get("/readyz", &[]).status == 200);
