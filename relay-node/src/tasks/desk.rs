@@ -4,16 +4,13 @@ use crate::publish::{Job as PublishJob, publish_into};
 use crate::serve::key;
 use crate::store::Store;
 use peeredge_hvm::task::PAGE_BYTES;
-use peeredge_hvm::{Answer, Checkpoint, End, Limits, instrument};
+use peeredge_hvm::{Checkpoint, End, Limits, instrument};
 use peeredge_node::{Input, Output, RangeSpec, TaskInput};
 use peeredge_task_runner::{From, Job, Stop, TaskRunner};
 use peeredge_wire::limits::TASK_INLINE_BYTES_MAX;
-use peeredge_wire::relay::{
-    Blob, TaskAssurance, TaskFromRelay, TaskLimits, TaskMark, TaskRefusal, TaskRequest,
-};
-use peeredge_wire::{ContentId, PeerId, RequestId};
+use peeredge_wire::relay::{Blob, TaskFromRelay, TaskLimits, TaskMark};
+use peeredge_wire::{ContentId, RequestId};
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -45,77 +42,12 @@ pub struct Computed {
     pub gas: u64,
 }
 
-/// A task to be run by others.
-#[derive(Clone, Debug)]
-pub struct Request {
-    /// The module's bytes.
-    pub module: Vec<u8>,
-    /// Its input.
-    pub input: Vec<u8>,
-    /// What a run may use.
-    pub limits: TaskLimits,
-    /// How sure to be.
-    pub assurance: TaskAssurance,
-}
-
-/// A task's result.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ran {
-    /// The output.
-    pub output: Vec<u8>,
-    /// Gas of one run.
-    pub gas: u64,
-    /// Runs given for it.
-    pub runs: u16,
-    /// Whether the relay ran it itself.
-    pub refereed: bool,
-    /// Whose answers agree.
-    pub workers: Vec<PeerId>,
-}
-
-/// Why a task has no result.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RunError {
-    /// A limit that cannot hold, told before anything is done.
-    Limits(String),
-    /// The module is no task.
-    Module(String),
-    /// The task ended otherwise than done.
-    Ended {
-        /// How.
-        end: End,
-        /// After how much gas.
-        gas: u64,
-    },
-    /// The relay has no result.
-    Refused(TaskRefusal),
-    /// Something could not be shared or fetched.
-    Content(String),
-    /// The peer ended.
-    Closed,
-}
-
-impl fmt::Display for RunError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            RunError::Limits(why) => write!(f, "{why}"),
-            RunError::Module(why) => write!(f, "the module is no task: {why}"),
-            RunError::Ended { end, gas } => write!(f, "the task ended: {end}, after {gas} gas"),
-            RunError::Refused(why) => write!(f, "no result: {}", why.name()),
-            RunError::Content(why) => write!(f, "{why}"),
-            RunError::Closed => write!(f, "the peer ended"),
-        }
-    }
-}
-
-impl std::error::Error for RunError {}
-
 struct Lease {
     stop: Stop,
 }
 
 #[derive(Clone)]
-struct Module {
+pub(super) struct Module {
     rewritten: Arc<[u8]>,
     is_movable: bool,
 }
@@ -216,6 +148,18 @@ impl Desk {
             }
             None => Some(output),
         }
+    }
+
+    /// A number for a task that is handed in, and what the relay will say of it, until it is [forgotten](Desk::forget).
+    pub(super) fn wait(&self) -> (u32, mpsc::UnboundedReceiver<TaskFromRelay>) {
+        let request = self.0.next.fetch_add(1, Ordering::Relaxed);
+        let (told, words) = mpsc::unbounded_channel();
+        lock(&self.0.waiting).insert(request, told);
+        (request, words)
+    }
+
+    pub(super) fn forget(&self, request: u32) {
+        lock(&self.0.waiting).remove(&request);
     }
 
     pub(super) fn remove(&self, content: ContentId) {
@@ -356,7 +300,7 @@ impl Desk {
     }
 
     /// All bytes of a content for a run: this node then no longer holds it, unless it shares it anyway.
-    async fn take(&self, content: ContentId, bytes_max: u64) -> Result<Vec<u8>, String> {
+    pub(super) async fn take(&self, content: ContentId, bytes_max: u64) -> Result<Vec<u8>, String> {
         *lock(&self.0.taking).entry(content).or_default() += 1;
         let _taken = Taken(self, content);
         self.fetch(content, bytes_max).await
@@ -454,68 +398,6 @@ impl Desk {
         });
         shared.await.map_err(|error| error.to_string())?
     }
-
-    /// Has a task run by others.
-    ///
-    /// # Errors
-    /// See [`RunError`].
-    pub async fn run(&self, task: Request, progress: impl FnMut(u16, PeerId)) -> Result<Ran, RunError> {
-        let Request { module, input, limits, assurance } = task;
-        check(&limits, input.len() as u64).map_err(RunError::Limits)?;
-        // What is no task fails here, before anyone else sees it.
-        rewrite(module.clone(), limits.memory_pages).await.map_err(RunError::Module)?;
-        let module = self.share(module, "task.wasm").await.map_err(RunError::Content)?;
-        let input = match input.len() <= TASK_INLINE_BYTES_MAX {
-            true => Blob::Inline(input),
-            false => Blob::Content(self.share(input, "input").await.map_err(RunError::Content)?),
-        };
-        let request = self.0.next.fetch_add(1, Ordering::Relaxed);
-        let (told, words) = mpsc::unbounded_channel();
-        lock(&self.0.waiting).insert(request, told);
-        self.say(TaskInput::Submit(TaskRequest { request, module, input, limits, assurance, value: 0 }));
-        let (marked, marks) = mpsc::unbounded_channel();
-        let result = tokio::select! {
-            result = self.result(words, &marked, progress) => result,
-            never = self.keep(marks) => match never {},
-        };
-        lock(&self.0.waiting).remove(&request);
-        result
-    }
-
-    /// What the relay says of a task, to its end.
-    async fn result(
-        &self,
-        mut words: mpsc::UnboundedReceiver<TaskFromRelay>,
-        marked: &mpsc::UnboundedSender<ContentId>,
-        mut progress: impl FnMut(u16, PeerId),
-    ) -> Result<Ran, RunError> {
-        loop {
-            match words.recv().await {
-                Some(TaskFromRelay::Progress { runs, worker, .. }) => progress(runs, worker),
-                Some(TaskFromRelay::Marked { mark, .. }) => drop(marked.send(mark.checkpoint)),
-                Some(TaskFromRelay::Refused { why, .. }) => return Err(RunError::Refused(why)),
-                Some(TaskFromRelay::Result { end, gas, digest, runs, refereed, voters, output, .. }) => {
-                    let output = match output {
-                        Blob::Inline(bytes) => bytes,
-                        Blob::Content(content) => {
-                            self.take(content, CONTENT_BYTES_MAX).await.map_err(RunError::Content)?
-                        }
-                    };
-                    // Whoever delivered it: it is what the workers signed for, or it is nothing.
-                    if Answer::parts(end, &output, gas).map(|answer| answer.digest) != Some(digest) {
-                        return Err(RunError::Refused(TaskRefusal::Disputed));
-                    }
-                    let end = End::from_number(end).unwrap_or(End::Trap);
-                    if end != End::Done {
-                        return Err(RunError::Ended { end, gas });
-                    }
-                    return Ok(Ran { output, gas, runs, refereed, workers: voters });
-                }
-                Some(_) => {}
-                None => return Err(RunError::Closed),
-            }
-        }
-    }
 }
 
 /// Takes a fetch's place away, however it ends, and ends it if nobody waits any more.
@@ -546,24 +428,6 @@ impl Drop for Taken<'_> {
     }
 }
 
-/// Why these limits cannot hold, if they cannot.
-fn check(limits: &TaskLimits, input_bytes: u64) -> Result<(), String> {
-    if limits.gas == 0 || limits.gas > Limits::GAS_MAX {
-        return Err(format!("gas must be from 1 to {}, not {}", Limits::GAS_MAX, limits.gas));
-    }
-    if limits.memory_pages > Limits::MEMORY_PAGES_MAX {
-        return Err(format!("memory must be at most {} pages", Limits::MEMORY_PAGES_MAX));
-    }
-    if u64::from(limits.output_bytes) > CONTENT_BYTES_MAX {
-        return Err(format!("an output has at most {CONTENT_BYTES_MAX} bytes, not {}", limits.output_bytes));
-    }
-    let memory_bytes = u64::from(limits.memory_pages) * PAGE_BYTES as u64;
-    if input_bytes > memory_bytes.min(CONTENT_BYTES_MAX) {
-        return Err(format!("the input has {input_bytes} bytes, more than the memory: {memory_bytes}"));
-    }
-    Ok(())
-}
-
 async fn beat(desk: Desk, lease: u64, beat_ms: u32) {
     let mut every = tokio::time::interval(Duration::from_millis(u64::from(beat_ms.max(100))));
     loop {
@@ -577,7 +441,7 @@ fn hvm_limits(limits: &TaskLimits) -> Limits {
 }
 
 /// Rewriting reads every byte: away from the threads that carry messages.
-async fn rewrite(bytes: Vec<u8>, memory_pages: u32) -> Result<Module, String> {
+pub(super) async fn rewrite(bytes: Vec<u8>, memory_pages: u32) -> Result<Module, String> {
     let limits = Limits { memory_pages, ..Limits::default() };
     let rewritten = tokio::task::spawn_blocking(move || instrument(&bytes, &limits)).await;
     let rewritten = rewritten.map_err(|error| error.to_string())?.map_err(|refused| refused.to_string())?;

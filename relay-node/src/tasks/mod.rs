@@ -1,8 +1,10 @@
 //! Tasks on a native node: as the relay's referee, as `peeredge work`, and handed in by `peeredge run`.
 
+mod asked;
 mod desk;
 mod marks;
 mod peer;
 
-pub use desk::{Computed, Desk, Ran, Request, RunError};
+pub use asked::{Ran, Request, RunError};
+pub use desk::{Computed, Desk};
 pub use peer::{NativePeer, PeerError};

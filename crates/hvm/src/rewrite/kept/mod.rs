@@ -4,9 +4,15 @@
 //! used later; in each case a value is alive where no local or operand holds it. Here every function's values are numbered as engines
 //! do it, but each is taken to be alive wherever any of them might keep it: from the first place where it can be known to the last
 //! one that uses it, or what is computed from it. The most that are alive at one place is what a frame is charged for.
+mod loops;
+mod most;
+mod operators;
+
 use std::collections::BTreeMap;
 
-use wasmparser::{Operator, OperatorsReader};
+pub(super) use loops::written_in_loops;
+use operators::{is_commutative, is_free, key, mirrored, offset};
+use wasmparser::Operator;
 
 const NONE: u32 = u32::MAX;
 /// Work in steps of a map for each operator, beyond which the function is not looked at so closely.
@@ -79,44 +85,6 @@ pub(super) struct Values {
     written: Vec<Vec<u32>>,
     work: usize,
     free: u64,
-}
-
-/// The locals that each loop writes, in the order in which loops begin; none when there are more than `max` in all.
-pub(super) fn written_in_loops(reader: OperatorsReader<'_>, max: usize) -> Option<Vec<Vec<u32>>> {
-    let mut loops: Vec<std::collections::BTreeSet<u32>> = Vec::new();
-    let mut open: Vec<Option<usize>> = Vec::new();
-    let mut open_loops: Vec<usize> = Vec::new();
-    let mut count = 0;
-    for operator in reader {
-        match operator {
-            Ok(Operator::Block { .. } | Operator::If { .. }) => open.push(None),
-            Ok(Operator::Loop { .. }) => {
-                open.push(Some(loops.len()));
-                open_loops.push(loops.len());
-                loops.push(Default::default());
-            }
-            Ok(Operator::End) => {
-                if open.pop().flatten().is_some() {
-                    open_loops.pop();
-                }
-            }
-            Ok(Operator::LocalSet { local_index } | Operator::LocalTee { local_index }) => {
-                for number in open_loops.iter().rev() {
-                    if !loops[*number].insert(local_index) {
-                        break;
-                    }
-                    count += 1;
-                }
-                if count > max {
-                    return None;
-                }
-            }
-            Ok(_) => {}
-            // The validator says what is wrong with it.
-            Err(_) => break,
-        }
-    }
-    Some(loops.into_iter().map(|locals| locals.into_iter().collect()).collect())
 }
 
 impl Values {
@@ -243,99 +211,6 @@ impl Values {
     /// The operands' number, as the validator has it.
     pub fn set_height(&mut self, height: usize) {
         self.operands.resize(height, 0);
-    }
-
-    /// The most values that are alive at once besides locals and operands.
-    pub fn most(mut self) -> u64 {
-        let ops = self.within.len();
-        if self.work > WORK_PER_OP * (ops + 64) || self.has_hidden_meets() {
-            return self.free;
-        }
-        let mut sunk: Vec<u32> = self.values.iter().map(|value| value.end).collect();
-        for index in (0..self.values.len()).rev() {
-            let value = &self.values[index];
-            if value.what == What::Free {
-                for input in value.inputs.into_iter().filter(|input| *input != NONE) {
-                    sunk[input as usize] = sunk[input as usize].max(sunk[index]);
-                }
-            }
-        }
-        // How many more are alive from an operator on.
-        let mut changes = vec![0_i64; ops + 2];
-        let mut count = |weight: i64, start: u32, end: u32| {
-            changes[start as usize] += weight;
-            changes[end as usize + 1] -= weight;
-        };
-        for index in 0..self.values.len() {
-            let value = &self.values[index];
-            if value.what != What::Free {
-                continue;
-            }
-            if value.is_shared {
-                count(1, value.start, self.with_loops(value.start, value.end.max(value.start)));
-            }
-            let mut inputs: Vec<u32> = (value.inputs.into_iter())
-                .filter(|input| *input != NONE && self.values[*input as usize].what != What::Constant)
-                .collect();
-            inputs.sort_unstable();
-            inputs.dedup();
-            if inputs.len() > 1 {
-                let end = self.with_loops(value.start, sunk[index].max(value.start));
-                count(inputs.len() as i64 - 1, value.start, end);
-            }
-        }
-        let mut alive = 0;
-        let mut most = 0;
-        for change in changes {
-            alive += change;
-            most = most.max(alive);
-        }
-        // Never more than there are.
-        (most.max(0) as u64).min(2 * self.free)
-    }
-
-    /// Where a value's life ends that begins here and is last used there: what a loop uses again is kept to its end.
-    fn with_loops(&self, start: u32, end: u32) -> u32 {
-        let mut last = end;
-        let mut around = self.within.get(end as usize).copied().unwrap_or(NONE);
-        while let Some((begins, ends, outer)) = self.loops.get(around as usize) {
-            if *begins <= start {
-                break;
-            }
-            last = last.max(*ends);
-            around = *outer;
-        }
-        last.min(self.within.len() as u32)
-    }
-
-    /// Whether values that meet, and were taken for new ones, are one and the same after all. No compiler writes such code.
-    fn has_hidden_meets(&mut self) -> bool {
-        let mut same: Vec<u32> = vec![NONE; self.values.len()];
-        for round in 0.. {
-            if round == ROUNDS_MAX {
-                return true;
-            }
-            let mut is_changed = false;
-            for (meet, input) in &self.meets {
-                let of = match self.values[*input as usize].what {
-                    What::Meet => same[*input as usize],
-                    _ => *input,
-                };
-                let known = same[*meet as usize];
-                if of == NONE || of == known || known == *meet {
-                    continue;
-                }
-                same[*meet as usize] = if known == NONE { of } else { *meet };
-                is_changed = true;
-            }
-            if !is_changed {
-                break;
-            }
-        }
-        self.meets.iter().any(|(meet, _)| {
-            let of = same[*meet as usize];
-            of != NONE && of != *meet && self.values[of as usize].what != What::Constant
-        })
     }
 
     fn make(&mut self, what: What, at: u32, inputs: [u32; 3]) -> u32 {
@@ -678,66 +553,5 @@ impl Values {
         }
         self.use_at(value, at);
         value
-    }
-}
-
-/// An operator's bytes as a number; of those with 16 bytes of their own the code is left out, which what they take tells apart.
-fn key(bytes: &[u8]) -> u128 {
-    let from = bytes.len().saturating_sub(16);
-    let number = bytes[from..].iter().fold(0, |number: u128, byte| number << 8 | u128::from(*byte));
-    if from == 0 { number << 8 | bytes.len() as u128 } else { number }
-}
-
-/// The number behind a prefix.
-fn number(bytes: &[u8]) -> (u64, &[u8]) {
-    let (mut value, mut shift) = (0, 0);
-    for (index, byte) in bytes.iter().enumerate() {
-        value |= u64::from(byte & 0x7f) << shift;
-        shift += 7;
-        if byte & 0x80 == 0 || shift > 63 {
-            return (value, &bytes[index + 1..]);
-        }
-    }
-    (value, &[])
-}
-
-/// Whether an operator only computes: it gives the same wherever it stands.
-fn is_free(bytes: &[u8]) -> bool {
-    match bytes {
-        // Selection, constants of floats, arithmetic, references.
-        [0x1b | 0x1c | 0x43..=0xc4 | 0xd0..=0xd2, ..] => true,
-        [0xfc, rest @ ..] => number(rest).0 < 8,
-        [0xfd, ..] => offset(bytes).is_none(),
-        _ => false,
-    }
-}
-
-/// The offset of an operator that reaches into memory.
-fn offset(bytes: &[u8]) -> Option<u64> {
-    let rest = match bytes {
-        [0x28..=0x3e, rest @ ..] => rest,
-        [0xfd, rest @ ..] => match number(rest) {
-            (0..=11 | 84..=93, rest) => rest,
-            _ => return None,
-        },
-        _ => return None,
-    };
-    Some(number(number(rest).1).0)
-}
-
-fn is_commutative(opcode: u8) -> bool {
-    matches!(opcode, 0x46 | 0x47 | 0x51 | 0x52 | 0x5b | 0x5c | 0x61 | 0x62 | 0x6a | 0x6c | 0x71..=0x73)
-        || matches!(opcode, 0x7c | 0x7e | 0x83..=0x85 | 0x92 | 0x94 | 0x96 | 0x97 | 0xa0 | 0xa2 | 0xa4 | 0xa5)
-}
-
-/// The comparison that says the same of operands the other way round.
-fn mirrored(opcode: u8) -> Option<u8> {
-    match opcode {
-        // gt and ge of integers.
-        0x4a | 0x4b | 0x55 | 0x56 => Some(opcode - 2),
-        0x4e | 0x4f | 0x59 | 0x5a => Some(opcode - 2),
-        // Of floats.
-        0x5e | 0x60 | 0x64 | 0x66 => Some(opcode - 1),
-        _ => None,
     }
 }

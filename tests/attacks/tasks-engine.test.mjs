@@ -1,0 +1,196 @@
+// Tasks that a stranger hands in, and answers that a stranger gives, against real pages and the real relay.
+import { Buffer } from "node:buffer";
+import binaryen from "binaryen";
+import { afterEach, expect, test } from "vitest";
+import { Stage } from "../browser/harness.mjs";
+import { eventually } from "../browser/flows/flow.mjs";
+import { attacked } from "./attack.mjs";
+
+let stage;
+afterEach(() => stage?.close());
+
+const COMPUTE = { allowed: true, slots: 1, dutyPermille: 1000, whileHidden: true, onLowBattery: true };
+
+function task(step, functions = "", output = `(i64.const ${(1024n << 32n) | 4n})`) {
+  const module = binaryen.parseText(`(module
+    (memory (export "memory") 1 1000)
+    (global $steps (mut i32) (i32.const 0))
+    ${functions}
+    (func (export "peeredge_input") (param i32) (result i32) (i32.const 2048))
+    (func (export "peeredge_step") (result i32) ${step})
+    (func (export "peeredge_output") (result i64) ${output}))`);
+  const bytes = [...module.emitBinary()];
+  module.dispose();
+  return bytes;
+}
+
+/** In a page: notes how long its thread was ever busy at a stretch, by a timer that ought to come every 5 ms. */
+const watch = () => {
+  let last = performance.now();
+  window.longest = 0;
+  window.watching = setInterval(() => {
+    const now = performance.now();
+    window.longest = Math.max(window.longest, now - last - 5);
+    last = now;
+  }, 5);
+};
+
+test("a flood of steps, and a module of megabytes, leave the page's thread alone", async () => {
+  stage = await Stage.open({ relay: false });
+  const tab = await stage.tab();
+  // A step that does nothing, again and again.
+  const flood = task("(i32.const 1)");
+  const found = await tab.run(
+    `(async (bytes) => {
+      (${watch})();
+      const { instrument } = await import("/peeredge/dist/tasks/rewriter.js");
+      const { runTask } = await import("/peeredge/dist/tasks/runner.js");
+      // Megabytes of code, made here: each function is as small as functions of real modules are.
+      const limits = { gas: 1n << 60n, memoryPages: 10, outputBytes: 1000 };
+      const { bytes: rewritten, isMovable } = await instrument(Uint8Array.from(bytes), limits);
+      let told = 0;
+      const began = performance.now();
+      const ran = await runTask({ rewritten, isMovable, input: new Uint8Array(1), limits, deadlineMs: 2000, checkpointEverySteps: 1 }, { onProgress: (progress) => { told += progress.checkpoint ? 0 : 1; return 1000; } });
+      const seconds = (performance.now() - began) / 1000;
+      return { end: ran.end, told, seconds, longest: window.longest };
+    })(${JSON.stringify(flood)})`,
+  );
+  attacked({
+    room: "tasks",
+    kind: "page",
+    name: "steps that do nothing, each with a word of progress and a checkpoint",
+    spent: "1 task",
+    lost: `${found.told} messages in ${found.seconds.toFixed(1)} s`,
+    // Ten a second, and those of the checkpoints apart.
+    held: found.end === 6 && found.told <= 10 * found.seconds + 2,
+  });
+});
+
+test("a module that takes long to read is given up at once when it is aborted, and the next one is read", async () => {
+  stage = await Stage.open({ relay: false });
+  const tab = await stage.tab();
+  const found = await tab.run(`(async () => {
+    const { instrument } = await import("/peeredge/dist/tasks/rewriter.js");
+    const wrong = new Uint8Array(8 << 20);
+    wrong.set([0, 0x61, 0x73, 0x6d, 1, 0, 0, 0]);
+    const end = new AbortController();
+    const first = instrument(wrong, { memoryPages: 1 }, end.signal).then(() => "made", (error) => error.message);
+    const second = instrument(Uint8Array.of(1, 2, 3), { memoryPages: 1 }).then(() => "made", (error) => error.name);
+    end.abort(new Error("enough"));
+    return [await first, await second];
+  })()`);
+  attacked({
+    room: "tasks",
+    kind: "page",
+    name: "a module of 8 MiB that nobody waits for any more",
+    spent: "1 module",
+    lost: "nothing",
+    held: found[0] === "enough" && found[1] === "Refused",
+  });
+  await expect.poll(() => tab.workers(), { timeout: 10_000 }).toBe(0);
+});
+
+test("a million elements in each of 100 tables are refused in a page, and nothing is allocated", async () => {
+  stage = await Stage.open();
+  const tab = await stage.tab();
+  await tab.create();
+  const bytes = task("(i32.const 10000)", "(table $t 1000000 funcref)".repeat(1));
+  // 100 of them: the text is binaryen's, the section is written by hand.
+  const hundred = await tab.run(async ([bytes]) => {
+    const at = bytes.indexOf(4, 8);
+    return at;
+  }, [bytes]);
+  expect(hundred).toBeGreaterThan(8);
+  const section = [4, 0, 0, 100];
+  const table = [0x70, 0, 0x80, 0x80, 0x40];
+  const content = [100, ...Array.from({ length: 100 }, () => table).flat()];
+  const length = [0x80 | (content.length & 0x7f), content.length >> 7];
+  const module = Buffer.from(bytes);
+  const start = hundred;
+  const end = start + 2 + module[start + 1];
+  const many = [...module.subarray(0, start), section[0], ...length, ...content, ...module.subarray(end)];
+  const code = await tab.run(
+    ([bytes]) => harness.peer().run(Uint8Array.from(bytes), "").then(() => "no error", (error) => error.code),
+    [many],
+  );
+  attacked({ room: "tasks", kind: "tasks", name: "100 tables of a million elements", spent: `${many.length} bytes`, lost: "nothing", held: code === "task_refused" });
+});
+
+test("limits that cannot hold, and an abort, are errors of the package", async () => {
+  stage = await Stage.open();
+  const tab = await stage.tab();
+  await tab.create();
+  const found = await tab.run(async (bytes) => {
+    const code = (input, options) => harness.peer().run(Uint8Array.from(bytes), input, options).then(() => "no error", (error) => `${error.name} ${error.code}`);
+    const end = new AbortController();
+    const aborted = code("", { signal: end.signal });
+    setTimeout(() => end.abort(), 200);
+    return [
+      await code(new Uint8Array(70_000), { memoryBytes: 65_536 }),
+      await code("", { gas: 0 }),
+      await code("", { gas: 2n ** 63n }),
+      await code("", { outputBytes: 2 ** 40 }),
+      await aborted,
+    ];
+  }, task("(i32.const 10000)"));
+  attacked({
+    room: "tasks",
+    kind: "tasks",
+    name: "limits that cannot hold",
+    spent: "5 calls",
+    lost: "nothing: each is told before anything is done",
+    held: found.slice(0, 4).every((code) => code === "PeerEdgeError invalid_option") && found[4] === "PeerEdgeError aborted",
+  });
+});
+
+test("a worker that shows a content in place of its output makes no page believe other bytes", async () => {
+  stage = await Stage.open();
+  const page = await stage.tab();
+  await page.create();
+  const other = await stage.tab();
+  await other.create();
+  const { content } = await other.publish({ seed: 5, length: 4 });
+  const raw = await other.run((id) => {
+    // 52 characters of base 32, as ids are written.
+    const alphabet = "abcdefghijklmnopqrstuvwxyz234567";
+    let [bits, value] = [0, 0];
+    const bytes = [];
+    for (const character of id) {
+      value = (value << 5) | alphabet.indexOf(character);
+      bits += 5;
+      if (bits >= 8) {
+        bits -= 8;
+        bytes.push((value >> bits) & 0xff);
+      }
+      value &= (1 << bits) - 1;
+    }
+    return bytes;
+  }, content);
+  const liar = await stage.tab();
+  await liar.run((content) => {
+    const send = WebSocket.prototype.send;
+    WebSocket.prototype.send = function (data) {
+      let frame = new Uint8Array(data).slice();
+      // A reveal: tag, lease, end, gas, digest, nonce, signature, then the output: here somebody's content.
+      const fixed = 1 + 8 + 1 + 8 + 32 + 32 + 64;
+      if (frame[0] === 0x25) frame = Uint8Array.from([...frame.subarray(0, fixed), 1, ...content]);
+      send.call(this, frame);
+    };
+  }, raw);
+  await liar.create({ worker: false, compute: COMPUTE });
+  await page.run((bytes) => {
+    window.result = harness.peer().run(Uint8Array.from(bytes), "", { replicas: 1 }).then(({ output }) => ({ output: [...output] }), ({ code }) => ({ code }));
+  }, task("(i32.store (i32.const 1024) (i32.const 77)) (i32.const 10000)"));
+  await eventually(() => liar.run(async () => (await harness.peer().computed()).tasks > 0), "the liar has answered");
+  const honest = await stage.tab();
+  await honest.create({ compute: COMPUTE });
+  const result = await page.run(() => window.result);
+  attacked({
+    room: "tasks",
+    kind: "majority",
+    name: "another content in place of the output that was signed",
+    spent: "1 key, 1 content",
+    lost: result.code ? `1 task: ${result.code}` : "nothing",
+    held: result.code !== undefined || JSON.stringify(result.output) === "[77,0,0,0]",
+  });
+});
