@@ -49,7 +49,10 @@ fn main() {
         let rewritten = match instrument(&module, &LIMITS) {
             Ok(rewritten) => rewritten,
             Err(refused) => {
-                println!(r#"{{"seed":{number},"kind":"{kind}","refused":"{}"}}"#, refused.to_string().replace('"', "'"));
+                println!(
+                    r#"{{"seed":{number},"kind":"{kind}","refused":"{}"}}"#,
+                    refused.to_string().replace('"', "'")
+                );
                 continue;
             }
         };

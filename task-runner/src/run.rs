@@ -157,7 +157,10 @@ impl Run<'_> {
             steps = steps.saturating_add(1);
             let is_due = job.checkpoint_every_steps > 0 && steps.is_multiple_of(job.checkpoint_every_steps);
             let is_done = permyriad >= DONE_PERMYRIAD;
-            let is_taken = can_move && is_due && !is_done && wants_checkpoint(self.exports.memory.data_size(&self.store));
+            let is_taken = can_move
+                && is_due
+                && !is_done
+                && wants_checkpoint(self.exports.memory.data_size(&self.store));
             let checkpoint = is_taken.then(|| self.checkpoint(steps));
             on_progress(Progress {
                 permyriad: permyriad.min(DONE_PERMYRIAD) as u32,

@@ -104,10 +104,14 @@ fn a_stop_is_heard_before_during_and_after_compiling() {
     });
     let after = runner.run(job(endless), |_| (), stop).outcome.end;
     ended.join().expect("it only sleeps");
-    Attack::new("tasks", "stall", "a task that compiles for long or never ends, against its deadline and a stop")
-        .spent("3 tasks")
-        .lost("nothing: the thread takes the next one")
-        .end([before, during, after] == [End::Cancelled; 3]);
+    Attack::new(
+        "tasks",
+        "stall",
+        "a task that compiles for long or never ends, against its deadline and a stop",
+    )
+    .spent("3 tasks")
+    .lost("nothing: the thread takes the next one")
+    .end([before, during, after] == [End::Cancelled; 3]);
 }
 
 #[test]

@@ -13,7 +13,8 @@ const ABI: &str = r#"
 
 fn rewritten(rest: &str) -> Result<Rewritten, Refused> {
     let memory = if rest.contains("(memory") { "" } else { r#"(memory (export "memory") 1)"# };
-    let module = wat::parse_str(format!("(module {rest} {memory} {ABI})")).expect("the test's own text is right");
+    let module =
+        wat::parse_str(format!("(module {rest} {memory} {ABI})")).expect("the test's own text is right");
     instrument(&module, &Limits::default())
 }
 
@@ -22,7 +23,10 @@ fn refused(rest: &str) -> Reason {
 }
 
 fn attack(name: &'static str, spent: impl Into<String>, held: bool) {
-    Attack::new("tasks", "tasks", name).spent(spent).lost("nothing: it is refused before anything runs").end(held);
+    Attack::new("tasks", "tasks", name)
+        .spent(spent)
+        .lost("nothing: it is refused before anything runs")
+        .end(held);
 }
 
 fn too_many(reason: &Reason) -> &'static str {
@@ -36,13 +40,18 @@ fn too_many(reason: &Reason) -> &'static str {
 fn tables_of_a_million_elements_each_are_refused_together() {
     let tables = "(table 1048576 funcref)".repeat(100);
     let reason = refused(&tables);
-    attack("100 tables of a million elements in 629 bytes", "629 bytes", matches!(reason, Reason::TableElements(_)));
+    attack(
+        "100 tables of a million elements in 629 bytes",
+        "629 bytes",
+        matches!(reason, Reason::TableElements(_)),
+    );
     // Many that are small at first, and grow.
     let grows: String = (0..50)
         .map(|n| format!("(table $t{n} 1000 funcref) (func (drop (table.grow $t{n} (ref.null func) (i32.const 1000000))))"))
         .collect();
     let made = rewritten(&grows).expect("it starts small");
-    let sum: u64 = tables_of(&made.bytes).iter().map(|of| of.maximum.expect("every table has a maximum")).sum();
+    let sum: u64 =
+        tables_of(&made.bytes).iter().map(|of| of.maximum.expect("every table has a maximum")).sum();
     attack("50 tables that grow", "50 calls", sum <= 1 << 20);
 }
 
@@ -61,7 +70,11 @@ fn tables_and_code_count_in_the_memory_limit() {
     let grows = "(table $t 1 funcref) (func (drop (table.grow $t (ref.null func) (i32.const 1))))";
     let all = format!(r#"{grows} (memory (export "memory") 1024)"#);
     let reason = refused(&all);
-    attack("a memory of the whole limit, and a table of 32 MiB beside it", "100 bytes", matches!(reason, Reason::MemoryPages { pages: 1024, max } if max < 1024));
+    attack(
+        "a memory of the whole limit, and a table of 32 MiB beside it",
+        "100 bytes",
+        matches!(reason, Reason::MemoryPages { pages: 1024, max } if max < 1024),
+    );
     assert!(rewritten(r#"(memory (export "memory") 1024)"#).is_ok());
     assert!(rewritten(&format!(r#"{grows} (memory (export "memory") 512)"#)).is_ok());
 }
@@ -69,7 +82,11 @@ fn tables_and_code_count_in_the_memory_limit() {
 #[test]
 fn what_some_engine_refuses_is_refused_by_name_everywhere() {
     let targets = format!("(func (param i32) (block (br_table {} (local.get 0))))", "0 ".repeat(65_100));
-    attack("a branch table of 65,100 targets", "65 kB", too_many(&refused(&targets)) == "targets in a branch table");
+    attack(
+        "a branch table of 65,100 targets",
+        "65 kB",
+        too_many(&refused(&targets)) == "targets in a branch table",
+    );
     let body = format!("(func (drop (i32.const 1)) {})", "(drop (i32.const 1000000))".repeat(1_600_000));
     attack("a function of 7.8 MB", "7.8 MB", too_many(&refused(&body)) == "bytes in a function");
     let exports: String = (0..90_100).fold(String::new(), |mut text, n| {
@@ -102,15 +119,27 @@ fn what_compiles_for_minutes_is_refused_by_name() {
         format!("(func (local {}) {open} {inner} {close})", locals(count))
     };
     let reason = refused(&nested(1_000, 50));
-    attack("1,000 locals that change in 50 nested loops", "13 kB", too_many(&reason) == "locals written in nested loops of one function");
+    attack(
+        "1,000 locals that change in 50 nested loops",
+        "13 kB",
+        too_many(&reason) == "locals written in nested loops of one function",
+    );
     assert!(rewritten(&nested(100, 20)).is_ok());
 
     let many = format!("(func (local {}))", locals(49_000)).repeat(100);
-    attack("49,000 locals in each of 100 functions", "1 kB", too_many(&refused(&many)) == "locals in all functions");
+    attack(
+        "49,000 locals in each of 100 functions",
+        "1 kB",
+        too_many(&refused(&many)) == "locals in all functions",
+    );
 
     let ways = "(block (br_if 0 (local.get 0)))".repeat(20_000);
     let branchy = format!("(func (param i32) (local {}) {ways})", locals(40_000));
-    attack("20,000 conditional branches over 40,000 locals", "200 kB", too_many(&refused(&branchy)) == "units of compiling");
+    attack(
+        "20,000 conditional branches over 40,000 locals",
+        "200 kB",
+        too_many(&refused(&branchy)) == "units of compiling",
+    );
 }
 
 #[test]
@@ -119,11 +148,26 @@ fn a_chain_of_functions_is_charged_for_what_engines_keep() {
     for n in 0..40 {
         let mut values = String::new();
         for k in 0..300 {
-            let _ = write!(values, "(local.set 1 (i32.xor (local.get 1) (i32.mul (local.get 0) (i32.const {}))))", 2 * k + 7);
+            let _ = write!(
+                values,
+                "(local.set 1 (i32.xor (local.get 1) (i32.mul (local.get 0) (i32.const {}))))",
+                2 * k + 7
+            );
         }
-        let call = if n == 0 { "".into() } else { format!("(local.set 1 (i32.add (local.get 1) (call $f{} (local.get 0))))", n - 1) };
-        let _ = write!(chain, "(func $f{n} (param i32) (result i32) (local i32) {values} {call} {values} (local.get 1))");
+        let call = if n == 0 {
+            "".into()
+        } else {
+            format!("(local.set 1 (i32.add (local.get 1) (call $f{} (local.get 0))))", n - 1)
+        };
+        let _ = write!(
+            chain,
+            "(func $f{n} (param i32) (result i32) (local i32) {values} {call} {values} (local.get 1))"
+        );
     }
     let reason = refused(&chain);
-    attack("40 functions that each keep 300 values across a call", "400 kB", matches!(reason, Reason::StackSlots(_)));
+    attack(
+        "40 functions that each keep 300 values across a call",
+        "400 kB",
+        matches!(reason, Reason::StackSlots(_)),
+    );
 }

@@ -343,6 +343,8 @@ export class Desk {
   /** Shares an output until whoever asked had time to fetch it, the oldest ones less long where they are many. */
   async #shareOutput(output: Uint8Array): Promise<string> {
     const content = await this.#host.publish(output, "output");
+    // Answered before: shared once more, let go once less.
+    if (this.#outputs.has(content)) this.#host.remove(content);
     clearTimeout(this.#outputs.get(content)?.timer);
     this.#outputs.delete(content);
     const forget = (content: string) => {
@@ -366,6 +368,7 @@ export class Desk {
     }
     this.#host.send({ call: "beat", lease: id, checkpoint, gas });
     // The newest comes last, also when it was there before.
+    if (lease.checkpoints.includes(checkpoint)) this.#host.remove(checkpoint);
     lease.checkpoints = [...lease.checkpoints.filter((other) => other !== checkpoint), checkpoint];
     while (lease.checkpoints.length > MARKS_MAX) this.#host.remove(lease.checkpoints.shift() as string);
     return rest;

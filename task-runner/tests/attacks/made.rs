@@ -125,7 +125,11 @@ fn recursive(body: &str) -> String {
 fn twice(dice: &mut Dice) -> String {
     let (count, way) = (dice.size(3_000), dice.roll(7));
     let values = all(count, way, "i32.xor");
-    let between = dice.of(&["(local.set $a (i32.rotl (local.get $a) (i32.const 7)))", "", "(global.set $hidden (local.get $a))"]);
+    let between = dice.of(&[
+        "(local.set $a (i32.rotl (local.get $a) (i32.const 7)))",
+        "",
+        "(global.set $hidden (local.get $a))",
+    ]);
     task(&recursive(&format!("{values} {CALL} {between} {values}")), depth(dice))
 }
 
@@ -140,41 +144,52 @@ fn twice_wide(dice: &mut Dice) -> String {
          (local.set $a (i32x4.extract_lane 1 (local.get $v))) {CALL} {values}
          (local.set $a (i32.add (local.get $a) (i32x4.extract_lane 2 (local.get $v))))"
     );
-    let function = recursive(&body).replace("(local $a i32)", "(local $a i32) (local $v v128) (local $w v128)");
+    let function =
+        recursive(&body).replace("(local $a i32)", "(local $a i32) (local $v v128) (local $w v128)");
     task(&function, depth(dice))
 }
 
 /// The same value put in another way behind the call.
 fn otherwise_twice(dice: &mut Dice) -> String {
     let count = dice.size(2_000);
-    let (before, behind): (fn(i32, u64) -> String, fn(i32, u64) -> String) = dice.of::<(fn(i32, u64) -> String, fn(i32, u64) -> String)>(&[
-        (
-            |k, _| format!("(i32.add (i32.add (local.get $p) (i32.const {k})) (i32.const 1))"),
-            |k, _| format!("(i32.add (local.get $p) (i32.const {}))", k.wrapping_add(1)),
-        ),
-        (
-            |k, _| format!("(i32.sub (local.get $p) (i32.const {k}))"),
-            |k, _| format!("(i32.add (i32.const {}) (local.get $p))", k.wrapping_neg()),
-        ),
-        (
-            |k, i| format!("(i32.mul (i32.xor (local.get $p) (i32.const {k})) (i32.const {}))", 1 << (i % 5)),
-            |k, i| format!("(i32.shl (i32.xor (local.get $p) (i32.const {k})) (i32.const {}))", i % 5),
-        ),
-        (
-            |k, _| format!("(i32.gt_s (local.get $p) (i32.const {k}))"),
-            |k, _| format!("(i32.lt_s (i32.const {k}) (local.get $p))"),
-        ),
-        (
-            |k, _| format!("(i32.eqz (i32.lt_u (local.get $p) (i32.const {k})))"),
-            |k, _| format!("(i32.ge_u (local.get $p) (i32.const {k}))"),
-        ),
-        (
-            |k, _| format!("(i32.and (i32.and (local.get $p) (i32.const {k})) (i32.const 0xffffff))"),
-            |k, _| format!("(i32.and (local.get $p) (i32.const {}))", k & 0xff_ffff),
-        ),
-    ]);
+    let (before, behind): (fn(i32, u64) -> String, fn(i32, u64) -> String) =
+        dice.of::<(fn(i32, u64) -> String, fn(i32, u64) -> String)>(&[
+            (
+                |k, _| format!("(i32.add (i32.add (local.get $p) (i32.const {k})) (i32.const 1))"),
+                |k, _| format!("(i32.add (local.get $p) (i32.const {}))", k.wrapping_add(1)),
+            ),
+            (
+                |k, _| format!("(i32.sub (local.get $p) (i32.const {k}))"),
+                |k, _| format!("(i32.add (i32.const {}) (local.get $p))", k.wrapping_neg()),
+            ),
+            (
+                |k, i| {
+                    format!("(i32.mul (i32.xor (local.get $p) (i32.const {k})) (i32.const {}))", 1 << (i % 5))
+                },
+                |k, i| format!("(i32.shl (i32.xor (local.get $p) (i32.const {k})) (i32.const {}))", i % 5),
+            ),
+            (
+                |k, _| format!("(i32.gt_s (local.get $p) (i32.const {k}))"),
+                |k, _| format!("(i32.lt_s (i32.const {k}) (local.get $p))"),
+            ),
+            (
+                |k, _| format!("(i32.eqz (i32.lt_u (local.get $p) (i32.const {k})))"),
+                |k, _| format!("(i32.ge_u (local.get $p) (i32.const {k}))"),
+            ),
+            (
+                |k, _| format!("(i32.and (i32.and (local.get $p) (i32.const {k})) (i32.const 0xffffff))"),
+                |k, _| format!("(i32.and (local.get $p) (i32.const {}))", k & 0xff_ffff),
+            ),
+        ]);
     let sum = |of: fn(i32, u64) -> String| -> String {
-        (0..count).map(|i| format!("(local.set $a (i32.xor (i32.mul (local.get $a) (i32.const 3)) {}))\n", of(constant(i, 1), i))).collect()
+        (0..count)
+            .map(|i| {
+                format!(
+                    "(local.set $a (i32.xor (i32.mul (local.get $a) (i32.const 3)) {}))\n",
+                    of(constant(i, 1), i)
+                )
+            })
+            .collect()
     };
     task(&recursive(&format!("{} {CALL} {}", sum(before), sum(behind))), depth(dice))
 }
@@ -241,7 +256,9 @@ fn parameters(dice: &mut Dice) -> String {
     let gets: String = (0..params).map(|i| format!("(local.get {}) ", i + 2)).collect();
     let zeros = format!("({of}.const 1) ").repeat(params as usize);
     let drops = "(drop) ".repeat(results as usize);
-    let made: String = (0..results).map(|i| format!("({of}.add (local.get {}) ({of}.const {i})) ", 2 + i % params)).collect();
+    let made: String = (0..results)
+        .map(|i| format!("({of}.add (local.get {}) ({of}.const {i})) ", 2 + i % params))
+        .collect();
     task(
         &format!(
             "(func $g (param $p i32) (param $n i32) (param {}) (result {})
@@ -273,7 +290,8 @@ fn mutual(dice: &mut Dice) -> String {
     let (count, way) = (dice.size(2_000), dice.roll(7));
     let values = all(count, way, "i32.xor");
     let f = recursive(&format!("{values} {} {values}", CALL.replace("$f", "$g")));
-    let g = recursive(&format!("{} {CALL}", all(dice.size(50), way, "i32.add"))).replace("(func $f", "(func $g");
+    let g =
+        recursive(&format!("{} {CALL}", all(dice.size(50), way, "i32.add"))).replace("(func $f", "(func $g");
     task(&format!("{f} {g}"), depth(dice))
 }
 
@@ -281,8 +299,17 @@ fn mutual(dice: &mut Dice) -> String {
 fn through_a_table(dice: &mut Dice) -> String {
     let (count, way) = (dice.size(2_000), dice.roll(7));
     let values = all(count, way, "i32.xor");
-    let call = CALL.replace("(call $f", "(call_indirect (type $t)").replace("(i32.sub (local.get $n) (i32.const 1))", "(i32.sub (local.get $n) (i32.const 1)) (i32.const 0)");
-    task(&format!("(table 4 funcref) (elem (i32.const 0) $f) {}", recursive(&format!("{values} {call} {values}"))), depth(dice))
+    let call = CALL.replace("(call $f", "(call_indirect (type $t)").replace(
+        "(i32.sub (local.get $n) (i32.const 1))",
+        "(i32.sub (local.get $n) (i32.const 1)) (i32.const 0)",
+    );
+    task(
+        &format!(
+            "(table 4 funcref) (elem (i32.const 0) $f) {}",
+            recursive(&format!("{values} {call} {values}"))
+        ),
+        depth(dice),
+    )
 }
 
 /// A chain of functions that cannot recurse.
@@ -293,7 +320,8 @@ fn chain(dice: &mut Dice) -> String {
     for i in 0..length {
         let call = CALL.replace("$f", &format!("$f{}", i + 1));
         let call = if i + 1 == length { String::new() } else { call };
-        functions += &recursive(&format!("{values} {call} {values}")).replace("(func $f", &format!("(func $f{i}"));
+        functions +=
+            &recursive(&format!("{values} {call} {values}")).replace("(func $f", &format!("(func $f{i}"));
     }
     functions += "(func $f (type $t) (param $p i32) (param $n i32) (result i32) (call $f0 (local.get $p) (local.get $n)))";
     task(&functions, 1_000)
@@ -336,8 +364,11 @@ fn staggered(dice: &mut Dice) -> String {
 fn phis(dice: &mut Dice) -> String {
     let (count, loops) = (dice.size(3_000), dice.size(400));
     let locals: String = (0..count).map(|i| format!("(local $s{i} i32)")).collect();
-    let inner: String = (0..count).map(|i| format!("(local.set $s{i} (i32.add (local.get $s{i}) (i32.const {i})))")).collect();
-    let sum: String = (0..count).map(|i| format!("(local.set $a (i32.xor (local.get $a) (local.get $s{i})))")).collect();
+    let inner: String = (0..count)
+        .map(|i| format!("(local.set $s{i} (i32.add (local.get $s{i}) (i32.const {i})))"))
+        .collect();
+    let sum: String =
+        (0..count).map(|i| format!("(local.set $a (i32.xor (local.get $a) (local.get $s{i})))")).collect();
     let open = "(loop ".repeat(loops as usize);
     let close = "(br_if 0 (i32.eqz (local.get $b)))) ".repeat(loops as usize);
     let body = format!("(local.set $b (i32.const 1)) {open} {inner} {close} {sum}");
@@ -353,19 +384,36 @@ fn branches(dice: &mut Dice) -> String {
     let _ = write!(body, "(br_table {labels} 0 (local.get $p))");
     for i in 0..depth {
         let s = i % locals;
-        let _ = write!(body, ") (local.set $s{s} (i32.add (local.get $s{}) (i32.const {i})))", (i + 1) % locals);
+        let _ =
+            write!(body, ") (local.set $s{s} (i32.add (local.get $s{}) (i32.const {i})))", (i + 1) % locals);
     }
-    let sum: String = (0..locals).map(|i| format!("(local.set $a (i32.xor (local.get $a) (local.get $s{i})))")).collect();
-    task(&recursive(&format!("{body} {sum}")).replace("(local $a i32)", &format!("(local $a i32) {names}")), 0)
+    let sum: String =
+        (0..locals).map(|i| format!("(local.set $a (i32.xor (local.get $a) (local.get $s{i})))")).collect();
+    task(
+        &recursive(&format!("{body} {sum}")).replace("(local $a i32)", &format!("(local $a i32) {names}")),
+        0,
+    )
 }
 
 /// Blocks in blocks, with values or conditions.
 fn blocks(dice: &mut Dice) -> String {
     let depth = dice.size(8_000) as usize;
     let body = match dice.roll(3) {
-        0 => format!("{} (local.set $a (i32.const 3)) {}", "(block (br_if 0 (local.get $p)) ".repeat(depth), ")".repeat(depth)),
-        1 => format!("(local.set $a {} (i32.const 1) {})", "(block (result i32) ".repeat(depth), ")".repeat(depth)),
-        _ => format!("{} (local.set $a (i32.const 3)) {}", "(if (i32.and (local.get $p) (i32.const 64)) (then ".repeat(depth), "))".repeat(depth)),
+        0 => format!(
+            "{} (local.set $a (i32.const 3)) {}",
+            "(block (br_if 0 (local.get $p)) ".repeat(depth),
+            ")".repeat(depth)
+        ),
+        1 => format!(
+            "(local.set $a {} (i32.const 1) {})",
+            "(block (result i32) ".repeat(depth),
+            ")".repeat(depth)
+        ),
+        _ => format!(
+            "{} (local.set $a (i32.const 3)) {}",
+            "(if (i32.and (local.get $p) (i32.const 64)) (then ".repeat(depth),
+            "))".repeat(depth)
+        ),
     };
     task(&recursive(&body), 0)
 }
@@ -374,8 +422,7 @@ fn blocks(dice: &mut Dice) -> String {
 fn long(dice: &mut Dice) -> String {
     let (count, functions, way) = (dice.size(20_000), dice.size(20), dice.roll(7));
     let values = all(count, way, dice.of(&["i32.xor", "i32.add", "i32.mul"]));
-    let others: String = (1..functions)
-        .map(|i| recursive(&values).replace("(func $f", &format!("(func $f{i}")))
-        .collect();
+    let others: String =
+        (1..functions).map(|i| recursive(&values).replace("(func $f", &format!("(func $f{i}"))).collect();
     task(&format!("{} {others}", recursive(&values)), 0)
 }

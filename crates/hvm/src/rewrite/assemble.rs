@@ -290,8 +290,11 @@ fn memory_max(
     is_task: bool,
 ) -> Result<u32, Refused> {
     let elements: u64 = table_max.iter().map(|max| u64::from(*max)).sum();
-    let code: u64 =
-        module.functions.iter().map(|function| u64::from(function.end) - function.declared.start as u64).sum();
+    let code: u64 = module
+        .functions
+        .iter()
+        .map(|function| u64::from(function.end) - function.declared.start as u64)
+        .sum();
     let beside =
         elements * TABLE_ELEMENT_BYTES + module.globals.len() as u64 * GLOBAL_BYTES + code * CODE_BYTES;
     let pages = match is_task {

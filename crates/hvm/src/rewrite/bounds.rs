@@ -32,9 +32,9 @@ pub(super) const VALUES: Bound = bound("parameters or results", 1_000);
 pub(super) const LOCALS: Bound = bound("locals in all functions", 4_000_000);
 /// Locals that loops write, counted once for each loop: engines keep a value for each, and what they do with them grows faster than
 /// their number.
-pub(super) const LOOP_LOCALS: Bound = bound("locals written in nested loops of one function", 20_000);
-/// What compiling costs at most, by the units of [`of_operator`].
-pub(super) const COMPILING: Bound = bound("units of compiling", 60_000_000);
+pub(super) const LOOP_LOCALS: Bound = bound("locals written in nested loops of one function", 5_000);
+/// What compiling a task costs at most, by the units of [`of_operator`] and [`of_function`].
+pub(super) const COMPILING: Bound = bound("units of compiling", 3_000_000);
 
 impl Bound {
     pub fn check(self, count: u64, function: Option<u32>, offset: usize) -> Result<(), Refused> {
@@ -46,15 +46,27 @@ impl Bound {
     }
 }
 
-/// What an engine does for an operator that takes and gives so many operands, where so many locals and operands are alive.
+/// What an engine does for an operator that takes and gives so many operands, where so many locals and operands are alive, in units
+/// of about a plain operator.
 pub(super) fn of_operator(operator: &Operator<'_>, operands: u32, alive: u32) -> u64 {
     use Operator as O;
     let ways = match operator {
         // Where ways part and meet, engines look at all that is alive.
-        O::Block { .. } | O::Loop { .. } | O::If { .. } | O::Else | O::End | O::Br { .. } | O::BrIf { .. } => 1,
+        O::Block { .. }
+        | O::Loop { .. }
+        | O::If { .. }
+        | O::Else
+        | O::End
+        | O::Br { .. }
+        | O::BrIf { .. } => 1,
         O::BrTable { targets } => u64::from(targets.len()) + 1,
         _ => 0,
     };
-    // For each operand about a move, for sixteen that are alive about an operator.
-    1 + u64::from(operands) + ways * (1 + u64::from(alive) / 16)
+    1 + u64::from(operands.saturating_sub(4)) + ways * (1 + u64::from(alive) / 16)
+}
+
+/// What an engine does for a function besides: for the locals that its loops write, counted once for each loop; for each pair of the
+/// values that are kept at once, as it looks for a place for each among the others; and for blocks in blocks.
+pub(super) fn of_function(loop_locals: u64, kept: u64, depth: u64) -> u64 {
+    100 * loop_locals + kept.saturating_mul(kept) / 8 + depth.saturating_mul(depth) / 32
 }

@@ -4,10 +4,10 @@ use wasmparser::{
     ValidatorResources, WasmModuleResources,
 };
 
+use super::kept::{self, Values};
 use super::nans::{NONE, NUMBER, Nans, Stored};
 use super::op::{self, Kind, Lanes, Op};
 use super::refused::{Reason, Refused};
-use super::kept::{self, Values};
 use super::{bounds, cost, proposals};
 
 /// Slots that a frame takes besides its locals and operands: what engines save around calls, and the rewrite's own locals (some
@@ -124,12 +124,14 @@ pub(super) fn read(
     // The open blocks: the operator that is a loop's head, or NONE.
     let mut heads: Vec<u32> = vec![NONE];
 
-    let written = kept::written_in_loops(OperatorsReader::new(reader.clone()), bounds::LOOP_LOCALS.max as usize);
+    let written =
+        kept::written_in_loops(OperatorsReader::new(reader.clone()), bounds::LOOP_LOCALS.max as usize);
     let Some(written) = written else {
         bounds::LOOP_LOCALS.check(bounds::LOOP_LOCALS.max + 1, Some(index), start)?;
         return Err(Refused { reason: Reason::Locals(locals), function: Some(index), offset: start });
     };
-    function.compiling += 20 * written.iter().map(|locals| locals.len() as u64).sum::<u64>();
+    let loop_locals = written.iter().map(|locals| locals.len() as u64).sum::<u64>();
+    let mut depth_max = 0;
     let mut values = Values::new(params, locals, written);
     let mut passed_max = 0;
 
@@ -148,6 +150,7 @@ pub(super) fn read(
         values.op(&operator, written, (taken, given), is_dead);
         values.set_height(validator.operand_stack_height() as usize);
         function.compiling += bounds::of_operator(&operator, taken + given, locals + makers.len() as u32);
+        depth_max = depth_max.max(heads.len() as u64);
         if matches!(operator, Operator::Call { .. } | Operator::CallIndirect { .. }) {
             passed_max = passed_max.max(u64::from(taken) + u64::from(given));
         }
@@ -297,6 +300,7 @@ pub(super) fn read(
     function.indirect.dedup();
     // What is kept, and what is handed over at calls, is as wide as the widest.
     let more = height_max + passed_max + values.most();
+    function.compiling += bounds::of_function(loop_locals, more, depth_max);
     function.slots = FRAME_SLOTS + u64::from(locals) + wide + if has_vectors { 2 * more } else { more };
     function.ops.shrink_to_fit();
     Ok((function, validator.into_allocations()))

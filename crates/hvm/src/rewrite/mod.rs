@@ -59,7 +59,7 @@ pub struct Rewritten {
 pub fn instrument(bytes: &[u8], limits: &Limits) -> Result<Rewritten, Refused> {
     // Not every engine in use has extended constants; a page's engine is what it is.
     let features = proposals::FEATURES.difference(wasmparser::WasmFeatures::EXTENDED_CONST);
-    let module = module::read(bytes, limits, features)?;
+    let module = module::read(bytes, limits, features, true)?;
     task::check(&module)?;
     assemble::assemble(&module, limits, true)
 }
@@ -71,6 +71,6 @@ pub fn instrument(bytes: &[u8], limits: &Limits) -> Result<Rewritten, Refused> {
 /// As [`instrument`].
 pub fn rewrite(bytes: &[u8], limits: &Limits) -> Result<Rewritten, Refused> {
     let features = proposals::FEATURES.union(wasmparser::WasmFeatures::GC_TYPES);
-    let module = module::read(bytes, limits, features)?;
+    let module = module::read(bytes, limits, features, false)?;
     assemble::assemble(&module, limits, false)
 }

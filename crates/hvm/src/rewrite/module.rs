@@ -2,9 +2,9 @@
 use std::collections::BTreeMap;
 
 use wasmparser::{
-    ConstExpr, DataKind, ElementItems, ElementKind, Encoding, ExternalKind, FuncType, FuncValidatorAllocations, GlobalType,
-    MemoryType, Operator, Parser, Payload, RefType, TableType, TypeRef, ValidPayload, Validator,
-    WasmFeatures,
+    ConstExpr, DataKind, ElementItems, ElementKind, Encoding, ExternalKind, FuncType,
+    FuncValidatorAllocations, GlobalType, MemoryType, Operator, Parser, Payload, RefType, TableType, TypeRef,
+    ValidPayload, Validator, WasmFeatures,
 };
 
 use super::bounds::{self, Bound};
@@ -102,6 +102,7 @@ pub(super) fn read<'a>(
     bytes: &'a [u8],
     limits: &Limits,
     features: WasmFeatures,
+    is_task: bool,
 ) -> Result<Module<'a>, Refused> {
     if bytes.len() > MODULE_BYTES_MAX {
         return Err(Refused::module(
@@ -121,7 +122,7 @@ pub(super) fn read<'a>(
         // What is refused gets its name before the validator finds it.
         refuse(&payload)?;
         count(&payload)?;
-        if !features.extended_const() {
+        if is_task {
             refuse_extended(&payload)?;
         }
         let checked = validator.payload(&payload).map_err(invalid)?;
@@ -132,10 +133,14 @@ pub(super) fn read<'a>(
             };
             let mut growing = Vec::new();
             let (function, given_back) =
-                function::read(to_validate, &body, allocations, &mut locals, &mut |table| growing.push(table))?;
+                function::read(to_validate, &body, allocations, &mut locals, &mut |table| {
+                    growing.push(table)
+                })?;
             compiling += function.compiling;
-            let number = module.imported_functions + module.functions.len() as u32;
-            bounds::COMPILING.check(compiling, Some(number), function.declared.start)?;
+            if is_task {
+                let number = module.imported_functions + module.functions.len() as u32;
+                bounds::COMPILING.check(compiling, Some(number), function.declared.start)?;
+            }
             allocations = given_back;
             for table in growing {
                 if let Some(of) = type_of_table(table) {
@@ -282,10 +287,12 @@ fn refuse_extended(payload: &Payload<'_>) -> Result<(), Refused> {
                 _ => Ok(()),
             }
         }),
-        Payload::DataSection(data) => data.clone().into_iter().try_for_each(|data| match data.map_err(invalid)?.kind {
-            DataKind::Active { offset_expr, .. } => check(&offset_expr),
-            DataKind::Passive => Ok(()),
-        }),
+        Payload::DataSection(data) => {
+            data.clone().into_iter().try_for_each(|data| match data.map_err(invalid)?.kind {
+                DataKind::Active { offset_expr, .. } => check(&offset_expr),
+                DataKind::Passive => Ok(()),
+            })
+        }
         _ => Ok(()),
     }
 }
