@@ -2,7 +2,7 @@ import type { TaskCall, TaskWord } from "../engine/messages.js";
 import { PeerEdgeError, messageOf } from "../errors.js";
 import type { Compute, Computed, ErrorCode, RunOptions, TaskAssurance, TaskProgress, TaskResult } from "../types.js";
 import { End, type TaskLimits } from "./job.js";
-import { answer, hash, instrument, Refused, type Rewritten } from "./rewriter.js";
+import { answer, hash, instrument, Refused, rest, type Rewritten } from "./rewriter.js";
 import { runTask } from "./runner.js";
 import { Speed } from "./speed.js";
 
@@ -202,6 +202,8 @@ export class Desk {
     for (const request of [...this.#waiting.keys()]) this.#end(request)?.reject(reason);
     for (const { timer } of this.#outputs.values()) clearTimeout(timer);
     this.#outputs.clear();
+    // What the leases had asked for is given up by now.
+    queueMicrotask(rest);
   }
 
   readonly #offer = (): void => {

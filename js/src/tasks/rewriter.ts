@@ -63,6 +63,11 @@ class Bench {
     });
   }
 
+  /** Ends the worker now if it has nothing to do. */
+  rest(): void {
+    if (this.#asked.length === 0) this.#end();
+  }
+
   #next(): void {
     clearTimeout(this.#idle);
     const [asked] = this.#asked;
@@ -110,6 +115,11 @@ class Bench {
 }
 
 const bench = new Bench();
+
+/** Ends the rewriter's worker if it has nothing to do; else it ends soon after. */
+export function rest(): void {
+  bench.rest();
+}
 
 /** Rewrites a task. The rewriter is fetched when this is first called. Rejects with {@link Refused}, or the signal's reason. */
 export async function instrument(

@@ -12,6 +12,7 @@ vi.mock("../../../js/src/tasks/rewriter.js", () => {
       if (bytes[0] !== 1) throw new Refused("no header");
       return { bytes, isMovable: true };
     },
+    rest: () => {},
     hash: async () => new Uint8Array(32).fill(7),
     // What was signed of an output is made up to be its first byte.
     answer: async (_: number, output: Uint8Array) => Uint8Array.of(output[0] ?? 0),
