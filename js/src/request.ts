@@ -56,9 +56,6 @@ export interface RequestEvents {
   ended(): void;
 }
 
-/** Ends requests whose responses nobody can read any more. No request refers to its response. */
-const dropped = new FinalizationRegistry<PageRequest>((request) => request.cancel());
-
 interface Answer {
   resolve(response: Response): void;
   reject(reason: unknown): void;
@@ -74,7 +71,7 @@ export class PageRequest {
   readonly #headOnly: boolean;
   /** Until there is one. */
   #answer: Answer | null;
-  /** A reader that waits. Else nothing here refers to the body, so that one which is dropped is seen to be. */
+  /** A reader that waits. */
   #reader: ReadableStreamDefaultController<Uint8Array<ArrayBuffer>> | null = null;
   /** What has come and was not read. */
   #unread: Uint8Array<ArrayBuffer>[] = [];
@@ -169,7 +166,9 @@ export class PageRequest {
   };
 
   #makeBody(): ReadableStream<Uint8Array<ArrayBuffer>> {
-    const body = new ReadableStream<Uint8Array<ArrayBuffer>>(
+    this.#ask();
+    // That nobody refers to it any more cannot be told: Chromium may drop the object of a stream that is read, and make another.
+    return new ReadableStream<Uint8Array<ArrayBuffer>>(
       {
         pull: (controller) => {
           this.#reader = controller;
@@ -180,9 +179,6 @@ export class PageRequest {
       // What waits, waits here, where it is counted.
       { highWaterMark: 0 },
     );
-    dropped.register(body, this);
-    this.#ask();
-    return body;
   }
 
   /** Gives a reader that waits what there is. */
