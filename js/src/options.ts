@@ -1,5 +1,6 @@
 import { PeerEdgeError } from "./errors.js";
 import type { EngineCaps, EngineSettings } from "./peeredge.js";
+import { HELD_MAX } from "./recycle.js";
 import type { Caps, Compute, Consent, PeerOptions, StoreOptions, Tuning } from "./types.js";
 
 const CAPS: Caps = {
@@ -117,12 +118,12 @@ export interface Conditions {
   lowBattery: boolean;
 }
 
-/** The caps as they hold under these conditions. */
-export function effectiveCaps(caps: Caps, conditions: Conditions): EngineCaps {
+/** The caps as they hold under these conditions. `connectionsMade`: so many connections can be made in all. */
+export function effectiveCaps(caps: Caps, conditions: Conditions, connectionsMade = HELD_MAX): EngineCaps {
   const { uploadBytesPerSecond, uploadBytes, connections, prefetchBytes } = caps;
   const allowed =
     (caps.uploadOnMetered || !conditions.metered) && (caps.uploadOnLowBattery || !conditions.lowBattery);
-  return { upload: caps.upload && allowed, uploadBytesPerSecond, uploadBytes, connections, prefetchBytes };
+  return { upload: caps.upload && allowed, uploadBytesPerSecond, uploadBytes, connections, connectionsMade, prefetchBytes };
 }
 
 export function engineSettings(settled: Settled, caps: EngineCaps): EngineSettings {

@@ -69,6 +69,8 @@ export interface EngineCaps {
   uploadBytesPerSecond: number;
   uploadBytes: number;
   connections: number;
+  /** Connections that the page may be asked for in all. */
+  connectionsMade: number;
   prefetchBytes: number;
 }
 
@@ -100,7 +102,6 @@ export class Engine {
   credit(nowUs: number, connection: number, bytes: number): void;
   closed(nowUs: number, connection: number): void;
   roundTrip(nowUs: number, connection: number, micros: number): void;
-  connectionBudget(nowUs: number, madeMax: number): void;
   stored(nowUs: number, content: string, state: Uint8Array): void;
   read(nowUs: number, token: number, bytes?: Uint8Array): void;
   storeFailed(nowUs: number, content: string): void;

@@ -8,6 +8,7 @@ import { effectiveCaps, engineSettings, type Conditions, type Settled } from "./
 import { openRemote } from "./remote.js";
 import { Held, PageRequest } from "./request.js";
 import type { Purpose } from "./store/store.js";
+import { HELD_MAX } from "./recycle.js";
 import { claimTab, releaseTab, rememberLive, rememberTab } from "./tab.js";
 import type { Caps, PublishProgress, Range, Stats } from "./types.js";
 
@@ -37,6 +38,7 @@ interface Waiting<T> {
 }
 
 const GOODBYE_WITHIN_MS = 700;
+const BUDGET_WITHIN_MS = 50;
 
 /** One life of the engine, from consent to its end, with all that the page holds for it. */
 export class Session {
@@ -64,6 +66,8 @@ export class Session {
   #conditions: Conditions = { metered: false, lowBattery: false };
   #nextNumber = 1;
   #slot: number | null = null;
+  #connectionsMade = HELD_MAX;
+  #budgetTimer: ReturnType<typeof setTimeout> | undefined;
 
   private constructor(settled: Settled, caps: Caps, events: SessionEvents) {
     this.#events = events;
@@ -74,7 +78,12 @@ export class Session {
       signal: (connection, signal) => this.#send({ type: "signal", connection, signal }),
       closed: (connection) => this.#send({ type: "closed", connection }),
       roundTrip: (connection, ms) => this.#send({ type: "roundTrip", connection, ms }),
-      budget: (madeMax) => this.#send({ type: "budget", madeMax }),
+      budget: (madeMax) => {
+        if (this.#ended) return;
+        this.#connectionsMade = madeMax;
+        // Many come at once.
+        this.#budgetTimer ??= setTimeout(() => this.#sendCaps(), BUDGET_WITHIN_MS);
+      },
     });
     const unwatch = watchConditions((conditions) => {
       this.#conditions = conditions;
@@ -230,6 +239,7 @@ export class Session {
     if (this.#ended) return;
     this.#ended = reason;
     this.#unwatch();
+    clearTimeout(this.#budgetTimer);
     releaseTab(this);
     this.#port?.terminate();
     this.#connections.closeAll();
@@ -265,7 +275,9 @@ export class Session {
   }
 
   #sendCaps(): void {
-    this.#send({ type: "caps", caps: effectiveCaps(this.#caps, this.#conditions) });
+    clearTimeout(this.#budgetTimer);
+    this.#budgetTimer = undefined;
+    this.#send({ type: "caps", caps: effectiveCaps(this.#caps, this.#conditions, this.#connectionsMade) });
   }
 
   #ask<T>(waiting: Map<number, Waiting<T>>, number: number, message: ToEngine): Promise<T> {

@@ -32,6 +32,7 @@ pub(crate) fn caps(caps: JsValue) -> Result<Caps, JsError> {
         upload_bytes_per_s_max: whole(caps.number("uploadBytesPerSecond")?),
         upload_bytes_max: whole(caps.number("uploadBytes")?),
         connections_max: caps.number("connections")? as u16,
+        connections_made_max: caps.number("connectionsMade")? as u32,
         prefetch_bytes_max: whole(caps.number("prefetchBytes")?),
         ..Caps::default()
     })

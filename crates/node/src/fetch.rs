@@ -15,8 +15,13 @@ use peeredge_wire::{ContentId, RequestId, Time};
 const DATA_BYTES_MAX: u64 = 256 * 1024;
 /// Blocks filled at the same time, at most: every one costs memory for its bytes.
 const BLOCKS_MAX: u64 = 32;
-/// Bytes ahead of a reader that are fetched.
+/// Bytes ahead of a reader that are fetched while it reads: twice what it took so far, within these bounds.
 const AHEAD_BYTES_MAX: u64 = 256 << 20;
+const AHEAD_BYTES_MIN: u64 = 4 << 20;
+/// What is fetched ahead of all readers that stopped, together, but for as much as they asked for.
+const AHEAD_OF_STOPPED_BYTES: u64 = 64 << 20;
+/// A reader that takes nothing for so long has stopped. A page that is busy for a moment has not.
+const STOPPED_AFTER: Duration = Duration::from_millis(300);
 /// A page that plays begins about so long after it asked.
 const START: Duration = Duration::from_secs(2);
 /// A reader that has waited so long is served first.
@@ -39,6 +44,9 @@ pub(crate) struct Request {
     pub(crate) since: Time,
     /// When the last byte was delivered, or the page began to wait.
     pub(crate) starving_since: Time,
+    /// Since when the page has all that it asked for, and whether that is so long that its reader has stopped.
+    full_since: Option<Time>,
+    stopped: bool,
     /// Bytes a second that the page plays, if it said so.
     pub(crate) pace: Option<u64>,
     /// When the page plays the first byte, or would have if it never stood still.
@@ -64,6 +72,17 @@ impl Request {
         if let Some(due) = self.due() {
             self.plays_at = self.plays_at + now.since(due);
         }
+    }
+
+    /// How far the page's bytes are fetched now: what is not read is not fetched, but for a little.
+    fn wanted_until(&self, range: &Range<u64>, readers: usize) -> u64 {
+        let taken = self.at - range.start;
+        let ahead = if self.stopped {
+            (AHEAD_OF_STOPPED_BYTES / readers.max(1) as u64).min(AHEAD_BYTES_MIN)
+        } else {
+            taken.saturating_mul(2).clamp(AHEAD_BYTES_MIN, AHEAD_BYTES_MAX)
+        };
+        range.end.min(self.at.saturating_add(self.credit.max(ahead)))
     }
 
     /// Whether the page waits for bytes.
@@ -105,6 +124,8 @@ impl Node {
                 credit: 0,
                 since: now,
                 starving_since: now,
+                full_since: None,
+                stopped: true,
                 pace: None,
                 plays_at: now + START,
             },
@@ -223,6 +244,7 @@ impl Node {
             r.starving_since = self.now;
         }
         r.credit = r.credit.saturating_add(bytes);
+        (r.full_since, r.stopped) = (None, false);
         if let Some(content) = self.contents.get_mut(&r.content) {
             content.replan = true;
         }
@@ -303,6 +325,7 @@ impl Node {
             r.at += bytes.len() as u64;
             r.credit -= bytes.len() as u64;
             r.starving_since = self.now;
+            r.full_since = (r.credit == 0).then_some(self.now);
             // The reader's place decides what is urgent.
             content.replan |= r.at == range.end || layout.locate(r.at).0 != before;
             self.out.push_back(Output::Data { request, bytes });
@@ -345,7 +368,8 @@ impl Node {
     /// Makes the plan again after readers or blocks changed.
     pub(crate) fn replan(&mut self, id: ContentId) {
         self.move_ahead(id);
-        let resting = if self.page_is_busy() { self.ahead_request(id) } else { None };
+        let ahead_request = self.ahead_request(id);
+        let resting = if self.page_is_busy() { ahead_request } else { None };
         let Some(content) = self.contents.get_mut(&id) else { return };
         content.replan = false;
         content.touched = true;
@@ -354,11 +378,14 @@ impl Node {
             .requests
             .iter()
             .filter(|(request, r)| r.content == id && Some(**request) != resting)
-            .filter_map(|(_, r)| {
+            .filter_map(|(request, r)| {
                 let range = r.range.as_ref()?;
                 // One that reads faster than anything comes waits all the time: it is urgent when it waits long.
                 let long = self.now.since(r.starving_since) > URGENT_AFTER || r.at == range.start;
-                Some(Reader { at: r.at, end: range.end, waiting: r.pace.is_none() && r.waits() && long })
+                // What is held ahead of demand has no reader.
+                let is_ahead = ahead_request == Some(*request);
+                let end = if is_ahead { range.end } else { r.wanted_until(range, self.requests.len()) };
+                Some(Reader { at: r.at, end, waiting: r.pace.is_none() && r.waits() && long })
             })
             .collect();
         if !readers.is_empty() && !content.is_whole() && content.transfer.is_none() {
@@ -401,6 +428,14 @@ impl Node {
             })
             .map(|(&r, _)| r)
             .collect();
+        for r in self.requests.values_mut() {
+            if !r.stopped && r.full_since.is_some_and(|since| self.now.since(since) >= STOPPED_AFTER) {
+                r.stopped = true;
+                if let Some(content) = self.contents.get_mut(&r.content) {
+                    content.replan = true;
+                }
+            }
+        }
         for request in hopeless {
             let content = self.requests.get(&request).and_then(|r| self.contents.get(&r.content));
             let lied = content.is_some_and(|c| c.state.is_none() && c.manifest_lied);

@@ -130,8 +130,6 @@ export class Host {
       case "closed":
         running.channels.close(message.connection);
         return this.#input((engine, now) => engine.closed(now, message.connection));
-      case "budget":
-        return this.#input((engine, now) => engine.connectionBudget?.(now, message.madeMax));
       case "roundTrip":
         return this.#input((engine, now) => engine.roundTrip(now, message.connection, message.ms * 1000));
     }

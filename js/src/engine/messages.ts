@@ -25,8 +25,6 @@ export type ToEngine =
   | { type: "task"; task: TaskCall }
   | { type: "live"; live: LiveCall }
   | { type: "roundTrip"; connection: number; ms: number }
-  /** Connections that the page may be asked for in all. */
-  | { type: "budget"; madeMax: number }
   | { type: "close" };
 
 /** What the engine tells the page. */

@@ -12,7 +12,7 @@ const START: ToEngine = {
   work: false,
   progressEveryMs: 16,
   settings: {
-    caps: { upload: true, uploadBytesPerSecond: Infinity, uploadBytes: Infinity, connections: 16, prefetchBytes: 0 },
+    caps: { upload: true, uploadBytesPerSecond: Infinity, uploadBytes: Infinity, connections: 16, connectionsMade: 400, prefetchBytes: 0 },
     cacheBytes: 1 << 20,
     storeBytes: Infinity,
     http: true,
