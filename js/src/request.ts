@@ -36,10 +36,13 @@ export class Held {
 
   give(bytes: number): void {
     this.#bytes -= bytes;
-    if (bytes <= 0 || this.#waiting.size === 0 || this.#bytes > ALL_BYTES_MAX - PULL_BYTES_MIN) return;
-    const waiting = [...this.#waiting];
-    this.#waiting.clear();
-    for (const again of waiting) again();
+    if (bytes <= 0) return;
+    // Those that have waited longest first. Who gets less than it wants waits again.
+    for (const again of this.#waiting) {
+      if (this.#bytes > ALL_BYTES_MAX - PULL_BYTES_MIN) return;
+      this.#waiting.delete(again);
+      again();
+    }
   }
 
   forget(again: () => void): void {
