@@ -8,6 +8,7 @@
 //! | [`http`] | the port: contents, health, static files, WebSockets |
 //! | [`hub`] | the tracker and a mailbox for each connection to it |
 //! | [`store`] | records in redb, contents as sparse files |
+//! | [`names`] | strangers' names as names of files |
 //! | [`publish`] | a file becomes a content |
 //! | [`pulse`] | whether every loop still turns |
 //! | [`owner`] | who stands behind an address, and a pace for each |
@@ -23,6 +24,7 @@ pub mod http;
 pub mod hub;
 pub mod log;
 pub mod metrics;
+pub mod names;
 pub mod owner;
 pub mod peer;
 pub mod publish;

@@ -36,7 +36,9 @@ pub use output::{Area, Event, Output, Resource, Role, Server};
 pub use stats::{ActiveBlock, ContentStats, PeerStats, Stats};
 pub use tasks::TaskInput;
 
-pub use peeredge_dts::{LiveEntry, LiveNews, PublishError, Published, Publisher};
+pub use peeredge_dts::{
+    HASH_BYTES, Layout, LiveEntry, LiveNews, Manifest, PublishError, Published, Publisher, Record, StoredState,
+};
 
 use ahead::Ahead;
 use blocks::Blocks;
@@ -47,7 +49,6 @@ use core::time::Duration;
 use ed25519_dalek::SigningKey;
 use fetch::Request;
 use http::{HttpUse, OriginRecord};
-use peeredge_dts::StoredState;
 use peeredge_wire::{ContentId, PeerId, RequestId, Time, Token};
 use picture::Totals;
 use relay_link::RelayLink;

@@ -103,6 +103,11 @@ const RUN: &[Own] = &[
     own("quiet", Some('q'), None, "The output only."),
 ];
 
+const VERIFY: &[Own] = &[own("quiet", Some('q'), None, "Print only what is wrong.")];
+
+const CHECK: &[Own] =
+    &[own("repair", None, None, "Take in again what can be proved to be whole. Deletes nothing.")];
+
 /// The flags that only this command knows.
 pub(super) fn own_flags(command: &str) -> &'static [Own] {
     match command {
@@ -110,6 +115,8 @@ pub(super) fn own_flags(command: &str) -> &'static [Own] {
         "get" => GET,
         "work" => WORK,
         "run" => RUN,
+        "verify" => VERIFY,
+        "check" => CHECK,
         _ => &[],
     }
 }

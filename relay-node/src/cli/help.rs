@@ -22,6 +22,8 @@ Commands:
   get            download a link as a native peer
   work           run tasks of others on this machine
   run            have a task run by others, and their answers compared
+  verify         read all published contents and say which are damaged
+  check          compare the store's records with its files; --repair mends them
   check-config   read all settings, and say what is wrong with them
   print-config   show every setting, its value, and where it came from
 
@@ -38,6 +40,8 @@ pub(super) fn command(name: &str) -> String {
         "get" => GET,
         "work" => WORK,
         "run" => RUN,
+        "verify" => VERIFY,
+        "check" => CHECK,
         "check-config" => CHECK_CONFIG,
         _ => PRINT_CONFIG,
     });
@@ -51,7 +55,7 @@ pub(super) fn command(name: &str) -> String {
         let _ = writeln!(out, "  {short}--{:18} {}", format!("{}{value}", flag.name), flag.doc);
     }
     out.push_str(match name {
-        "publish" | "get" | "work" | "run" => "\nSettings (`peeredge serve --help` tells of all; these matter here):\n",
+        "publish" | "get" | "work" | "run" | "verify" | "check" => "\nSettings (`peeredge serve --help` tells of all; these matter here):\n",
         _ => "\nSettings, as flags; in a file as `key = value`, in the environment as PEEREDGE_KEY.\n\
               Later sources win: defaults, file (--config FILE, PEEREDGE_CONFIG or ./peeredge.toml), environment, flags.\n",
     });
@@ -69,6 +73,7 @@ pub(super) fn command(name: &str) -> String {
 fn matters(command: &str, key: &str) -> bool {
     match command {
         "publish" => matches!(key, "data_dir" | "public_url" | "bind" | "store_bytes_max"),
+        "verify" | "check" => key == "data_dir",
         "work" | "run" => {
             matches!(key, "cache_bytes_max" | "rtc" | "rtc_bind" | "rtc_public" | "public_url" | "log_level")
         }
@@ -121,8 +126,10 @@ Examples:
   peeredge get LINK -o - --range 0-1023 | xxd
   peeredge get LINK -o film.mp4 --seed
 
+-o may name a device or a pipe, which is written through; a link is followed; a file keeps its rights and owner.
+
 Exit codes: 0 done, 1 failed, 2 wrong words or settings, 3 nobody has the content, 4 what arrived contradicts the link,
-5 the range is outside the content, 130 interrupted.
+5 the range is outside the content, 6 the relay cannot be reached, is silent, or is none, 7 the relay refused, 130 interrupted.
 ";
 
 const WORK: &str = "\
@@ -146,6 +153,31 @@ Examples:
 
 Exit codes: 0 done, 1 failed, 2 wrong words or settings, 3 nobody took it or could run it, 4 the module is no task, 5 the task
 ended otherwise than done, 130 interrupted.
+";
+
+const VERIFY: &str = "\
+peeredge verify [LINK...]: read what is published in `data_dir`, all or these, and compare it with what the links say.
+
+A relay may be running: it verifies what it serves as well, and is told what is found here. One line a content on standard output.
+
+Examples:
+  peeredge verify
+  peeredge verify peeredge:ID --data-dir /srv/peeredge
+
+Exit codes: 0 everything is what was published, 1 something is damaged: publish its file again, or put a copy back.
+";
+
+const CHECK: &str = "\
+peeredge check: compare the record file of `data_dir` with the files beside it. Stop the relay first.
+
+With --repair a record file that is missing, empty or damaged is made again from contents/: each content is read as a whole and taken in
+if it is what its id says. Nothing is deleted; a damaged record file is set aside.
+
+Examples:
+  peeredge check
+  peeredge check --repair --data-dir /srv/peeredge
+
+Exit codes: 0 everything is in order (now), 1 something is not, 2 wrong words or settings.
 ";
 
 const CHECK_CONFIG: &str = "\

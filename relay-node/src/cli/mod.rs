@@ -1,6 +1,7 @@
 //! The command line: words to calls, calls to exit codes.
 
 mod args;
+mod check;
 mod get;
 mod help;
 mod publish;
@@ -16,7 +17,8 @@ use std::fmt;
 use std::process::ExitCode;
 
 /// Every command, as suggestions know them.
-const COMMANDS: &[&str] = &["serve", "publish", "get", "work", "run", "check-config", "print-config", "help"];
+const COMMANDS: &[&str] =
+    &["serve", "publish", "get", "work", "run", "verify", "check", "check-config", "print-config", "help"];
 
 /// Why a command did not do what it was asked for.
 #[derive(Debug)]
@@ -73,6 +75,8 @@ fn dispatch(words: impl IntoIterator<Item = OsString>) -> Result<(), Failure> {
                 "get" => get::run(args, effective),
                 "work" => work::run(args, effective),
                 "run" => run::run(args, effective),
+                "verify" => check::verify(args, effective),
+                "check" => check::check(args, effective),
                 "check-config" => check_config(args, effective),
                 _ => print_config(args, &effective),
             }

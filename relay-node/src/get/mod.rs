@@ -1,20 +1,22 @@
 //! `peeredge get`: one content, or a range of it, from whoever has it.
 
 mod output;
+mod place;
 mod progress;
+mod verdict;
 
 pub use output::Target;
 pub(crate) use progress::Bar;
 pub use progress::Progress;
 
 use crate::config::Config;
-use crate::peer::{Driver, Endpoint, Handle, HttpSource, Parts, RelayLink};
+use crate::peer::{Driver, Endpoint, Handle, HttpSource, Parts, Probe, RelayLink, reach};
 use crate::pulse::Pulse;
 use crate::rtc::{self, RtcConfig, RtcEvents, RtcHandle, RtcSocket, outbound_address};
 use crate::serve::key;
 use crate::store::{Store, StoreError, StoreWorker};
 use output::Sink;
-use peeredge_node::{Event, FetchError, Input, Node, Output, RangeSpec};
+use peeredge_node::{Event, FetchError, Input, Node, Output, RangeSpec, Stats};
 use peeredge_wire::{ContentId, RequestId};
 use std::fmt;
 use std::io;
@@ -22,9 +24,11 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::time::Instant;
+use verdict::Signs;
 
 /// Bytes asked of the node ahead of what has been taken from it.
-const AHEAD_BYTES: u64 = 32 << 20;
+const AHEAD_BYTES: u64 = 8 << 20;
 /// The only request of this process.
 const REQUEST: RequestId = RequestId(1);
 
@@ -67,6 +71,42 @@ pub struct Got {
 pub enum GetError {
     /// The node gave up.
     Fetch(FetchError),
+    /// The relay cannot be reached at all.
+    Unreachable {
+        /// Its name.
+        relay: String,
+        /// What the system says.
+        why: String,
+    },
+    /// The relay takes connections and says nothing.
+    Silent {
+        /// Its name.
+        relay: String,
+    },
+    /// What answers is no relay.
+    NoRelay {
+        /// Its name.
+        relay: String,
+        /// What it said or how it failed.
+        why: String,
+    },
+    /// The relay answers, and refuses.
+    Refused {
+        /// Its name.
+        relay: String,
+        /// In its words.
+        why: String,
+    },
+    /// The relay does not have the content and knows nobody who does.
+    Unknown {
+        /// Its name.
+        relay: String,
+    },
+    /// What came contradicts the link, and nobody else has anything.
+    Untrusted {
+        /// The relay's name.
+        relay: String,
+    },
     /// The folder of what has arrived so far cannot be used.
     Store(StoreError),
     /// Another process is getting the same file.
@@ -81,10 +121,17 @@ pub enum GetError {
         /// What the system says.
         error: io::Error,
     },
+    /// The output is a folder.
+    Folder {
+        /// Which.
+        path: PathBuf,
+    },
     /// What arrived could not be written to the disk.
     Disk {
         /// The folder.
         folder: PathBuf,
+        /// What the system says.
+        why: String,
     },
     /// A file of the content's own name exists, and no other name was given.
     Exists {
@@ -94,17 +141,22 @@ pub enum GetError {
     /// A thread could not be started, or ended early.
     Thread(io::Error),
     /// It was told to stop.
-    Interrupted,
+    Interrupted {
+        /// Whether what has arrived was kept.
+        kept: bool,
+    },
 }
 
 impl GetError {
     /// What the command ends with.
     pub fn exit_code(&self) -> u8 {
         match self {
-            GetError::Fetch(FetchError::Unavailable) => 3,
-            GetError::Fetch(FetchError::ManifestInvalid) => 4,
+            GetError::Fetch(FetchError::Unavailable) | GetError::Unknown { .. } => 3,
+            GetError::Fetch(FetchError::ManifestInvalid) | GetError::Untrusted { .. } => 4,
             GetError::Fetch(FetchError::RangeNotSatisfiable { .. }) => 5,
-            GetError::Interrupted => 130,
+            GetError::Unreachable { .. } | GetError::Silent { .. } | GetError::NoRelay { .. } => 6,
+            GetError::Refused { .. } => 7,
+            GetError::Interrupted { .. } => 130,
             _ => 1,
         }
     }
@@ -114,15 +166,33 @@ impl fmt::Display for GetError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             GetError::Fetch(error) => write!(f, "{error}"),
+            GetError::Unreachable { relay, why } => write!(f, "cannot reach the relay {relay}: {why}"),
+            GetError::Silent { relay } => {
+                write!(f, "the relay {relay} takes connections and hardly answers, or not at all")
+            }
+            GetError::NoRelay { relay, why } => write!(f, "{relay} is no relay: {why}"),
+            GetError::Refused { relay, why } => write!(f, "the relay {relay} refused: {why}"),
+            GetError::Unknown { relay } => {
+                write!(f, "the relay {relay} does not have this content and knows nobody who does")
+            }
+            GetError::Untrusted { relay } => {
+                write!(f, "what {relay} sent contradicts the link, and nobody else has the content")
+            }
             GetError::Store(error) => write!(f, "{error}"),
             GetError::Busy { folder } => {
                 write!(f, "another process is at it: {} is in use", folder.display())
             }
             GetError::Output { path, error } => write!(f, "{}: {error}", path.display()),
-            GetError::Disk { folder } => write!(f, "{}: what arrived could not be written", folder.display()),
+            GetError::Folder { path } => write!(f, "{} is a folder; -o names a file", path.display()),
+            GetError::Disk { folder, why } => {
+                write!(f, "{}: what arrived could not be written: {why}", folder.display())
+            }
             GetError::Exists { path } => write!(f, "{} exists; name another file with -o", path.display()),
             GetError::Thread(error) => write!(f, "cannot start a thread: {error}"),
-            GetError::Interrupted => write!(f, "interrupted; the same command goes on where it stopped"),
+            GetError::Interrupted { kept: true } => {
+                write!(f, "interrupted; the same command goes on where it stopped")
+            }
+            GetError::Interrupted { kept: false } => write!(f, "interrupted; nothing is left behind"),
         }
     }
 }
@@ -136,16 +206,21 @@ pub async fn get(
     interrupt: impl Future<Output = ()>,
 ) -> Result<Got, GetError> {
     let mut interrupt = pin!(interrupt);
-    let folder = options.target.part_folder(options.content);
-    let store = match &folder {
-        Some(folder) => Some(open(folder)?),
-        None => None,
+    let mut sink = Sink::new(options)?;
+    let store = sink.folder().map(open).transpose()?;
+    let handle = match start(options, store.as_ref()).await {
+        Ok(handle) => handle,
+        Err(error) => {
+            drop(store);
+            sink.keep(false);
+            return Err(error);
+        }
     };
-    let handle = start(options, store.as_ref()).await?;
-    let mut taking = Taking { handle, sink: Sink::new(options, folder.clone()), taken: 0 };
-    let taken = taking.run(progress, interrupt.as_mut()).await;
+    let mut taking = Taking::new(handle, options, store.clone());
+    let taken = taking.run(&mut sink, progress, interrupt.as_mut()).await;
+    taking.probe.abort();
     let stats = taking.handle.stats.clone();
-    let Taking { handle, sink, taken: bytes, .. } = taking;
+    let Taking { handle, taken: bytes, .. } = taking;
     let finished = match taken {
         Ok(()) if options.seed => sink.link(store.as_deref()),
         _ => Ok(None),
@@ -158,16 +233,26 @@ pub async fn get(
     if tokio::task::spawn_blocking(move || handle.finish()).await.is_err() {
         return Err(GetError::Thread(io::ErrorKind::Other.into()));
     }
-    taken?;
     // The driver renewed it when it closed.
     let stats = stats.borrow().clone();
-    if let (Some(store), Some(folder)) = (&store, &folder)
-        && store.has_failed()
-    {
-        return Err(GetError::Disk { folder: folder.clone() });
-    }
-    let linked = finished?;
+    let arrived = stats.from_peers_bytes + stats.from_relay_bytes + stats.from_http_bytes;
+    let failed = store.as_ref().and_then(|store| store.failure());
     drop(store);
+    let written = match (taken, failed, sink.folder()) {
+        (Err(error), ..) => Err(error),
+        (Ok(()), Some(why), Some(folder)) => Err(GetError::Disk { folder: folder.into(), why }),
+        (Ok(()), ..) => finished,
+    };
+    let linked = match written {
+        Ok(linked) => linked,
+        Err(error) => {
+            let kept = sink.keep(arrived > 0);
+            return Err(match error {
+                GetError::Interrupted { .. } => GetError::Interrupted { kept },
+                error => error,
+            });
+        }
+    };
     let path = match linked {
         Some(path) => {
             sink.discard();
@@ -251,13 +336,40 @@ pub(crate) async fn start_rtc(config: &Config, relay: &Endpoint) -> Option<(RtcH
 /// The download while it runs.
 struct Taking {
     handle: Handle,
-    sink: Sink,
+    store: Option<Arc<Store>>,
+    relay: String,
+    probe: tokio::task::JoinHandle<Probe>,
     taken: u64,
+    began: Instant,
+    progressed: Instant,
+    ready: Option<Instant>,
+    arrived: u64,
+    signs: Signs,
 }
 
 impl Taking {
+    fn new(handle: Handle, options: &Options, store: Option<Arc<Store>>) -> Taking {
+        let (relay, content, http) = (options.relay.clone(), options.content, options.http);
+        let now = Instant::now();
+        Taking {
+            handle,
+            store,
+            relay: options.relay.to_string(),
+            probe: tokio::spawn(async move {
+                if http { HttpSource::new(relay).probe(content).await } else { reach(&relay).await }
+            }),
+            taken: 0,
+            began: now,
+            progressed: now,
+            ready: None,
+            arrived: 0,
+            signs: Signs::default(),
+        }
+    }
+
     async fn run(
         &mut self,
+        sink: &mut Sink,
         progress: &mut dyn Progress,
         mut interrupt: Pin<&mut impl Future<Output = ()>>,
     ) -> Result<(), GetError> {
@@ -266,42 +378,93 @@ impl Taking {
                 told = self.handle.told.recv() => told,
                 changed = self.handle.stats.changed() => {
                     if changed.is_ok() {
-                        progress.stats(&self.handle.stats.borrow_and_update());
+                        let stats = self.handle.stats.borrow_and_update().clone();
+                        progress.stats(&stats);
+                        self.judge(&stats)?;
                     }
                     continue;
                 }
-                () = interrupt.as_mut() => return Err(GetError::Interrupted),
+                probe = &mut self.probe, if self.signs.probe.is_none() => {
+                    self.signs.probe = Some(probe.map_err(|error| GetError::Thread(io::Error::other(error)))?);
+                    let stats = self.handle.stats.borrow().clone();
+                    self.judge(&stats)?;
+                    continue;
+                }
+                () = interrupt.as_mut() => return Err(GetError::Interrupted { kept: false }),
             };
-            match told {
+            let writing = match told {
                 Some(Output::Head { start, end, name, length, .. }) => {
+                    self.signs.begun = true;
                     progress.begin(&name, end - start);
-                    self.sink.begin(&name, start, end, length)?;
+                    sink.begin(&name, start, end, length)?;
+                    continue;
                 }
                 Some(Output::Data { bytes, .. }) => {
                     self.taken += bytes.len() as u64;
-                    self.sink.write(&bytes).await?;
                     progress.taken(self.taken);
                     let _ =
                         self.handle.inputs.send(Input::Pull { request: REQUEST, bytes: bytes.len() as u64 });
+                    Some(bytes)
                 }
-                Some(Output::Done { .. }) => {
-                    self.sink.end().await?;
-                    return Ok(());
-                }
+                Some(Output::Done { .. }) => None,
                 Some(Output::Failed { error, .. }) => return Err(GetError::Fetch(error)),
-                Some(Output::Event(event)) => Self::note(&event),
-                Some(_) => {}
+                Some(Output::Event(event)) => {
+                    self.note(&event);
+                    continue;
+                }
+                Some(_) => continue,
                 None => return Err(GetError::Thread(io::Error::other("the peer ended early"))),
+            };
+            let done = writing.is_none();
+            let writes = async {
+                match writing {
+                    Some(bytes) => sink.write(bytes).await,
+                    None => sink.end().await,
+                }
+            };
+            // A pipe that nobody reads must not keep anyone from stopping.
+            tokio::select! {
+                written = writes => written?,
+                () = interrupt.as_mut() => return Err(GetError::Interrupted { kept: false }),
+            }
+            if done {
+                return Ok(());
             }
         }
     }
 
-    fn note(event: &Event) {
+    /// Looks whether it can still come.
+    fn judge(&mut self, stats: &Stats) -> Result<(), GetError> {
+        if let Some(store) = &self.store
+            && let Some(why) = store.failure()
+        {
+            return Err(GetError::Disk { folder: store.root().into(), why });
+        }
+        let arrived = stats.from_peers_bytes + stats.from_relay_bytes + stats.from_http_bytes;
+        if arrived > self.arrived {
+            (self.arrived, self.progressed) = (arrived, Instant::now());
+        }
+        self.signs.elapsed = self.began.elapsed();
+        self.signs.ready_for = self.ready.map(|ready| ready.elapsed());
+        self.signs.peers = stats.peers.len();
+        self.signs.arrived = arrived > 0;
+        self.signs.without_progress = self.progressed.elapsed();
+        self.signs.rejected_bytes = stats.rejected_bytes;
+        self.signs.verdict(&self.relay).map_or(Ok(()), Err)
+    }
+
+    fn note(&mut self, event: &Event) {
         match event {
             Event::PeerBlamed { peer, block, .. } => {
                 tracing::warn!(%peer, block, "a peer sent wrong bytes and was dropped");
             }
-            Event::RelayRefused { code, detail } => tracing::warn!(code, detail, "the relay refused"),
+            Event::RelayReady { .. } => self.ready = Some(Instant::now()),
+            Event::RelayLost => self.ready = None,
+            Event::RelayRefused { code, detail } => {
+                let why = if detail.is_empty() { (*code).to_owned() } else { format!("{code}: {detail}") };
+                self.signs.refused = Some(why);
+                tracing::debug!(code, detail, "the relay refused");
+            }
             other => tracing::debug!(event = ?other, "peer"),
         }
     }

@@ -1,6 +1,8 @@
-//! Where a download goes: a file that appears whole, or standard output.
+//! Where a download goes: a file that appears whole, or something that is written as bytes come.
 
+use super::place::{self, Place};
 use super::{GetError, Options};
+use crate::names::safe_file_name;
 use crate::store::Store;
 use peeredge_node::RangeSpec;
 use peeredge_wire::ContentId;
@@ -13,174 +15,207 @@ use std::path::{Path, PathBuf};
 pub enum Target {
     /// A file of the content's own name in the working directory; never an existing one.
     OwnName,
-    /// This file, replaced when it exists.
+    /// This file, replaced when it exists; a device or a pipe is written through.
     File(PathBuf),
     /// Standard output.
     Stdout,
 }
 
-impl Target {
-    /// The folder of what has arrived so far; none for standard output, which cannot be resumed.
-    pub fn part_folder(&self, content: ContentId) -> Option<PathBuf> {
-        match self {
-            Target::OwnName => Some(PathBuf::from(format!("{content}.peeredge-part"))),
-            Target::File(path) => {
-                let mut name = path.file_name().unwrap_or_default().to_owned();
-                name.push(".peeredge-part");
-                Some(path.with_file_name(name))
-            }
-            Target::Stdout => None,
-        }
-    }
+/// What the part folder may hold of ours; anything else there is left alone.
+const OURS: &[&str] =
+    &["contents", "tmp", "inbox", "done", "sources", "wrong", "peeredge.redb", "range", "linked"];
+
+/// How bytes leave that are written as they come.
+#[derive(Debug)]
+enum Stream {
+    Stdout,
+    /// Opened when the first bytes are due: opening a pipe waits for its reader.
+    Closed(PathBuf),
+    Open(PathBuf, File),
+    /// A range, in the part folder.
+    Part(PathBuf, File),
 }
 
-/// Takes the bytes in order. A whole content is already in the store's data file, which becomes the output; a range, and
-/// standard output, are written as they come.
+/// Takes the bytes in order. A whole content is already in the store's data file, which becomes the output; a range, and what is no
+/// file, are written as they come.
 #[derive(Debug)]
 pub(super) struct Sink {
     content: ContentId,
-    target: Target,
+    /// Where the file will be; the content's own name until it is known.
+    path: Option<PathBuf>,
+    own_name: bool,
     whole: bool,
     folder: Option<PathBuf>,
-    own_name: String,
-    range: Option<(PathBuf, File)>,
+    /// Whether the folder was there before: then it may hold what an earlier run fetched.
+    resumed: bool,
+    stream: Option<Stream>,
 }
 
 impl Sink {
-    pub(super) fn new(options: &Options, folder: Option<PathBuf>) -> Sink {
-        Sink {
+    /// Looks where the output goes. Nothing is made yet.
+    pub(super) fn new(options: &Options) -> Result<Sink, GetError> {
+        let mut sink = Sink {
             content: options.content,
-            target: options.target.clone(),
+            path: None,
+            own_name: options.target == Target::OwnName,
             whole: options.range == RangeSpec::Whole,
-            folder,
-            own_name: String::new(),
-            range: None,
+            folder: None,
+            resumed: false,
+            stream: None,
+        };
+        match &options.target {
+            Target::OwnName => sink.folder = Some(place::part_folder(Path::new(""), options.content)),
+            Target::Stdout => sink.stream = Some(Stream::Stdout),
+            Target::File(path) => match place::resolve(path)? {
+                Place::Stream(path) => sink.stream = Some(Stream::Closed(path)),
+                Place::File(path) => {
+                    sink.folder = Some(place::part_folder(&path, options.content));
+                    sink.path = Some(path);
+                }
+            },
         }
+        sink.resumed = sink.folder.as_ref().is_some_and(|folder| folder.exists());
+        Ok(sink)
+    }
+
+    /// The folder of what has arrived so far; none for what is written as it comes, which cannot be resumed.
+    pub(super) fn folder(&self) -> Option<&Path> {
+        self.folder.as_deref()
     }
 
     /// What comes is known.
     pub(super) fn begin(&mut self, name: &str, start: u64, end: u64, length: u64) -> Result<(), GetError> {
-        self.own_name = safe_name(name, self.content);
         self.whole &= (start, end) == (0, length);
-        if self.target == Target::OwnName {
-            let path = PathBuf::from(&self.own_name);
-            if path.exists() {
+        if self.own_name {
+            let path = PathBuf::from(safe_file_name(name).unwrap_or_else(|| self.content.to_string()));
+            if path.symlink_metadata().is_ok() {
                 return Err(GetError::Exists { path });
             }
+            self.path = Some(path);
         }
         if let (false, Some(folder)) = (self.whole, &self.folder) {
             let path = folder.join("range");
             let file = File::create(&path).map_err(|error| GetError::Output { path: path.clone(), error })?;
-            self.range = Some((path, file));
+            self.stream = Some(Stream::Part(path, file));
         }
         Ok(())
     }
 
-    /// The next bytes.
-    pub(super) async fn write(&mut self, bytes: &[u8]) -> Result<(), GetError> {
-        if let Some((path, file)) = &mut self.range {
-            return file.write_all(bytes).map_err(|error| GetError::Output { path: path.clone(), error });
-        }
-        if self.target == Target::Stdout {
-            let mut out = io::stdout().lock();
-            return out
-                .write_all(bytes)
-                .map_err(|error| GetError::Output { path: "standard output".into(), error });
-        }
+    /// The next bytes. Whoever waits for this may stop waiting; then nothing more may be written.
+    pub(super) async fn write(&mut self, bytes: Vec<u8>) -> Result<(), GetError> {
+        let Some(stream) = self.stream.take() else { return Ok(()) };
+        self.stream = Some(aside(move || stream.write(&bytes)).await?);
         Ok(())
     }
 
     /// Nothing more comes.
     pub(super) async fn end(&mut self) -> Result<(), GetError> {
-        if let Some((path, file)) = &mut self.range {
-            return file.sync_all().map_err(|error| GetError::Output { path: path.clone(), error });
-        }
-        if self.target == Target::Stdout {
-            let flushed = io::stdout().flush();
-            return flushed.map_err(|error| GetError::Output { path: "standard output".into(), error });
-        }
+        let Some(stream) = self.stream.take() else { return Ok(()) };
+        self.stream = Some(aside(move || stream.end()).await?);
         Ok(())
     }
 
     /// Makes the output appear while the store stays in use: a second name of the data file.
     pub(super) fn link(&self, store: Option<&Store>) -> Result<Option<PathBuf>, GetError> {
-        let (Some(path), Some(folder), Some(_)) = (self.path(), &self.folder, store) else { return Ok(None) };
+        let (Some(path), Some(folder), Some(_)) = (&self.path, &self.folder, store) else { return Ok(None) };
         let from = self.finished(folder);
         let new = folder.join("linked");
         let _ = std::fs::remove_file(&new);
         std::fs::hard_link(&from, &new)
             .or_else(|_| std::fs::copy(&from, &new).map(|_| ()))
-            .and_then(|()| std::fs::rename(&new, &path))
             .map_err(|error| GetError::Output { path: path.clone(), error })?;
-        Ok(Some(path))
+        self.appear(&new, path)?;
+        Ok(Some(path.clone()))
     }
 
     /// Makes the output appear, whole, and removes the rest. The store is closed.
     pub(super) fn finish(self) -> Result<Option<PathBuf>, GetError> {
-        let (Some(path), Some(folder)) = (self.path(), &self.folder) else { return Ok(None) };
-        let renamed = std::fs::rename(self.finished(folder), &path);
-        renamed.map_err(|error| GetError::Output { path: path.clone(), error })?;
+        let (Some(path), Some(folder)) = (&self.path, &self.folder) else { return Ok(None) };
+        self.appear(&self.finished(folder), path)?;
         self.discard();
-        Ok(Some(path))
+        Ok(Some(path.clone()))
+    }
+
+    fn appear(&self, from: &Path, path: &Path) -> Result<(), GetError> {
+        if self.own_name { place::put_new(from, path) } else { place::put(from, path) }
+    }
+
+    /// After a failure: keeps what another run goes on with, and says whether it did.
+    pub(super) fn keep(&self, has_arrived: bool) -> bool {
+        let keeps = self.resumed || has_arrived;
+        if !keeps {
+            self.discard();
+        }
+        keeps && self.folder.is_some()
     }
 
     /// Removes what is only of use to a download that goes on.
     pub(super) fn discard(&self) {
-        if let Some(folder) = &self.folder
-            && let Err(error) = std::fs::remove_dir_all(folder)
+        let Some(folder) = &self.folder else { return };
+        for name in OURS {
+            let path = folder.join(name);
+            let _ = match path.symlink_metadata() {
+                Ok(meta) if meta.is_dir() => std::fs::remove_dir_all(&path),
+                Ok(_) => std::fs::remove_file(&path),
+                Err(_) => continue,
+            };
+        }
+        if let Err(error) = std::fs::remove_dir(folder)
+            && error.kind() != io::ErrorKind::NotFound
         {
             tracing::warn!(folder = %folder.display(), %error, "could not be removed");
         }
     }
 
     fn finished(&self, folder: &Path) -> PathBuf {
-        match &self.range {
-            Some((path, _)) => path.clone(),
-            None => folder.join("contents").join(format!("{}.data", self.content)),
-        }
-    }
-
-    fn path(&self) -> Option<PathBuf> {
-        match &self.target {
-            Target::OwnName => Some(PathBuf::from(&self.own_name)),
-            Target::File(path) => Some(path.clone()),
-            Target::Stdout => None,
+        match &self.stream {
+            Some(Stream::Part(path, _)) => path.clone(),
+            _ => folder.join("contents").join(format!("{}.data", self.content)),
         }
     }
 }
 
-/// A publisher's name as a file of the working directory: no folders, nothing hidden, no control characters.
-fn safe_name(name: &str, content: ContentId) -> String {
-    let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
-    let clean: String = last.chars().filter(|c| !c.is_control()).collect();
-    match clean.trim().trim_start_matches('.') {
-        "" => content.to_string(),
-        name => name.to_owned(),
+impl Stream {
+    fn write(mut self, bytes: &[u8]) -> Result<Stream, GetError> {
+        if let Stream::Closed(path) = self {
+            let file = place::open(&path).map_err(|error| GetError::Output { path: path.clone(), error })?;
+            self = Stream::Open(path, file);
+        }
+        match &mut self {
+            Stream::Stdout => io::stdout().lock().write_all(bytes),
+            Stream::Open(_, file) | Stream::Part(_, file) => file.write_all(bytes),
+            Stream::Closed(_) => unreachable!("opened above"),
+        }
+        .map_err(|error| self.failed(error))?;
+        Ok(self)
+    }
+
+    fn end(self) -> Result<Stream, GetError> {
+        // An empty content opens its output, too.
+        let this = self.write(&[])?;
+        match &this {
+            Stream::Stdout => io::stdout().flush(),
+            Stream::Part(_, file) => file.sync_all(),
+            // Devices and pipes know no sync.
+            Stream::Open(..) | Stream::Closed(_) => Ok(()),
+        }
+        .map_err(|error| this.failed(error))?;
+        Ok(this)
+    }
+
+    fn failed(&self, error: io::Error) -> GetError {
+        let path = match self {
+            Stream::Stdout => "standard output".into(),
+            Stream::Closed(path) | Stream::Open(path, _) | Stream::Part(path, _) => path.clone(),
+        };
+        GetError::Output { path, error }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_strangers_name_stays_in_the_folder() {
-        let content = ContentId([1; 32]);
-        assert_eq!(safe_name("film.mp4", content), "film.mp4");
-        assert_eq!(safe_name("../../etc/passwd", content), "passwd");
-        assert_eq!(safe_name("..\\..\\boot.ini", content), "boot.ini");
-        assert_eq!(safe_name(".bashrc", content), "bashrc");
-        assert_eq!(safe_name("a\u{1b}[2Jb", content), "a[2Jb");
-        for empty in ["", "..", "/", "a/", "\n"] {
-            assert_eq!(safe_name(empty, content), content.to_string(), "{empty:?}");
-        }
-    }
-
-    #[test]
-    fn the_part_folder_lies_beside_the_output() {
-        let content = ContentId([1; 32]);
-        let folder = Target::File("/a/b.mp4".into()).part_folder(content);
-        assert_eq!(folder, Some("/a/b.mp4.peeredge-part".into()));
-        assert_eq!(Target::Stdout.part_folder(content), None);
-    }
+/// Does something that may wait on a thread of its own: whoever waits for it can be interrupted.
+async fn aside<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, GetError> + Send + 'static,
+) -> Result<T, GetError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|error| Err(GetError::Thread(io::Error::other(error))))
 }

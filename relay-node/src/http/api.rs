@@ -47,12 +47,17 @@ pub(super) async fn live() -> Response {
     headers::plain(StatusCode::OK, "live\n")
 }
 
-/// `/readyz`: store, WebRTC and tracker are up, and the relay is not about to stop.
+/// `/readyz`: store, WebRTC and tracker are up, the store takes writes and holds what was published, and the relay is not about to
+/// stop. What is wrong with the store follows, a line each.
 pub(super) async fn ready(State(app): State<Arc<App>>) -> Response {
     let why = app.unready();
+    let noted: String = app.store.complaints().noted.iter().map(|line| format!("{line}\n")).collect();
     match why.is_empty() {
-        true => headers::plain(StatusCode::OK, "ready\n"),
-        false => headers::plain(StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {}\n", why.join(", "))),
+        true => headers::plain(StatusCode::OK, format!("ready\n{noted}")),
+        false => {
+            let text = format!("not ready: {}\n{noted}", why.join(", "));
+            headers::plain(StatusCode::SERVICE_UNAVAILABLE, text)
+        }
     }
 }
 
@@ -132,10 +137,32 @@ async fn numbers(app: &App) -> Response {
         "Bytes of published contents and of tasks, with their records.",
         bytes,
     );
+    write_store(&app, &mut page);
     let mut response = headers::plain(StatusCode::OK, page.finish());
     let kind = headers::value("text/plain; version=0.0.4; charset=utf-8");
     response.headers_mut().insert(header::CONTENT_TYPE, kind);
     response
+}
+
+fn write_store(app: &App, page: &mut Page) {
+    let damaged = app.store.damaged();
+    let blocks: usize = damaged.values().map(|damage| damage.blocks.len()).sum();
+    for (name, help, value) in [
+        ("peeredge_store_damaged_contents", "Published contents of which something is wrong.", damaged.len()),
+        ("peeredge_store_damaged_blocks", "Blocks that are not what was published.", blocks),
+        (
+            "peeredge_store_orphans",
+            "Contents that lie in the store without a record.",
+            app.store.orphans().len(),
+        ),
+        (
+            "peeredge_store_writable",
+            "Whether the store takes writes.",
+            usize::from(app.store.trouble().is_none()),
+        ),
+    ] {
+        page.single(name, "gauge", help, value as f64);
+    }
 }
 
 async fn write_tracker(app: &App, page: &mut Page) {

@@ -1,6 +1,7 @@
-//! A part of a stored content as an answer's body: read in chunks, as fast as the client takes them.
+//! A part of a published content as an answer's body: read and verified in chunks, as fast as the client takes them.
 
 use super::App;
+use crate::store::ReadError;
 use axum::body::Body;
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
@@ -48,35 +49,62 @@ impl http_body::Body for Stored {
     }
 }
 
-/// The bytes `range` of an area that is known to hold them.
+async fn read(app: &Arc<App>, content: ContentId, area: Area, range: Range<u64>) -> Result<Bytes, ReadError> {
+    let store = app.store.clone();
+    let read = tokio::task::spawn_blocking(move || store.read_verified(content, area, range)).await;
+    read.unwrap_or_else(|_| Err(ReadError::Io(io::Error::other("the read panicked")))).map(Bytes::from)
+}
+
+/// The first bytes of `range`: known before the answer's head is sent, so that it can say that they are not to be had.
+pub(super) async fn first(
+    app: &Arc<App>,
+    content: ContentId,
+    area: Area,
+    range: &Range<u64>,
+) -> Result<Bytes, ReadError> {
+    if area == Area::Data && app.store.damage(content).is_some() {
+        let (store, range) = (app.store.clone(), range.clone());
+        let looked = tokio::task::spawn_blocking(move || store.look_again(content, &range)).await;
+        looked.unwrap_or_else(|_| Err(ReadError::Io(io::Error::other("the read panicked"))))?;
+    }
+    read(app, content, area, range.start..range.end.min(range.start + CHUNK_BYTES)).await
+}
+
+/// The bytes `range` of an area, of which the first have been read. Where others turn out to be wrong the connection ends.
 pub(super) fn stored(
     app: &Arc<App>,
     content: ContentId,
     area: Area,
     range: Range<u64>,
+    first: Bytes,
     route: &'static str,
 ) -> Body {
-    let (chunks, chunks_out) = mpsc::channel(1);
     let left = range.end - range.start;
+    app.metrics.http_bytes.add(route, first.len() as u64);
+    let mut at = range.start + first.len() as u64;
+    if at == range.end {
+        return Body::from(first);
+    }
+    let (chunks, chunks_out) = mpsc::channel(1);
     let app = app.clone();
     tokio::spawn(async move {
-        let mut at = range.start;
+        if chunks.send(Ok(first)).await.is_err() {
+            return;
+        }
         while at < range.end {
-            let len = (range.end - at).min(CHUNK_BYTES);
-            let store = app.store.clone();
-            let read = tokio::task::spawn_blocking(move || store.read(content, area, at, len as usize)).await;
-            let read = read.unwrap_or_else(|_| Err(io::Error::other("the read panicked")));
-            let is_err = read.is_err();
-            if let Err(error) = &read {
-                tracing::warn!(%content, ?area, at, len, %error, "a content could not be read");
+            let end = range.end.min(at + CHUNK_BYTES);
+            let bytes = read(&app, content, area, at..end).await;
+            if let Err(error) = &bytes {
+                tracing::warn!(%content, ?area, at, %error, "an answer ends early");
             }
+            let is_err = bytes.is_err();
             // Fails when the connection is gone, which the listener sees to when the client takes nothing.
-            let taken = chunks.send(read.map(Bytes::from)).await.is_ok();
+            let taken = chunks.send(bytes.map_err(|error| io::Error::other(error.to_string()))).await.is_ok();
             if !taken || is_err {
                 return;
             }
-            app.metrics.http_bytes.add(route, len);
-            at += len;
+            app.metrics.http_bytes.add(route, end - at);
+            at = end;
         }
     });
     Body::new(Stored { chunks: chunks_out, left })

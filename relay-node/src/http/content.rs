@@ -2,13 +2,17 @@
 
 use super::range::{Wanted, wanted};
 use super::{App, body, headers};
+use crate::names::safe_file_name;
+use crate::store::ReadError;
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
 use hyper::header::{self, HeaderMap, HeaderValue};
+use hyper::http::request::Parts;
 use hyper::{Method, StatusCode};
-use peeredge_node::{Area, manifest_of_state};
+use peeredge_node::Area;
 use peeredge_wire::ContentId;
+use std::io;
 use std::sync::Arc;
 
 /// A content never changes under its id, so any copy of it may be kept for ever.
@@ -16,6 +20,8 @@ const IMMUTABLE: &str = "public, max-age=31536000, immutable";
 /// What a browser may do with a content that it shows as a page of its own: nothing, for strangers wrote it.
 const SANDBOX: &str =
     "sandbox; default-src 'none'; img-src 'self'; media-src 'self'; style-src 'unsafe-inline'";
+
+const DAMAGED: &str = "this relay's copy of that content is damaged; it is not served\n";
 
 pub(super) async fn preflight(State(app): State<Arc<App>>, request: Request) -> Response {
     headers::preflight(&app.config.origins, &request)
@@ -27,13 +33,17 @@ pub(super) async fn bytes(
     Path(path): Path<Vec<(String, String)>>,
     request: Request,
 ) -> Response {
+    let request = request.into_parts().0;
     let id = path.first().map(|(_, id)| id.as_str()).unwrap_or_default();
     let content = match published(&app, id, &request) {
         Ok(content) => content,
         Err(response) => return *response,
     };
-    let Some(entry) = app.store.entry(content) else { return not_here(&app, &request) };
-    let mut response = part(&app, &request, content, Area::Data, entry.length, "content");
+    let Some(entry) = app.store.entry(content) else { return not_here(&app, &request, content) };
+    let mut response = part(&app, &request, content, Area::Data, entry.length, "content").await;
+    if response.status().is_server_error() {
+        return response;
+    }
     let out = response.headers_mut();
     let (media_type, inline) = safe_media_type(&entry.media_type);
     out.insert(header::CONTENT_TYPE, media_type);
@@ -48,12 +58,16 @@ pub(super) async fn records(
     Path(id): Path<String>,
     request: Request,
 ) -> Response {
+    let request = request.into_parts().0;
     let content = match published(&app, &id, &request) {
         Ok(content) => content,
         Err(response) => return *response,
     };
-    let Some(entry) = app.store.entry(content) else { return not_here(&app, &request) };
-    let mut response = part(&app, &request, content, Area::Records, entry.records_bytes, "records");
+    let Some(entry) = app.store.entry(content) else { return not_here(&app, &request, content) };
+    let mut response = part(&app, &request, content, Area::Records, entry.records_bytes, "records").await;
+    if response.status().is_server_error() {
+        return response;
+    }
     response.headers_mut().insert(header::CONTENT_TYPE, headers::value("application/octet-stream"));
     response
 }
@@ -64,21 +78,20 @@ pub(super) async fn manifest(
     Path(id): Path<String>,
     request: Request,
 ) -> Response {
+    let request = request.into_parts().0;
     let content = match published(&app, &id, &request) {
         Ok(content) => content,
         Err(response) => return *response,
     };
+    if app.store.entry(content).is_none() {
+        return not_here(&app, &request, content);
+    }
     let store = app.store.clone();
-    let state = tokio::task::spawn_blocking(move || store.state(content)).await;
-    let state = match state {
-        Ok(Ok(state)) => state,
-        _ => {
-            tracing::error!(%content, "a state could not be read");
-            return headers::plain(StatusCode::INTERNAL_SERVER_ERROR, "the store cannot be read\n");
-        }
-    };
-    let Some(bytes) = state.as_deref().and_then(manifest_of_state).map(<[u8]>::to_vec) else {
-        return not_here(&app, &request);
+    let manifest = tokio::task::spawn_blocking(move || store.manifest(content)).await;
+    let manifest = manifest.unwrap_or_else(|_| Err(ReadError::Io(io::Error::other("the read panicked"))));
+    let bytes = match manifest {
+        Ok(manifest) => manifest.encode(),
+        Err(error) => return not_readable(&app, &request, content, &error),
     };
     app.metrics.http_bytes.add("manifest", bytes.len() as u64);
     let mut response = Response::new(Body::from(bytes));
@@ -88,13 +101,13 @@ pub(super) async fn manifest(
 }
 
 /// Reads the id, and answers what needs no look at the content.
-fn published(app: &App, id: &str, request: &Request) -> Result<ContentId, Box<Response>> {
+fn published(app: &App, id: &str, request: &Parts) -> Result<ContentId, Box<Response>> {
     let content: ContentId = id.parse().map_err(|error| {
         let mut response = headers::plain(StatusCode::BAD_REQUEST, format!("{error}\n"));
-        headers::allow_origin(&app.config.origins, request.headers(), response.headers_mut());
+        headers::allow_origin(&app.config.origins, &request.headers, response.headers_mut());
         Box::new(response)
     })?;
-    if headers::none_match(request.headers(), &etag(content)) && app.store.entry(content).is_some() {
+    if headers::none_match(&request.headers, &etag(content)) && app.store.entry(content).is_some() {
         let mut response = Response::new(Body::empty());
         *response.status_mut() = StatusCode::NOT_MODIFIED;
         describe(app, request, content, response.headers_mut());
@@ -103,9 +116,25 @@ fn published(app: &App, id: &str, request: &Request) -> Result<ContentId, Box<Re
     Ok(content)
 }
 
-fn not_here(app: &App, request: &Request) -> Response {
-    let mut response = headers::plain(StatusCode::NOT_FOUND, "this relay does not publish that content\n");
-    headers::allow_origin(&app.config.origins, request.headers(), response.headers_mut());
+fn not_here(app: &App, request: &Parts, content: ContentId) -> Response {
+    let mut response = match app.store.damage(content) {
+        Some(_) => headers::plain(StatusCode::SERVICE_UNAVAILABLE, DAMAGED),
+        None => headers::plain(StatusCode::NOT_FOUND, "this relay does not publish that content\n"),
+    };
+    headers::allow_origin(&app.config.origins, &request.headers, response.headers_mut());
+    response
+}
+
+/// The bytes cannot be had now. Nobody may keep this answer, nor take it for the content.
+fn not_readable(app: &App, request: &Parts, content: ContentId, error: &ReadError) -> Response {
+    let mut response = match error {
+        ReadError::Damaged { .. } => headers::plain(StatusCode::SERVICE_UNAVAILABLE, DAMAGED),
+        ReadError::Io(error) => {
+            tracing::warn!(%content, %error, "a content could not be read");
+            headers::plain(StatusCode::SERVICE_UNAVAILABLE, "the store cannot be read now\n")
+        }
+    };
+    headers::allow_origin(&app.config.origins, &request.headers, response.headers_mut());
     response
 }
 
@@ -113,22 +142,22 @@ fn etag(content: ContentId) -> String {
     format!("\"{content}\"")
 }
 
-fn describe(app: &App, request: &Request, content: ContentId, out: &mut HeaderMap) {
+fn describe(app: &App, request: &Parts, content: ContentId, out: &mut HeaderMap) {
     out.insert(header::CACHE_CONTROL, headers::value(IMMUTABLE));
     out.insert(header::ETAG, HeaderValue::try_from(etag(content)).expect("ids are ASCII"));
-    headers::allow_origin(&app.config.origins, request.headers(), out);
+    headers::allow_origin(&app.config.origins, &request.headers, out);
 }
 
 /// An area, or the range of it that the request wants.
-fn part(
+async fn part(
     app: &Arc<App>,
-    request: &Request,
+    request: &Parts,
     content: ContentId,
     area: Area,
     length: u64,
     route: &'static str,
 ) -> Response {
-    let (status, range) = match wanted(request.headers(), length, &etag(content)) {
+    let (status, range) = match wanted(&request.headers, length, &etag(content)) {
         Wanted::Whole => (StatusCode::OK, 0..length),
         Wanted::Part { start, end } => (StatusCode::PARTIAL_CONTENT, start..end),
         Wanted::Unsatisfiable => {
@@ -144,9 +173,16 @@ fn part(
             return response;
         }
     };
-    let body = match request.method() {
+    let body = match &request.method {
+        &Method::HEAD if app.store.damage(content).is_some() => {
+            let error = ReadError::Damaged { why: "some of it".into() };
+            return not_readable(app, request, content, &error);
+        }
         &Method::HEAD => Body::empty(),
-        _ => body::stored(app, content, area, range.clone(), route),
+        _ => match body::first(app, content, area, &range).await {
+            Ok(first) => body::stored(app, content, area, range.clone(), first, route),
+            Err(error) => return not_readable(app, request, content, &error),
+        },
     };
     let mut response = Response::new(body);
     *response.status_mut() = status;
@@ -194,9 +230,9 @@ fn safe_media_type(media_type: &str) -> (HeaderValue, bool) {
 /// RFC 6266, with the name in UTF-8 (RFC 8187).
 fn disposition(inline: bool, name: &str) -> HeaderValue {
     let mut text = String::from(if inline { "inline" } else { "attachment" });
-    if !name.is_empty() {
+    if let Some(name) = safe_file_name(name) {
         text.push_str("; filename*=UTF-8''");
-        text.push_str(&percent_encode(name));
+        text.push_str(&percent_encode(&name));
     }
     HeaderValue::try_from(text).expect("percent-encoded text is ASCII")
 }
@@ -243,6 +279,11 @@ mod tests {
     #[test]
     fn a_name_cannot_leave_its_header() {
         let header = disposition(true, "a\"\r\nb: ü.mp4");
-        assert_eq!(header, "inline; filename*=UTF-8''a%22%0D%0Ab%3A%20%C3%BC.mp4");
+        assert_eq!(header, "inline; filename*=UTF-8''a_b_%20%C3%BC.mp4");
+        // Nor can it name another folder, a device, or read otherwise than it is.
+        for (name, shown) in [("../../a", "a"), ("CON", "_CON"), ("gnp.\u{202e}exe", "gnp.exe")] {
+            assert_eq!(disposition(false, name), format!("attachment; filename*=UTF-8''{shown}"));
+        }
+        assert_eq!(disposition(false, ".."), "attachment");
     }
 }

@@ -86,6 +86,7 @@ impl App {
         }
         let stalled = self.pulses.all().into_iter().filter(|pulse| pulse.is_stalled());
         why.extend(stalled.map(|pulse| format!("{} stands still", pulse.name())));
+        why.extend(self.store.complaints().unready);
         why
     }
 

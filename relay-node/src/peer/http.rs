@@ -1,23 +1,33 @@
 //! Plain HTTP as one more source: whole answers, bounded in size and time, over a few kept connections.
 
-use super::connect::{Endpoint, Stream, connect};
-use bytes::Bytes;
-use http_body_util::{BodyExt, Empty, Limited};
-use hyper::client::conn::http1::{SendRequest, handshake};
-use hyper::header::{HOST, RANGE, USER_AGENT};
-use hyper::{Request, StatusCode};
+use super::connect::{CONNECT_TIMEOUT, Endpoint, connect};
+use bytes::{Buf, Bytes};
+use http_body_util::{BodyExt, Empty};
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{Builder, SendRequest};
+use hyper::header::{CONTENT_RANGE, HOST, RANGE, USER_AGENT};
+use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use peeredge_node::{HttpFailure, Resource};
 use peeredge_wire::ContentId;
+use std::io;
+use std::ops::Range;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A manifest: 32 bytes a block, of at most 8000, and the head.
-const MANIFEST_BYTES_MAX: u64 = 512 << 10;
-/// A server without ranges sends the whole content. So much of it is read to get at a part.
-const WHOLE_BYTES_MAX: u64 = 16 << 20;
+pub(super) const MANIFEST_BYTES_MAX: u64 = 512 << 10;
 /// Idle connections kept for the next request.
 const IDLE_MAX: usize = 8;
+/// A server that sends nothing for so long is given up.
+const SILENCE_MAX: Duration = Duration::from_secs(4);
+/// A server that has sent less than so many bytes after so long is given up, too.
+const DRIP_AFTER: Duration = Duration::from_secs(5);
+const DRIP_BYTES: usize = 16 << 10;
+/// Room made for an answer before it comes.
+const RESERVED_BYTES_MAX: usize = 2 << 20;
+/// Bytes read from the socket at a time.
+const BUFFER_BYTES: usize = 256 << 10;
 
 type Sender = SendRequest<Empty<Bytes>>;
 
@@ -29,12 +39,28 @@ pub struct HttpSource(Arc<Inner>);
 struct Inner {
     endpoint: Endpoint,
     idle: Mutex<Vec<Sender>>,
+    /// A whole content from a server that knows no ranges: requests take from it in turn, so that it is sent about once.
+    whole: tokio::sync::Mutex<Option<Whole>>,
+}
+
+/// An answer that is read in the order in which it comes.
+#[derive(Debug)]
+struct Whole {
+    content: ContentId,
+    body: Incoming,
+    /// The content's byte that comes next; what has come of the bytes from there on.
+    at: u64,
+    held: Bytes,
 }
 
 impl HttpSource {
     /// The relay at this address.
     pub fn new(endpoint: Endpoint) -> HttpSource {
-        HttpSource(Arc::new(Inner { endpoint, idle: Mutex::default() }))
+        HttpSource(Arc::new(Inner { endpoint, idle: Mutex::default(), whole: tokio::sync::Mutex::default() }))
+    }
+
+    pub(super) fn endpoint(&self) -> &Endpoint {
+        &self.0.endpoint
     }
 
     /// Gets one resource, whole.
@@ -53,59 +79,93 @@ impl HttpSource {
     async fn run(&self, content: ContentId, what: Resource) -> Result<Vec<u8>, HttpFailure> {
         let (path, range) = match what {
             Resource::Manifest => (format!("/m/{content}"), None),
-            Resource::Records { start, end } => (format!("/r/{content}"), Some((start, end))),
-            Resource::Bytes { start, end } => (format!("/c/{content}"), Some((start, end))),
+            Resource::Records { start, end } => (format!("/r/{content}"), Some(start..end)),
+            Resource::Bytes { start, end } => (format!("/c/{content}"), Some(start..end)),
         };
-        if range.is_some_and(|(start, end)| start >= end) {
+        if range.as_ref().is_some_and(Range::is_empty) {
             return Ok(Vec::new());
         }
+        let is_data = matches!(what, Resource::Bytes { .. });
+        if let (true, Some(range)) = (is_data, &range)
+            && let Some(bytes) = self.from_whole(content, range).await
+        {
+            return bytes;
+        }
+        let sent = self.send(self.request(&path, range.as_ref())).await;
+        let (sender, response) = sent.map_err(|_| HttpFailure::Network)?;
+        let status = response.status();
+        match (status, range) {
+            (StatusCode::OK, None) => {
+                let bytes = read(response.into_body(), MANIFEST_BYTES_MAX).await?;
+                self.keep(sender);
+                Ok(bytes)
+            }
+            (StatusCode::PARTIAL_CONTENT, Some(range)) => {
+                if starts_elsewhere(&response, &range) {
+                    return Err(HttpFailure::Network);
+                }
+                let bytes = read(response.into_body(), range.end - range.start).await?;
+                // What is shorter than asked for is no answer.
+                if bytes.len() as u64 != range.end - range.start {
+                    return Err(HttpFailure::Network);
+                }
+                self.keep(sender);
+                Ok(bytes)
+            }
+            (StatusCode::OK, Some(range)) => {
+                let mut whole = Whole { content, body: response.into_body(), at: 0, held: Bytes::new() };
+                let bytes = whole.take(&range).await?;
+                if is_data {
+                    *self.0.whole.lock().await = Some(whole);
+                }
+                Ok(bytes)
+            }
+            _ => Err(HttpFailure::Status(status.as_u16())),
+        }
+    }
+
+    /// From the answer of a server that knows no ranges, when these bytes are still to come there.
+    async fn from_whole(
+        &self,
+        content: ContentId,
+        range: &Range<u64>,
+    ) -> Option<Result<Vec<u8>, HttpFailure>> {
+        let mut slot = self.0.whole.lock().await;
+        // Taken out: a request that is cancelled in the middle leaves nothing of which nobody knows how far it is.
+        let mut whole = slot.take().filter(|whole| whole.content == content && whole.at <= range.start)?;
+        let bytes = whole.take(range).await;
+        if bytes.is_ok() {
+            *slot = Some(whole);
+        }
+        Some(bytes)
+    }
+
+    pub(super) fn request(&self, path: &str, range: Option<&Range<u64>>) -> Request<Empty<Bytes>> {
         let mut request = Request::get(path)
             .header(HOST, &self.0.endpoint.authority)
             .header(USER_AGENT, concat!("peeredge/", env!("CARGO_PKG_VERSION")));
-        if let Some((start, end)) = range {
-            request = request.header(RANGE, format!("bytes={start}-{}", end - 1));
+        if let Some(range) = range {
+            request = request.header(RANGE, format!("bytes={}-{}", range.start, range.end - 1));
         }
-        let request = request.body(Empty::new()).expect("every part is ASCII");
-        let (mut sender, fresh) = self.sender().await?;
-        let response = match sender.send_request(request.clone()).await {
-            Ok(response) => response,
-            // A kept connection may have been closed by the server at this very moment.
-            Err(_) if !fresh => {
-                sender = self.open().await?;
-                sender.send_request(request).await.map_err(|_| HttpFailure::Network)?
-            }
-            Err(_) => return Err(HttpFailure::Network),
-        };
-        let status = response.status();
-        let (skip, take, limit) = match (status, range) {
-            (StatusCode::OK, None) => (0, None, MANIFEST_BYTES_MAX),
-            (StatusCode::PARTIAL_CONTENT, Some((start, end))) => (0, Some(end - start), end - start),
-            (StatusCode::OK, Some((start, end))) => {
-                (start, Some(end - start), WHOLE_BYTES_MAX.max(end - start))
-            }
-            _ => return Err(HttpFailure::Status(status.as_u16())),
-        };
-        let limit = usize::try_from(limit).map_err(|_| HttpFailure::Network)?;
-        let body =
-            Limited::new(response.into_body(), limit).collect().await.map_err(|_| HttpFailure::Network)?;
-        self.keep(sender);
-        let mut bytes = Vec::from(body.to_bytes());
-        let Some(take) = take else { return Ok(bytes) };
-        // What is shorter than asked for is no answer; the node checks what is of the right length.
-        let end =
-            skip.checked_add(take).filter(|end| *end <= bytes.len() as u64).ok_or(HttpFailure::Network)?;
-        bytes.truncate(end as usize);
-        bytes.drain(..skip as usize);
-        Ok(bytes)
+        request.body(Empty::new()).expect("every part is ASCII")
     }
 
-    async fn sender(&self) -> Result<(Sender, bool), HttpFailure> {
-        while let Some(sender) = self.pop() {
-            if sender.is_ready() {
-                return Ok((sender, false));
+    /// The answer's head, and the connection on which its body comes.
+    pub(super) async fn send(
+        &self,
+        request: Request<Empty<Bytes>>,
+    ) -> Result<(Sender, Response<Incoming>), SendError> {
+        while let Some(mut sender) = self.pop() {
+            // A kept connection may have been closed by the server at this very moment.
+            if sender.is_ready()
+                && let Ok(response) = sender.send_request(request.clone()).await
+            {
+                return Ok((sender, response));
             }
         }
-        Ok((self.open().await?, true))
+        let mut sender = self.open().await?;
+        let response = sender.send_request(request).await.map_err(SendError::Http)?;
+        Ok((sender, response))
     }
 
     fn pop(&self) -> Option<Sender> {
@@ -119,20 +179,97 @@ impl HttpSource {
         }
     }
 
-    async fn open(&self) -> Result<Sender, HttpFailure> {
-        let failed = |error: String| {
-            tracing::debug!(server = self.0.endpoint.authority, error, "no HTTP connection");
-            HttpFailure::Network
+    async fn open(&self) -> Result<Sender, SendError> {
+        let stream = match tokio::time::timeout(CONNECT_TIMEOUT, connect(&self.0.endpoint)).await {
+            Ok(stream) => stream.map_err(SendError::Connect)?,
+            Err(_) => return Err(SendError::Connect(io::ErrorKind::TimedOut.into())),
         };
-        let stream: Box<dyn Stream> =
-            connect(&self.0.endpoint).await.map_err(|error| failed(error.to_string()))?;
-        let (sender, connection) =
-            handshake(TokioIo::new(stream)).await.map_err(|error| failed(error.to_string()))?;
+        let (sender, connection) = Builder::new()
+            .max_buf_size(BUFFER_BYTES)
+            .handshake(TokioIo::new(stream))
+            .await
+            .map_err(SendError::Http)?;
         tokio::spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "HTTP connection ended");
             }
         });
         Ok(sender)
+    }
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub(super) enum SendError {
+    /// No connection.
+    Connect(io::Error),
+    /// A connection, on which nothing came that is HTTP.
+    Http(hyper::Error),
+}
+
+/// The next bytes of a body, none at its end; who is silent for long has failed.
+async fn next(body: &mut Incoming) -> Result<Option<Bytes>, HttpFailure> {
+    loop {
+        let frame =
+            tokio::time::timeout(SILENCE_MAX, body.frame()).await.map_err(|_| HttpFailure::Network)?;
+        match frame {
+            None => return Ok(None),
+            Some(Err(_)) => return Err(HttpFailure::Network),
+            // Trailers say nothing here.
+            Some(Ok(frame)) => match frame.into_data() {
+                Ok(bytes) if !bytes.is_empty() => return Ok(Some(bytes)),
+                _ => {}
+            },
+        }
+    }
+}
+
+/// A server that has sent so little after so long drips.
+fn drips(began: Instant, bytes: usize) -> bool {
+    began.elapsed() > DRIP_AFTER && bytes < DRIP_BYTES
+}
+
+/// A whole body of at most so many bytes; a longer one is refused.
+async fn read(mut body: Incoming, bytes_max: u64) -> Result<Vec<u8>, HttpFailure> {
+    let bytes_max = usize::try_from(bytes_max).map_err(|_| HttpFailure::Network)?;
+    let mut out = Vec::with_capacity(bytes_max.min(RESERVED_BYTES_MAX));
+    let began = Instant::now();
+    while let Some(bytes) = next(&mut body).await? {
+        if out.len() + bytes.len() > bytes_max || drips(began, out.len()) {
+            return Err(HttpFailure::Network);
+        }
+        out.extend_from_slice(&bytes);
+    }
+    Ok(out)
+}
+
+/// Whether a partial answer says that it begins elsewhere than was asked.
+fn starts_elsewhere(response: &Response<Incoming>, range: &Range<u64>) -> bool {
+    let Some(said) = response.headers().get(CONTENT_RANGE).and_then(|said| said.to_str().ok()) else {
+        return true;
+    };
+    let first = said.trim().strip_prefix("bytes").and_then(|rest| rest.trim_start().split('-').next());
+    first.and_then(|first| first.trim().parse::<u64>().ok()) != Some(range.start)
+}
+
+impl Whole {
+    /// The bytes of a range that lies ahead; what comes before is passed over.
+    async fn take(&mut self, range: &Range<u64>) -> Result<Vec<u8>, HttpFailure> {
+        let len = usize::try_from(range.end - range.start).map_err(|_| HttpFailure::Network)?;
+        let mut out = Vec::with_capacity(len.min(RESERVED_BYTES_MAX));
+        while out.len() < len {
+            if self.held.is_empty() {
+                self.held = next(&mut self.body).await?.ok_or(HttpFailure::Network)?;
+            }
+            let skipped = (range.start - self.at.min(range.start)).min(self.held.len() as u64);
+            self.held.advance(skipped as usize);
+            self.at += skipped;
+            if self.at >= range.start {
+                let taken = self.held.split_to(self.held.len().min(len - out.len()));
+                self.at += taken.len() as u64;
+                out.extend_from_slice(&taken);
+            }
+        }
+        Ok(out)
     }
 }

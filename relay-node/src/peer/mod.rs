@@ -6,9 +6,11 @@ mod gate;
 mod http;
 mod link;
 mod waiting;
+mod probe;
 
 pub use connect::{Endpoint, EndpointError};
 pub use driver::{Driver, Handle, Parts};
 pub use gate::{Gate, GateSettings};
 pub use http::HttpSource;
 pub use link::RelayLink;
+pub use probe::{Probe, reach};

@@ -5,13 +5,15 @@ mod sources;
 
 pub use media_type::guess as guess_media_type;
 
-use crate::store::{Entry, ImportError, Imported, Store, StoreError};
+use crate::store::{Entry, ImportError, Imported, REFUSED, Store, StoreError, free_bytes};
 use peeredge_node::Publisher;
 use peeredge_wire::ContentId;
 use peeredge_wire::limits::{MEDIA_TYPE_BYTES_MAX, NAME_BYTES_MAX};
+use rustix::fs::OFlags;
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read, Write};
+use std::fs::{File, Metadata, OpenOptions};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -51,10 +53,21 @@ pub struct Outcome {
 /// Why a file was not published.
 #[derive(Debug)]
 pub enum PublishError {
-    /// The file is a folder or a device.
+    /// The file is a folder, a device or a pipe.
     NotAFile {
         /// Which.
         path: PathBuf,
+        /// What it is.
+        kind: &'static str,
+    },
+    /// The disk of the store has less room than the content needs.
+    NoRoom {
+        /// The store.
+        root: PathBuf,
+        /// Bytes that it needs.
+        needed: u64,
+        /// Bytes that are free.
+        free: u64,
     },
     /// The file changed while it was read.
     Changed {
@@ -94,7 +107,10 @@ pub enum PublishError {
 impl fmt::Display for PublishError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            PublishError::NotAFile { path } => write!(f, "{} is not a file", path.display()),
+            PublishError::NotAFile { path, kind } => write!(f, "{} is not a file but {kind}", path.display()),
+            PublishError::NoRoom { root, needed, free } => {
+                write!(f, "it needs {needed} bytes, and the disk of {} has {free} left", root.display())
+            }
             PublishError::Changed { path } => {
                 write!(f, "{} changed while it was read; publish it again", path.display())
             }
@@ -129,12 +145,33 @@ impl Stamp {
     fn of(file: &File, path: &Path) -> Result<Stamp, PublishError> {
         let meta = file.metadata().map_err(at(path))?;
         if !meta.is_file() {
-            return Err(PublishError::NotAFile { path: path.into() });
+            return Err(PublishError::NotAFile { path: path.into(), kind: kind(&meta) });
         }
         let modified = meta.modified().map_err(at(path))?;
         let modified_ns = modified.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
         Ok(Stamp { length: meta.len(), modified_ns })
     }
+}
+
+fn kind(meta: &Metadata) -> &'static str {
+    let file_type = meta.file_type();
+    match () {
+        () if file_type.is_dir() => "a folder",
+        () if file_type.is_fifo() => "a pipe",
+        () if file_type.is_socket() => "a socket",
+        () => "a device",
+    }
+}
+
+/// Opens a file to read, and neither waits for a pipe's writer nor touches a device.
+fn open(path: &Path) -> Result<File, PublishError> {
+    let meta = std::fs::metadata(path).map_err(at(path))?;
+    if !meta.is_file() {
+        return Err(PublishError::NotAFile { path: path.into(), kind: kind(&meta) });
+    }
+    // It may have become one since.
+    let options = OpenOptions::new().read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed()).clone();
+    options.open(path).map_err(at(path))
 }
 
 /// A content that lies in the inbox.
@@ -152,7 +189,7 @@ pub fn publish(
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Outcome, PublishError> {
     let mut import = |delivered: &Delivered| await_import(root, delivered, bytes_max);
-    run(root, job, progress, &mut import)
+    run(root, job, bytes_max, progress, &mut import)
 }
 
 /// Publishes `job` into a store that this process has open, and tells `imported` what a node wants to hear.
@@ -163,7 +200,7 @@ pub fn publish_into(
     progress: &mut dyn FnMut(u64, u64),
     imported: &mut dyn FnMut(Imported),
 ) -> Result<Outcome, PublishError> {
-    run(store.root(), job, progress, &mut |delivered| {
+    run(store.root(), job, bytes_max, progress, &mut |delivered| {
         take_all(store, bytes_max, imported);
         // The relay's own watch of the inbox may have been quicker.
         await_done(store.root(), &delivered.folder, Duration::from_secs(5))
@@ -186,11 +223,12 @@ pub fn take_all(store: &Store, bytes_max: u64, imported: &mut dyn FnMut(Imported
 fn run(
     root: &Path,
     job: &Job,
+    bytes_max: u64,
     progress: &mut dyn FnMut(u64, u64),
     import: &mut dyn FnMut(&Delivered) -> Result<(), PublishError>,
 ) -> Result<Outcome, PublishError> {
     let path = job.path.canonicalize().map_err(at(&job.path))?;
-    let mut file = File::open(&path).map_err(at(&job.path))?;
+    let mut file = open(&job.path)?;
     let stamp = Stamp::of(&file, &job.path)?;
     let own_name = path.file_name().map(|name| name.to_string_lossy().into_owned());
     let name = job.name.clone().or(own_name).unwrap_or_default();
@@ -205,6 +243,16 @@ fn run(
     let source = sources::Source { root, path: &path, name: &name, media_type: &media_type };
     if let Some(content) = source.known(stamp) {
         return Ok(Outcome { content, name, length: stamp.length, known: true });
+    }
+    // Told before anything is written; what others publish meanwhile is told by the import.
+    if stamp.length > bytes_max {
+        return Err(PublishError::Import(ImportError::Quota { needed: stamp.length, free: bytes_max }));
+    }
+    std::fs::create_dir_all(root).map_err(at(root))?;
+    if let Some(free) = free_bytes(root)
+        && allocated(&file, &job.path)? > free
+    {
+        return Err(PublishError::NoRoom { root: root.into(), needed: stamp.length, free });
     }
     let folder = unique_name();
     let tmp = root.join("tmp").join(&folder);
@@ -226,6 +274,12 @@ fn run(
     import(&delivered)?;
     source.remember(stamp, delivered.outcome.content);
     Ok(delivered.outcome)
+}
+
+/// Bytes that a copy of the file will take: holes stay holes.
+fn allocated(file: &File, path: &Path) -> Result<u64, PublishError> {
+    let meta = file.metadata().map_err(at(path))?;
+    Ok(meta.len().min(meta.blocks().saturating_mul(512)))
 }
 
 /// Writes the content's files into `tmp`, durable.
@@ -256,7 +310,7 @@ fn write(
             return Err(PublishError::Changed { path: job.path.clone() });
         }
         publisher.push(&buffer[..len]).map_err(PublishError::Content)?;
-        data.write_all(&buffer[..len]).map_err(at(&data_path))?;
+        write_or_skip(&mut data, &buffer[..len]).map_err(at(&data_path))?;
         let finished = publisher.take_records();
         records_bytes += finished.len() as u64;
         records.write_all(&finished).map_err(at(&records_path))?;
@@ -265,6 +319,7 @@ fn write(
     if done != stamp.length || Stamp::of(file, &job.path)? != stamp {
         return Err(PublishError::Changed { path: job.path.clone() });
     }
+    data.set_len(done).map_err(at(&data_path))?;
     let published = publisher.finish().map_err(PublishError::Content)?;
     let finished = publisher.take_records();
     records_bytes += finished.len() as u64;
@@ -283,6 +338,14 @@ fn write(
     write_durable(&tmp.join("entry"), &entry.encode())?;
     sync_folder(tmp)?;
     Ok(published.content)
+}
+
+/// Zeros become a hole.
+fn write_or_skip(data: &mut File, bytes: &[u8]) -> io::Result<()> {
+    match bytes.iter().all(|byte| *byte == 0) {
+        true => data.seek_relative(bytes.len() as i64),
+        false => data.write_all(bytes),
+    }
 }
 
 fn write_durable(path: &Path, bytes: &[u8]) -> Result<(), PublishError> {
@@ -316,18 +379,26 @@ fn await_import(root: &Path, delivered: &Delivered, bytes_max: u64) -> Result<()
 /// Looks for the importer's answer for as long as `patience`.
 fn await_done(root: &Path, folder: &str, patience: Duration) -> Result<(), PublishError> {
     let done = root.join("done").join(folder);
+    let refused = root.join("done").join(format!("{folder}{REFUSED}"));
     let began = std::time::Instant::now();
-    while !done.exists() {
+    loop {
+        if done.exists() {
+            let _ = std::fs::remove_dir_all(&done);
+            return Ok(());
+        }
+        if refused.exists() {
+            let reason = std::fs::read_to_string(refused.join("error"));
+            let _ = std::fs::remove_dir_all(&refused);
+            // A full disk takes not even the reason.
+            let reason = reason.ok().filter(|reason| !reason.is_empty());
+            return Err(PublishError::Refused {
+                reason: reason.unwrap_or("its store takes no writes".into()),
+            });
+        }
         if began.elapsed() >= patience {
             return Err(PublishError::RelaySilent { root: root.into() });
         }
         std::thread::sleep(POLL_EVERY.min(patience));
-    }
-    let refused = std::fs::read_to_string(done.join("error"));
-    let _ = std::fs::remove_dir_all(&done);
-    match refused {
-        Ok(reason) => Err(PublishError::Refused { reason }),
-        Err(_) => Ok(()),
     }
 }
 

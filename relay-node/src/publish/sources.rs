@@ -3,6 +3,7 @@
 
 use super::Stamp;
 use peeredge_wire::ContentId;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 pub(super) struct Source<'a> {
@@ -23,25 +24,32 @@ impl Source<'_> {
         self.root.join("sources").join(hasher.finalize().to_hex().as_str())
     }
 
-    fn text(stamp: Stamp, content: ContentId) -> String {
-        format!("{} {} {content}\n", stamp.length, stamp.modified_ns)
+    /// The file as it was, and the store's copy as it is: a copy that was changed since is made again.
+    fn text(&self, stamp: Stamp, content: ContentId) -> Option<String> {
+        let copy = self.root.join("contents").join(format!("{content}.data"));
+        let copy = std::fs::symlink_metadata(copy)
+            .ok()
+            .filter(|copy| copy.is_file() && copy.len() == stamp.length)?;
+        let (seconds, rest) = (copy.mtime(), copy.mtime_nsec());
+        Some(format!("{} {} {seconds}.{rest} {content}\n", stamp.length, stamp.modified_ns))
     }
 
     /// The content that this file was published as, if it has not changed and the store still holds it.
     pub fn known(&self, stamp: Stamp) -> Option<ContentId> {
         let text = std::fs::read_to_string(self.note()).ok()?;
         let content: ContentId = text.trim_end().rsplit(' ').next()?.parse().ok()?;
-        let data = self.root.join("contents").join(format!("{content}.data"));
-        let held = std::fs::metadata(data).ok()?.len() == stamp.length;
-        (held && text == Self::text(stamp, content)).then_some(content)
+        // Something is wrong with the store's copy, or with its record.
+        let is_wrong = self.root.join("wrong").join(content.to_string()).exists();
+        (!is_wrong && Some(text) == self.text(stamp, content)).then_some(content)
     }
 
     /// Only a short cut: when it cannot be written, the next publish hashes the file again.
     pub fn remember(&self, stamp: Stamp, content: ContentId) {
+        let Some(text) = self.text(stamp, content) else { return };
         let note = self.note();
         let new = note.with_extension("new");
         let written = std::fs::create_dir_all(self.root.join("sources"))
-            .and_then(|()| std::fs::write(&new, Self::text(stamp, content)))
+            .and_then(|()| std::fs::write(&new, text))
             .and_then(|()| std::fs::rename(&new, &note));
         if let Err(error) = written {
             tracing::debug!(%error, "not remembered as published");

@@ -12,6 +12,8 @@ use tokio::sync::mpsc;
 
 /// How often the inbox is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// After so many looks the store's health is looked at, too.
+const CHECK_EVERY_LOOKS: u32 = 10;
 
 /// Starts both; the node hears of every content that came in.
 pub(super) fn watch(app: Arc<App>, imported: mpsc::UnboundedSender<Input>) -> io::Result<()> {
@@ -24,6 +26,7 @@ pub(super) fn watch(app: Arc<App>, imported: mpsc::UnboundedSender<Input>) -> io
     }
     tokio::spawn(async move {
         let mut look = tokio::time::interval(LOOK_EVERY);
+        let mut looks: u32 = 0;
         let mut stopped = pin!(app.stopped());
         loop {
             tokio::select! {
@@ -32,7 +35,13 @@ pub(super) fn watch(app: Arc<App>, imported: mpsc::UnboundedSender<Input>) -> io
             }
             let (app, imported) = (app.clone(), imported.clone());
             let bytes_max = app.config.store_bytes_max.0;
+            looks = looks.wrapping_add(1);
+            let is_check = looks.is_multiple_of(CHECK_EVERY_LOOKS);
             let done = tokio::task::spawn_blocking(move || {
+                if is_check {
+                    app.store.look_at_wrong(false);
+                    app.store.try_again();
+                }
                 take_all(&app.store, bytes_max, &mut |item| tell(&imported, item));
             });
             if done.await.is_err() {

@@ -1,3 +1,4 @@
+use peeredge_node::Manifest;
 use peeredge_wire::limits::{MEDIA_TYPE_BYTES_MAX, NAME_BYTES_MAX};
 use peeredge_wire::{ContentId, Reader, Writer};
 
@@ -25,6 +26,19 @@ const FORMAT: u8 = 1;
 const FORMAT_OF_TASK: u8 = 2;
 
 impl Entry {
+    /// The entry of a published content, as its manifest says.
+    pub fn of_manifest(manifest: &Manifest) -> Entry {
+        let layout = manifest.layout();
+        Entry {
+            content: manifest.content(),
+            length: layout.length(),
+            records_bytes: layout.blocks().checked_sub(1).map_or(0, |last| layout.record_range(last).end),
+            name: manifest.name().to_owned(),
+            media_type: manifest.media_type().to_owned(),
+            of_task: false,
+        }
+    }
+
     /// The entry as it stands in the database and in the inbox.
     pub fn encode(&self) -> Vec<u8> {
         let format = if self.of_task { FORMAT_OF_TASK } else { FORMAT };

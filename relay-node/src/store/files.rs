@@ -1,16 +1,50 @@
-//! The bytes of contents: two sparse files each, with a bounded number of open handles.
+//! The bytes of contents: two sparse files each, and the manifest of what was published, with a bounded number of open handles.
 
 use peeredge_node::Area;
 use peeredge_wire::ContentId;
+use rustix::fs::OFlags;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{File, OpenOptions};
-use std::io;
-use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
+use std::fs::{File, Metadata, OpenOptions};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 /// File handles kept open between uses.
 const HANDLES_MAX: usize = 128;
+/// Bytes of a manifest file: the largest manifest is half of it.
+const MANIFEST_BYTES_MAX: u64 = 1 << 20;
+
+/// What lies in the folder of one content.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Listed {
+    /// Bytes of its data.
+    pub data: Option<u64>,
+    /// Bytes of its records.
+    pub records: Option<u64>,
+    /// Whether its manifest lies there.
+    pub manifest: bool,
+    /// Whether any of it is no regular file.
+    pub odd: bool,
+}
+
+/// What changes when a file does: verified bytes are verified as long as it stays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stamp {
+    place: (u64, u64),
+    length: u64,
+    changed: [i64; 4],
+}
+
+impl Stamp {
+    fn of(meta: &Metadata) -> Stamp {
+        Stamp {
+            place: (meta.dev(), meta.ino()),
+            length: meta.len(),
+            changed: [meta.mtime(), meta.mtime_nsec(), meta.ctime(), meta.ctime_nsec()],
+        }
+    }
+}
 
 #[derive(Debug)]
 pub(super) struct Files {
@@ -41,8 +75,62 @@ impl Files {
         self.folder.join(format!("{content}.{suffix}"))
     }
 
+    fn manifest_path(&self, content: ContentId) -> PathBuf {
+        self.folder.join(format!("{content}.manifest"))
+    }
+
+    /// Bytes of a regular file; links and other kinds count as absent.
     pub(super) fn len(&self, content: ContentId, area: Area) -> Option<u64> {
-        std::fs::metadata(self.path(content, area)).ok().map(|m| m.len())
+        let meta = std::fs::symlink_metadata(self.path(content, area)).ok()?;
+        meta.is_file().then(|| meta.len())
+    }
+
+    /// The contents of which anything lies here.
+    pub(super) fn list(&self) -> io::Result<BTreeMap<ContentId, Listed>> {
+        let mut all: BTreeMap<ContentId, Listed> = BTreeMap::new();
+        for item in std::fs::read_dir(&self.folder)? {
+            let item = item?;
+            let name = item.file_name();
+            let Some((id, suffix)) = name.to_str().and_then(|name| name.split_once('.')) else { continue };
+            let Ok(content) = id.parse::<ContentId>() else { continue };
+            if !matches!(suffix, "data" | "records" | "manifest") {
+                continue;
+            }
+            // Gone since it was listed.
+            let Ok(meta) = std::fs::symlink_metadata(item.path()) else { continue };
+            let listed = all.entry(content).or_default();
+            match suffix {
+                _ if !meta.is_file() => listed.odd = true,
+                "data" => listed.data = Some(meta.len()),
+                "records" => listed.records = Some(meta.len()),
+                _ => listed.manifest = true,
+            }
+        }
+        Ok(all)
+    }
+
+    /// The bytes of the content's manifest file, whatever they are.
+    pub(super) fn manifest(&self, content: ContentId) -> io::Result<Vec<u8>> {
+        let file = open(&self.manifest_path(content), OpenOptions::new().read(true))?;
+        let len = file.metadata()?.len();
+        if len > MANIFEST_BYTES_MAX {
+            return Err(ErrorKind::InvalidData.into());
+        }
+        let mut bytes = vec![0; len as usize];
+        file.read_exact_at(&mut bytes, 0)?;
+        Ok(bytes)
+    }
+
+    /// Writes the manifest beside the data, durable, so that the data can be told without the journal.
+    pub(super) fn put_manifest(&self, content: ContentId, bytes: &[u8]) -> io::Result<()> {
+        let path = self.manifest_path(content);
+        let new = path.with_extension("manifest-new");
+        let mut file = open(&new, OpenOptions::new().write(true).create(true).truncate(true))?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        std::fs::rename(&new, &path)?;
+        self.handles.lock().expect("no holder panics").folder_dirty = true;
+        Ok(())
     }
 
     pub(super) fn read(
@@ -52,9 +140,27 @@ impl Files {
         offset: u64,
         len: usize,
     ) -> io::Result<Vec<u8>> {
+        self.read_stamped(content, area, offset, len).map(|(bytes, _)| bytes)
+    }
+
+    /// Bytes, and the stamp of the file after they were read: what changed it earlier shows in the stamp.
+    pub(super) fn read_stamped(
+        &self,
+        content: ContentId,
+        area: Area,
+        offset: u64,
+        len: usize,
+    ) -> io::Result<(Vec<u8>, Stamp)> {
         let mut bytes = vec![0; len];
-        self.handle(content, area, false)?.read_exact_at(&mut bytes, offset)?;
-        Ok(bytes)
+        let file = self.handle(content, area, false)?;
+        file.read_exact_at(&mut bytes, offset)?;
+        let meta = file.metadata()?;
+        // It was removed, or replaced, and only this process can still read it.
+        if meta.nlink() == 0 {
+            self.handles.lock().expect("no holder panics").open.remove(&(content, area));
+            return Err(ErrorKind::NotFound.into());
+        }
+        Ok((bytes, Stamp::of(&meta)))
     }
 
     pub(super) fn write(&self, content: ContentId, area: Area, offset: u64, bytes: &[u8]) -> io::Result<()> {
@@ -101,10 +207,11 @@ impl Files {
             // Absent is what was wanted.
             let _ = std::fs::remove_file(self.path(content, area));
         }
+        let _ = std::fs::remove_file(self.manifest_path(content));
     }
 
     /// Moves a finished file here under its content's name.
-    pub(super) fn adopt(&self, from: &std::path::Path, content: ContentId, area: Area) -> io::Result<()> {
+    pub(super) fn adopt(&self, from: &Path, content: ContentId, area: Area) -> io::Result<()> {
         std::fs::rename(from, self.path(content, area))?;
         let mut handles = self.handles.lock().expect("no holder panics");
         handles.open.remove(&(content, area));
@@ -112,16 +219,12 @@ impl Files {
         Ok(())
     }
 
-    /// Removes the files of every content that `keep` does not want.
-    pub(super) fn sweep(&self, keep: impl Fn(ContentId) -> bool) {
-        let Ok(listing) = std::fs::read_dir(&self.folder) else { return };
-        for path in listing.flatten().map(|item| item.path()) {
-            let stem = path.file_stem().and_then(|stem| stem.to_str());
-            let content: Option<ContentId> = stem.and_then(|stem| stem.parse().ok());
-            if content.is_some_and(|content| !keep(content)) {
-                let _ = std::fs::remove_file(&path);
-            }
-        }
+    /// Moves a file back to whoever handed it over.
+    pub(super) fn give_back(&self, content: ContentId, area: Area, to: &Path) -> io::Result<()> {
+        let mut handles = self.handles.lock().expect("no holder panics");
+        handles.open.remove(&(content, area));
+        handles.dirty.remove(&(content, area));
+        std::fs::rename(self.path(content, area), to)
     }
 
     fn handle(&self, content: ContentId, area: Area, write: bool) -> io::Result<Arc<File>> {
@@ -133,10 +236,17 @@ impl Files {
             return Ok(file.clone());
         }
         let path = self.path(content, area);
-        let file = match OpenOptions::new().read(true).write(true).open(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound && write => {
+        let both = || OpenOptions::new().read(true).write(true).clone();
+        let file = match open(&path, &mut both()) {
+            Err(error) if error.kind() == ErrorKind::NotFound && write => {
                 handles.folder_dirty = true;
-                OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path)?
+                open(&path, both().create(true))?
+            }
+            Err(error)
+                if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem)
+                    && !write =>
+            {
+                open(&path, OpenOptions::new().read(true))?
             }
             other => other?,
         };
@@ -148,4 +258,14 @@ impl Files {
         handles.open.insert((content, area), (file.clone(), clock));
         Ok(file)
     }
+}
+
+/// Opens a regular file, and neither follows a link nor waits for a pipe.
+pub(super) fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let file = options.custom_flags(flags.bits().cast_signed()).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(ErrorKind::InvalidInput, "is no regular file"));
+    }
+    Ok(file)
 }

@@ -183,7 +183,7 @@ fn work(
             StoreJob::Write { content, area, offset, bytes } => {
                 if let Err(error) = store.write(content, area, offset, &bytes) {
                     tracing::warn!(%content, ?area, offset, %error, "store write failed");
-                    store.note_failure();
+                    store.note_failure(&format!("contents of {content} cannot be written: {error}"));
                     let _ = answers.send(Input::StoreFailed { content });
                 }
             }
@@ -201,7 +201,7 @@ fn sync(store: &Store, pending: &Pending, answers: &mpsc::UnboundedSender<Input>
     while let Some(changes) = pending.take() {
         if let Err(error) = store.commit(&changes) {
             tracing::error!(%error, "store commit failed");
-            store.note_failure();
+            store.note_failure(&error.to_string());
             for content in changes.into_keys() {
                 let _ = answers.send(Input::StoreFailed { content });
             }
