@@ -66,7 +66,7 @@ fn a_relay_that_is_killed_keeps_what_it_took() {
 }
 
 #[test]
-fn a_record_without_its_bytes_is_dropped_not_served() {
+fn a_record_without_its_bytes_is_told_and_not_served() {
     let folder = Folder::new("kill");
     let data = folder.path("data");
     let cut = publish(&data, &folder.file("cut.bin", 300_000, 3));
@@ -74,7 +74,9 @@ fn a_record_without_its_bytes_is_dropped_not_served() {
     let path = data.join("contents").join(format!("{}.data", support::id_of(&cut)));
     std::fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(1000).unwrap();
     let relay = Relay::start(&data, &["--rtc", "false"]);
-    assert_eq!(relay.get(path_of(&cut), &[]).status, 404);
+    // Told apart from what nobody has published.
+    assert_eq!(relay.get(path_of(&cut), &[]).status, 503);
+    assert!(path.exists(), "nothing is deleted that was not removed");
     assert_eq!(relay.get(path_of(&whole), &[]).status, 200);
     // Publishing it again brings it back.
     assert_eq!(path_of(&publish(&data, &folder.path("cut.bin"))), path_of(&cut));

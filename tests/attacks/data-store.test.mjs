@@ -382,7 +382,7 @@ describe("publishing", () => {
     const from = folder("odd-files");
     cleanups.push(from.remove);
     execFileSync("mkfifo", [from.at("pipe")]);
-    execFileSync("truncate", ["-s", "8E", from.at("huge")]);
+    execFileSync("truncate", ["-s", "15T", from.at("huge")]);
     execFileSync("truncate", ["-s", "100M", from.at("sparse")]);
     const publishes = (path, ...more) => peeredge(["publish", "--data-dir", data, path, ...more], { within: 20_000 });
     const [pipe, device, dir, gone, huge] = [await publishes(from.at("pipe")), await publishes("/dev/zero"), await publishes(from.path), await publishes(from.at("gone")), await publishes(from.at("huge"))];
@@ -391,7 +391,7 @@ describe("publishing", () => {
     attacked({
       room: "store",
       kind: "data",
-      name: "a pipe, a device, a folder, a hole of 8 EB as files to publish",
+      name: "a pipe, a device, a folder, a hole of 15 TB as files to publish",
       spent: "no bytes",
       lost: `nothing; a sparse 100 MB took ${blocks} bytes`,
       held:

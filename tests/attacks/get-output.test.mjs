@@ -34,8 +34,9 @@ test("devices and pipes are written through and stay what they are", async () =>
   const reader = spawn("cat", [here.at("pipe")]);
   const read = [];
   reader.stdout.on("data", (bytes) => read.push(bytes));
+  const closed = new Promise((resolve) => reader.on("close", resolve));
   const piped = await peeredge(["get", link, "-q", "-o", here.at("pipe")]);
-  await new Promise((resolve) => reader.on("close", resolve));
+  await closed;
   if (process.getuid() === 0) execFileSync("mknod", [here.at("null"), "c", "1", "3"]);
   else symlinkSync("/dev/null", here.at("null"));
   const nothing = await peeredge(["get", link, "-q", "-o", here.at("null")]);

@@ -101,7 +101,7 @@ test("a server that refuses", async () => {
 });
 
 test("what is no relay: a redirect, TLS for plain, plain for TLS, noise", async () => {
-  const moved = await httpServer((_, socket) => socket.end(answerOf("301 Moved", { location: "https://elsewhere.example/\u001b[2J" })));
+  const moved = await httpServer((_, socket) => socket.end(answerOf("301 Moved", { location: "https://elsewhere.example/" })));
   const noisy = await server((socket) => socket.write(noise(4000)));
   const tls = createTlsServer({}, () => {});
   await new Promise((resolve) => tls.listen(0, "127.0.0.1", resolve));
@@ -145,7 +145,6 @@ test("a server that ignores ranges sends the content about once", async () => {
   let sent = 0;
   const whole = await httpServer(({ path }, socket) => {
     const body = path.startsWith("/m/") ? manifest : path.startsWith("/r/") ? records : FILM;
-    socket.write(answerOf("200 OK", {}).subarray(0, 0));
     const bytes = answerOf("200 OK", {}, body);
     let at = 0;
     const more = () => {
@@ -168,7 +167,7 @@ test("a server that ignores ranges sends the content about once", async () => {
     name: "a server that ignores ranges",
     spent: `${sent} bytes for ${FILM.length}`,
     lost: `${(got.ms / 1000).toFixed(1)} s`,
-    held: arrived && sent < FILM.length * 4,
+    held: arrived && sent < FILM.length * 3,
   });
 });
 

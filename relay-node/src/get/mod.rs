@@ -29,6 +29,8 @@ use verdict::Signs;
 
 /// Bytes asked of the node ahead of what has been taken from it.
 const AHEAD_BYTES: u64 = 8 << 20;
+/// Bytes of blocks in memory: what one reader, in order, has use for, so that all of `get` stays within 100 MB.
+const CACHE_BYTES_MAX: u64 = 24 << 20;
 /// The only request of this process.
 const REQUEST: RequestId = RequestId(1);
 
@@ -280,7 +282,7 @@ fn open(folder: &Path) -> Result<Arc<Store>, GetError> {
 /// Starts the node and tells it what has arrived in earlier runs.
 async fn start(options: &Options, store: Option<&Arc<Store>>) -> Result<Handle, GetError> {
     let mut config = peeredge_node::Config::new(key::random(), u64::from_le_bytes(key::random()));
-    config.cache_bytes_max = options.config.cache_bytes_max.0;
+    config.cache_bytes_max = options.config.cache_bytes_max.0.min(CACHE_BYTES_MAX);
     config.store_bytes_max = u64::MAX;
     config.http = options.http;
     let cap = options.config.upload_bytes_per_s_max.0;

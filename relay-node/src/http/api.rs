@@ -4,6 +4,7 @@ use super::content::percent_encode;
 use super::{App, Caller, headers};
 use crate::config::MetricsAccess;
 use crate::metrics::Page;
+use crate::names::safe_file_name;
 use crate::pulse::Pulse;
 use axum::body::Body;
 use axum::extract::{Extension, Request, State};
@@ -36,9 +37,10 @@ pub(super) async fn contents(State(app): State<Arc<App>>, request: Request) -> R
 
 /// The link that any HTTP client can open.
 pub fn link(base: &str, content: &str, name: &str) -> String {
-    match name {
-        "" => format!("{base}/c/{content}"),
-        name => format!("{base}/c/{content}/{}", percent_encode(name)),
+    // A name such as `..` would lead a URL elsewhere.
+    match safe_file_name(name) {
+        None => format!("{base}/c/{content}"),
+        Some(name) => format!("{base}/c/{content}/{}", percent_encode(&name)),
     }
 }
 

@@ -12,6 +12,7 @@ use peeredge_node::{HttpFailure, Resource};
 use peeredge_wire::ContentId;
 use std::io;
 use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -39,6 +40,9 @@ pub struct HttpSource(Arc<Inner>);
 struct Inner {
     endpoint: Endpoint,
     idle: Mutex<Vec<Sender>>,
+    /// Whether it has answered with a part when asked for one.
+    knows_ranges: AtomicBool,
+    alone: tokio::sync::Mutex<()>,
     /// A whole content from a server that knows no ranges: requests take from it in turn, so that it is sent about once.
     whole: tokio::sync::Mutex<Option<Whole>>,
 }
@@ -91,9 +95,21 @@ impl HttpSource {
         {
             return bytes;
         }
+        // One request alone finds out whether the server knows ranges: many at once would have it send the whole many times.
+        let knows_ranges = self.0.knows_ranges.load(Ordering::Relaxed);
+        let alone = if is_data && !knows_ranges { Some(self.0.alone.lock().await) } else { None };
+        if let (true, Some(range)) = (alone.is_some(), &range)
+            && let Some(bytes) = self.from_whole(content, range).await
+        {
+            return bytes;
+        }
         let sent = self.send(self.request(&path, range.as_ref())).await;
         let (sender, response) = sent.map_err(|_| HttpFailure::Network)?;
         let status = response.status();
+        if is_data && status == StatusCode::PARTIAL_CONTENT {
+            self.0.knows_ranges.store(true, Ordering::Relaxed);
+            drop(alone);
+        }
         match (status, range) {
             (StatusCode::OK, None) => {
                 let bytes = read(response.into_body(), MANIFEST_BYTES_MAX).await?;

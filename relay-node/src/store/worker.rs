@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc};
 
 /// Bytes of writes that may wait; whoever adds more waits instead.
-const WAITING_BYTES_MAX: u32 = 32 << 20;
+const WAITING_BYTES_MAX: u32 = 16 << 20;
 /// Least time between two commits: states that follow each other faster are committed together.
 const COMMIT_EVERY: Duration = Duration::from_millis(200);
 
