@@ -60,7 +60,13 @@ struct Whole {
 impl HttpSource {
     /// The relay at this address.
     pub fn new(endpoint: Endpoint) -> HttpSource {
-        HttpSource(Arc::new(Inner { endpoint, idle: Mutex::default(), whole: tokio::sync::Mutex::default() }))
+        HttpSource(Arc::new(Inner {
+            endpoint,
+            idle: Mutex::default(),
+            knows_ranges: AtomicBool::new(false),
+            alone: tokio::sync::Mutex::default(),
+            whole: tokio::sync::Mutex::default(),
+        }))
     }
 
     pub(super) fn endpoint(&self) -> &Endpoint {
