@@ -243,5 +243,5 @@ export class PageRequest {
 }
 
 function codeOf(code: string): ErrorCode {
-  return code === "unavailable" || code === "manifest_invalid" ? code : "internal";
+  return code === "unavailable" || code === "manifest_invalid" || code === "blocks_too_large" ? code : "internal";
 }

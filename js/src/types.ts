@@ -313,7 +313,8 @@ export interface Peer {
    *
    * @param link `peeredge:ID`, or `https://RELAY/c/ID/NAME`: only the id counts, and it is this peer's own relay that is asked. Of a
    *   live link the body is its parts one behind the other, from the last 64 on until it ends; a range is ignored.
-   * @throws {PeerEdgeError} `invalid_link`, `consent_required`, `unavailable`, `manifest_invalid`, `closed`, `internal`.
+   * @throws {PeerEdgeError} `invalid_link`, `consent_required`, `unavailable`, `manifest_invalid`, `blocks_too_large`, `closed`,
+   * `internal`.
    * @throws The signal's reason (a `DOMException` named `AbortError` by default) after an abort.
    */
   fetch(link: string | URL, options?: FetchOptions): Promise<Response>;
@@ -548,6 +549,7 @@ export interface ActiveBlock {
  * | `invalid_link` | neither `peeredge:ID` nor `https://RELAY/c/ID` |
  * | `unavailable` | no peer, relay or server had the bytes in time |
  * | `manifest_invalid` | every holder's manifest contradicts the link |
+ * | `blocks_too_large` | the link names a content whose blocks are larger than 64 MiB |
  * | `unreadable` | the file to publish cannot be read, or changed meanwhile |
  * | `storage` | the store that was asked for cannot be used |
  * | `aborted` | a task was given up by its signal, whose reason is the `cause` |
@@ -561,6 +563,7 @@ export type ErrorCode =
   | "invalid_link"
   | "unavailable"
   | "manifest_invalid"
+  | "blocks_too_large"
   | "unreadable"
   | "storage"
   | "task_refused"

@@ -150,6 +150,7 @@ fn to_event(event: Event) -> Array {
         Event::PeerBlamed { peer, content, block, coded } => {
             array!["peerBlamed", peer.to_string(), content.to_string(), block, coded]
         }
+        Event::PeerLetGo { peer } => array!["peerLetGo", peer.to_string()],
         Event::Complete { content } => array!["complete", content.to_string()],
     }
 }

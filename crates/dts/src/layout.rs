@@ -1,6 +1,8 @@
 use core::ops::Range;
 use peeredge_code::Geometry;
-use peeredge_wire::limits::{BLOCK_SYMBOLS_MAX, BLOCKS_MAX, SYMBOL_BYTES_MAX, SYMBOL_BYTES_MIN};
+use peeredge_wire::limits::{
+    BLOCK_BYTES_MAX, BLOCK_SYMBOLS_MAX, BLOCKS_MAX, SYMBOL_BYTES_MAX, SYMBOL_BYTES_MIN,
+};
 
 /// Bytes of one BLAKE3 hash.
 pub const HASH_BYTES: usize = 32;
@@ -21,6 +23,8 @@ pub enum LayoutError {
     SymbolLen(u32),
     /// The number of symbols a block is outside its limits.
     BlockSymbols(u32),
+    /// A block would have more bytes than a receiver is to hold.
+    BlockBytes(u64),
     /// The content has more blocks than a manifest can name.
     Blocks(u64),
 }
@@ -34,6 +38,7 @@ impl core::fmt::Display for LayoutError {
             LayoutError::BlockSymbols(n) => {
                 write!(f, "{n} symbols a block are outside 1 to {BLOCK_SYMBOLS_MAX}")
             }
+            LayoutError::BlockBytes(n) => write!(f, "blocks of {n} bytes are more than {BLOCK_BYTES_MAX}"),
             LayoutError::Blocks(n) => write!(f, "{n} blocks are more than {BLOCKS_MAX}"),
         }
     }
@@ -50,7 +55,12 @@ impl Layout {
         if !(1..=BLOCK_SYMBOLS_MAX).contains(&block_symbols) {
             return Err(LayoutError::BlockSymbols(block_symbols));
         }
-        let blocks = length.div_ceil(u64::from(symbol_len) * u64::from(block_symbols));
+        let block_len = u64::from(symbol_len) * u64::from(block_symbols);
+        // A short content has one block, which is as long as the content.
+        if block_len.min(length) > BLOCK_BYTES_MAX {
+            return Err(LayoutError::BlockBytes(block_len));
+        }
+        let blocks = length.div_ceil(block_len);
         if blocks > u64::from(BLOCKS_MAX) {
             return Err(LayoutError::Blocks(blocks));
         }
@@ -175,5 +185,14 @@ mod tests {
             assert!(hashes * 100 < layout.length(), "2^{shift}: {hashes}");
         }
         assert!(Layout::for_length(1 << 60).is_err());
+    }
+
+    #[test]
+    fn no_block_is_larger_than_a_receiver_is_to_hold() {
+        let at_most = Layout::new(u64::from(u32::MAX), 65536, 1024).expect("64 MiB a block");
+        assert_eq!(at_most.block_len(), BLOCK_BYTES_MAX);
+        assert_eq!(Layout::new(u64::MAX, 65536, 1025), Err(LayoutError::BlockBytes(1025 * 65536)));
+        assert_eq!(Layout::new(8 << 29, 65536, 8000), Err(LayoutError::BlockBytes(8000 * 65536)));
+        assert!(Layout::new(100_000, 65536, 8000).is_ok(), "its one block is short");
     }
 }

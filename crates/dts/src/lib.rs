@@ -21,7 +21,9 @@ mod want;
 pub use assembly::{Added, Assembly, Decoded, Polluter};
 pub use bitmap::Bitmap;
 pub use layout::{HASH_BYTES, Layout, LayoutError};
-pub use live::{LiveEntry, LiveError, LiveNews, LiveReader, LiveWriter};
+pub use live::{
+    LIVE_SIGN_EVERY_MS, LIVE_STALE_MS, LiveEntry, LiveError, LiveNews, LiveReader, LiveWriter,
+};
 pub use manifest::{Hash, Manifest, ManifestError, Record};
 pub use peeredge_code::{CodedId, Encoder, Encoding};
 pub use plan::{Need, Reader, plan};
@@ -30,5 +32,5 @@ pub use publisher::{PublishError, Published, Publisher};
 pub use serve::{Answer, Due, QUEUE_ANSWERS_MAX, QUEUE_ORDERS_MAX, QUEUE_SYMBOLS_MAX, ServeQueue};
 pub use source::{Holdings, SourceId};
 pub use state::StoredState;
-pub use transfer::{Received, Transfer, WholeBlock};
+pub use transfer::{Received, Transfer, WholeBlock, block_cost};
 pub use want::Want;

@@ -10,9 +10,15 @@ use peeredge_wire::limits::{LIVE_ENTRIES_MAX, NAME_BYTES_MAX};
 use peeredge_wire::{ContentId, DecodeError, PeerId, Reader, Writer};
 use std::collections::VecDeque;
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 const SIGNATURE_BYTES: usize = 64;
-const SIGNED_AS: &[u8] = b"peeredge live v1";
+const SIGNED_AS: &[u8] = b"peeredge live v2";
+
+/// A broadcast that goes on signs its head anew at least so often, in milliseconds, and a follower refuses one that is older than the
+/// other: visitors' clocks are minutes off, and whoever replays heads can hide the last parts for as long.
+pub const LIVE_SIGN_EVERY_MS: u64 = 60_000;
+/// See [`LIVE_SIGN_EVERY_MS`].
+pub const LIVE_STALE_MS: u64 = 600_000;
 
 /// One more part of a live content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +66,8 @@ struct Head {
     /// Entries so far.
     count: u64,
     ended: bool,
+    /// When it was signed, in milliseconds since 1970, by the publisher's clock.
+    signed_ms: u64,
     /// The chain before the first entry below.
     before: Chain,
     /// The last entries.
@@ -68,12 +76,13 @@ struct Head {
 
 impl Head {
     fn encode(&self) -> Vec<u8> {
-        let mut out = Writer::new(VERSION, 140 + self.name.len() + self.entries.len() * LiveEntry::BYTES)
+        let mut out = Writer::new(VERSION, 148 + self.name.len() + self.entries.len() * LiveEntry::BYTES)
             .raw(&self.publisher.0)
             .text(&self.name)
             .u64(self.epoch)
             .u64(self.count)
             .u8(u8::from(self.ended))
+            .u64(self.signed_ms)
             .raw(&self.before);
         for entry in &self.entries {
             out = out.raw(&entry.encode());
@@ -94,6 +103,7 @@ impl Head {
             1 => true,
             _ => return Err(DecodeError::Value { field: "ended" }),
         };
+        let signed_ms = r.u64()?;
         let before = r.array()?;
         if r.left() > LIVE_ENTRIES_MAX * LiveEntry::BYTES {
             return Err(DecodeError::TooLong { field: "entries", max: LIVE_ENTRIES_MAX });
@@ -109,7 +119,7 @@ impl Head {
         if entries.len() as u64 > count {
             return Err(DecodeError::Value { field: "count" });
         }
-        Ok(Head { publisher, name, epoch, count, ended, before, entries })
+        Ok(Head { publisher, name, epoch, count, ended, signed_ms, before, entries })
     }
 }
 
@@ -168,14 +178,20 @@ impl LiveWriter {
         self.ended = true;
     }
 
-    /// The signed head as it is now.
-    pub fn head(&self) -> Vec<u8> {
+    /// Whether nothing more follows.
+    pub fn is_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// The head as it is now, signed at this time, in milliseconds since 1970.
+    pub fn head(&self, now_ms: u64) -> Vec<u8> {
         let head = Head {
             publisher: PeerId(self.key.verifying_key().to_bytes()),
             name: self.name.clone(),
             epoch: self.epoch,
             count: self.count,
             ended: self.ended,
+            signed_ms: now_ms,
             before: self.before,
             entries: self.window.iter().copied().collect(),
         }
@@ -196,6 +212,9 @@ pub struct LiveNews {
     pub is_new_broadcast: bool,
     /// Whether nothing more follows.
     pub ended: bool,
+    /// When the publisher signed that, in milliseconds since 1970, by its clock. The end of an earlier broadcast can be shown to
+    /// whoever does not know of a later one: this says how old it is.
+    pub signed_ms: u64,
 }
 
 /// Why a head was not taken. None of these says anything of who carried it but [`LiveError::Forked`], which is the publisher's.
@@ -207,6 +226,8 @@ pub enum LiveError {
     Foreign,
     /// The signature is not the publisher's.
     Signature,
+    /// It was signed so long ago that a broadcast that goes on has a later one.
+    Stale,
     /// The publisher signed two lists of which neither extends the other.
     Forked,
 }
@@ -217,6 +238,7 @@ impl fmt::Display for LiveError {
             LiveError::Malformed(error) => write!(f, "no head of a live content: {error}"),
             LiveError::Foreign => write!(f, "the head of another live content"),
             LiveError::Signature => write!(f, "the head is not signed by its publisher"),
+            LiveError::Stale => write!(f, "the head is from long ago"),
             LiveError::Forked => write!(f, "the publisher contradicts what it signed before"),
         }
     }
@@ -239,10 +261,11 @@ impl LiveReader {
         LiveReader { publisher, name: name.into(), known: None }
     }
 
-    /// Takes a head. `None` when it says nothing new.
+    /// Takes a head. `None` when it says nothing new. `now_ms` is this side's time in milliseconds since 1970, if it is known: a head
+    /// older than [`LIVE_STALE_MS`] is refused, unless it says that the broadcast has ended.
     ///
     /// Whoever begins to follow, or missed more than [`LIVE_ENTRIES_MAX`] entries, gets the last ones.
-    pub fn take(&mut self, bytes: &[u8]) -> Result<Option<LiveNews>, LiveError> {
+    pub fn take(&mut self, bytes: &[u8], now_ms: Option<u64>) -> Result<Option<LiveNews>, LiveError> {
         let too_short = DecodeError::Short { needed: SIGNATURE_BYTES, left: bytes.len() };
         let at = bytes.len().checked_sub(SIGNATURE_BYTES).ok_or(LiveError::Malformed(too_short))?;
         let (body, signature) = bytes.split_at(at);
@@ -254,6 +277,10 @@ impl LiveReader {
         VerifyingKey::from_bytes(&self.publisher.0)
             .and_then(|key| key.verify_strict(&signed(body), &signature))
             .map_err(|_| LiveError::Signature)?;
+        let age_ms = now_ms.map_or(0, |now_ms| now_ms.saturating_sub(head.signed_ms));
+        if !head.ended && age_ms > LIVE_STALE_MS {
+            return Err(LiveError::Stale);
+        }
 
         let first_here = head.count - head.entries.len() as u64;
         if first_here == 0 && head.before != chain_start(&head.publisher, &head.name, head.epoch) {
@@ -291,6 +318,7 @@ impl LiveReader {
         }
         self.known = Some((head.epoch, head.count, end, head.ended));
         let entries = head.entries[(from - first_here) as usize..].to_vec();
-        Ok(Some(LiveNews { entries, first: from, is_new_broadcast, ended: head.ended }))
+        let signed_ms = head.signed_ms;
+        Ok(Some(LiveNews { entries, first: from, is_new_broadcast, ended: head.ended, signed_ms }))
     }
 }

@@ -3,6 +3,11 @@ use crate::layout::Layout;
 use peeredge_wire::Time;
 use std::collections::BTreeMap;
 
+/// What one entry of a map costs beside its bits.
+const PART_OVERHEAD_BYTES: usize = 96;
+/// Blocks of which a source may say that it holds a part, if their bits have room.
+const PARTS_MAX: usize = 64;
+
 /// A source of symbols: one peer, or plain HTTP. The node gives the numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SourceId(pub u32);
@@ -35,23 +40,44 @@ impl Holdings {
         Holdings { whole: Bitmap::new(layout.blocks()), parts: BTreeMap::new() }
     }
 
-    /// Blocks from `first` on, one bit each. Bits past the content's end are ignored.
-    pub fn add_blocks(&mut self, first: u32, bits: &[u8]) {
+    /// Blocks from `first` on, one bit each. Bits past the content's end are ignored. False when that says nothing new.
+    pub fn add_blocks(&mut self, first: u32, bits: &[u8]) -> bool {
         let len = self.whole.len().saturating_sub(first);
+        let before = self.whole.count();
         for offset in Bitmap::from_bytes(len, bits).iter() {
             self.whole.insert(first + offset);
             self.parts.remove(&(first + offset));
         }
+        self.whole.count() > before
     }
 
     /// Source symbols of blocks from `first` on, each beginning with a byte of its own. Replaces what was known of these blocks; what
-    /// lies past the content's end is ignored.
-    pub fn set_symbols(&mut self, layout: &Layout, first: u32, bits: &[u8]) {
+    /// lies past the content's end is ignored. What is known of parts stays within `bytes_max`, or of two blocks: the lowest is forgotten
+    /// first. False when that says nothing new.
+    pub fn set_symbols(&mut self, layout: &Layout, first: u32, bits: &[u8], bytes_max: usize) -> bool {
+        let parts_max = (bytes_max / (layout.block_bits_len() + PART_OVERHEAD_BYTES)).clamp(2, PARTS_MAX);
+        let mut is_news = false;
         for (block, bits) in (first..layout.blocks()).zip(bits.chunks(layout.block_bits_len())) {
-            if !self.whole.contains(block) {
-                self.parts.insert(block, Bitmap::from_bytes(layout.symbols_of(block), bits));
+            let part = Bitmap::from_bytes(layout.symbols_of(block), bits);
+            let known = self.parts.get(&block);
+            // Most of what stands between two blocks of which something is held says that nothing is.
+            if self.whole.contains(block) || known == Some(&part) || (known.is_none() && part.is_empty()) {
+                continue;
+            }
+            // What is held grows: less than before is no news.
+            let mut more = part.clone();
+            if let Some(known) = known {
+                more.remove_all(known);
+            }
+            is_news |= !more.is_empty();
+            self.parts.insert(block, part);
+            while self.parts.len() > parts_max
+                && let Some(lowest) = self.parts.keys().copied().find(|&other| other != block)
+            {
+                self.parts.remove(&lowest);
             }
         }
+        is_news
     }
 
     /// The source refused a symbol as not held: forget what it said of this block.
@@ -106,8 +132,8 @@ mod tests {
         let layout = Layout::new(38 * 1024, 1024, 12).unwrap();
         let mut holdings = Holdings::none(&layout);
         holdings.add_blocks(1, &[1]);
-        holdings.set_symbols(&layout, 3, &[0b01]);
-        holdings.set_symbols(&layout, 0, &[0b10, 0b1000, 0, 0, 0b100, 0xf0, 0b10, 0xff, 0xff]);
+        holdings.set_symbols(&layout, 3, &[0b01], usize::MAX);
+        holdings.set_symbols(&layout, 0, &[0b10, 0b1000, 0, 0, 0b100, 0xf0, 0b10, 0xff, 0xff], usize::MAX);
         let held = |block| (0..12).filter(|&index| holdings.has_symbol(block, index)).collect::<Vec<_>>();
         assert_eq!(held(0), [1, 11]);
         assert_eq!(held(1).len(), 12, "what is held as a whole stays so");
@@ -117,7 +143,21 @@ mod tests {
             [1],
             "as is what lies past the content, and what was told before of the same block"
         );
-        holdings.set_symbols(&layout, u32::MAX, &[0xff; 4]);
+        assert!(!holdings.set_symbols(&layout, u32::MAX, &[0xff; 4], usize::MAX));
         assert!(!holdings.has_some(u32::MAX));
+    }
+
+    #[test]
+    fn what_is_known_of_parts_stays_within_its_bytes_and_the_lowest_goes_first() {
+        let layout = Layout::new(8000 * 1024 * 300, 1024, 8000).unwrap();
+        let mut holdings = Holdings::none(&layout);
+        for block in 0..300 {
+            assert!(holdings.set_symbols(&layout, block, &[1], 16 << 10));
+            assert!(!holdings.set_symbols(&layout, block, &[1], 16 << 10), "said twice");
+        }
+        let known: Vec<u32> = holdings.parts.keys().copied().collect();
+        assert_eq!(known, (286..300).collect::<Vec<_>>(), "of 1000 bytes and an entry each");
+        assert!(holdings.set_symbols(&layout, 3, &[1], 0), "two are always known");
+        assert!(holdings.parts.contains_key(&3) && holdings.parts.len() == 2);
     }
 }

@@ -29,6 +29,8 @@ pub struct Transfer {
     pub(crate) sources: BTreeMap<SourceId, Source>,
     /// Empty if any reader takes everything as soon as it comes.
     pub(crate) playing: Vec<Playing>,
+    /// Symbols that are no longer waited for, though their sources may have sent them already.
+    forgotten: BTreeMap<SourceId, u32>,
 }
 
 /// One block being filled.
@@ -58,9 +60,9 @@ pub(crate) struct Flight {
 pub enum Received {
     /// It was new; a source symbol is verified, a coded one in quarantine.
     New,
-    /// It was there already, or no longer needed.
+    /// It was asked for, and came from elsewhere meanwhile.
     Duplicate,
-    /// It was never asked for, and was not looked at.
+    /// It is not under way from this source, and is not needed.
     Unasked,
     /// It contradicts the manifest: proof that the sender lies.
     Contradicts,
@@ -77,7 +79,18 @@ impl Transfer {
             active: BTreeMap::new(),
             sources: BTreeMap::new(),
             playing: Vec::new(),
+            forgotten: BTreeMap::new(),
         }
+    }
+
+    /// Symbols that each source may still send though nobody waits for them: it was asked, and could not know. Each is told once.
+    pub fn take_forgotten(&mut self) -> impl Iterator<Item = (SourceId, u32)> + use<> {
+        core::mem::take(&mut self.forgotten).into_iter()
+    }
+
+    /// Bytes of blocks that are being filled, or are planned to be.
+    pub fn filling_bytes(&self) -> u64 {
+        self.active.len() as u64 * block_cost(&self.layout)
     }
 
     /// Takes the plan: blocks that it no longer names are put away and returned with what they hold.
@@ -112,6 +125,7 @@ impl Transfer {
         let active = self.active.remove(&block)?;
         let symbol_len = u64::from(self.layout.symbol_len());
         for flight in active.flights.values().flatten().chain(active.coded_flights.values()) {
+            *self.forgotten.entry(flight.source).or_default() += 1;
             if let Some(source) = self.sources.get_mut(&flight.source) {
                 source.in_flight_bytes = source.in_flight_bytes.saturating_sub(symbol_len);
             }
@@ -126,7 +140,17 @@ impl Transfer {
 
     /// Blocks being filled whose record is not known.
     pub fn blocks_without_record(&self) -> impl Iterator<Item = u32> + '_ {
-        self.order.iter().copied().filter(|b| self.active.get(b).is_some_and(|a| a.assembly.is_none()))
+        self.order.iter().copied().filter(|&block| self.waits_for_record(block))
+    }
+
+    /// Whether no block is being filled, nor judged.
+    pub fn is_idle(&self) -> bool {
+        self.active.is_empty()
+    }
+
+    /// Whether a block is being filled whose record is not known.
+    pub fn waits_for_record(&self, block: u32) -> bool {
+        self.active.get(&block).is_some_and(|active| active.assembly.is_none())
     }
 
     /// The record of a block being filled has come. False when the block is not being filled, or is open already.
@@ -227,7 +251,7 @@ impl Transfer {
 
     /// Gives how many source symbols it was.
     fn forget_flights(&mut self, id: SourceId, only_urgent: bool) -> u32 {
-        let mut forgotten = 0;
+        let (mut forgotten, mut coded) = (0, 0);
         let blocks: Vec<u32> = self.active.keys().copied().collect();
         for block in blocks {
             let urgent = self.urgent(block);
@@ -242,14 +266,20 @@ impl Transfer {
                 !flights.is_empty()
             });
             if !only_urgent {
+                let before = active.coded_flights.len();
                 active.coded_flights.retain(|_, f| f.source != id);
+                coded += (before - active.coded_flights.len()) as u32;
             }
+        }
+        if forgotten + coded > 0 {
+            *self.forgotten.entry(id).or_default() += forgotten + coded;
         }
         forgotten
     }
 
-    /// A source refused these symbols.
-    pub fn refused(&mut self, id: SourceId, block: u32, picks: &[Pick], not_held: bool) {
+    /// A source refused these symbols. False when it was asked for none of them.
+    pub fn refused(&mut self, id: SourceId, block: u32, picks: &[Pick], not_held: bool) -> bool {
+        let mut landed = false;
         // Who names more symbols than a block has repeats itself: the rest is not looked at.
         let mut left = self.layout.symbols_of(block);
         for pick in picks {
@@ -259,14 +289,19 @@ impl Transfer {
                     let end = first.saturating_add(count.min(left));
                     left -= count.min(left);
                     let asked: Vec<u32> = active.flights.range(first..end).map(|(&index, _)| index).collect();
-                    asked.into_iter().for_each(|index| _ = self.land(id, block, Marker::Source(index)));
+                    for index in asked {
+                        landed |= self.land(id, block, Marker::Source(index));
+                    }
                 }
-                Pick::Coded { density, seed } => _ = self.land(id, block, Marker::Coded { density, seed }),
+                Pick::Coded { density, seed } => {
+                    landed |= self.land(id, block, Marker::Coded { density, seed });
+                }
             }
         }
         if not_held && let Some(source) = self.sources.get_mut(&id) {
             source.holdings.forget(block);
         }
+        landed
     }
 
     /// Takes a symbol out of what is under way; false when it was not.
@@ -315,8 +350,9 @@ impl Transfer {
     /// A symbol arrived.
     pub fn receive(&mut self, id: SourceId, block: u32, marker: Marker, payload: &[u8]) -> Received {
         let asked = self.land(id, block, marker);
+        let useless = if asked { Received::Duplicate } else { Received::Unasked };
         let Some(assembly) = self.active.get_mut(&block).and_then(|a| a.assembly.as_mut()) else {
-            return if block < self.layout.blocks() { Received::Duplicate } else { Received::Unasked };
+            return useless;
         };
         let added = match marker {
             // A source symbol proves itself, so one that comes unasked (late, after it was asked elsewhere) is welcome.
@@ -327,7 +363,7 @@ impl Transfer {
         };
         match added {
             Added::New => Received::New,
-            Added::Duplicate => Received::Duplicate,
+            Added::Duplicate => useless,
             Added::Contradicts => Received::Contradicts,
         }
     }
@@ -371,6 +407,12 @@ impl Transfer {
         self.order.retain(|&b| b != block);
         Some(WholeBlock { bytes: assembly.into_bytes()?, record, polluters, late })
     }
+}
+
+/// Bytes that a receiver holds for one block that it fills, beside its record. While coded symbols are about, the decoder holds as much
+/// again, and the symbols themselves.
+pub fn block_cost(layout: &Layout) -> u64 {
+    layout.block_len().min(layout.length())
 }
 
 /// A block that became whole.

@@ -443,7 +443,7 @@ mod tests {
     fn what_a_fellow_holds_is_asked_of_the_fellow() {
         let content = content();
         let mut transfer = receiver(&content, 11, 22);
-        transfer.source(FELLOW, 22).set_symbols(&content.layout, 0, &[0xff; 8]);
+        transfer.source(FELLOW, 22).set_symbols(&content.layout, 0, &[0xff; 8], usize::MAX);
         let of_fellow = asked(&transfer.wants(Time::ZERO, FELLOW));
         assert_eq!(of_fellow, (0..64).map(|i| (0, i)).collect());
         assert!(asked(&transfer.wants(Time::ZERO, SEEDER)).iter().all(|(block, _)| *block != 0));
@@ -454,7 +454,7 @@ mod tests {
         let content = content();
         let at = |ms| Time::ZERO + Duration::from_millis(ms);
         let mut transfer = receiver(&content, 11, 22);
-        transfer.source(FELLOW, 22).set_symbols(&content.layout, 0, &[0xff; 8]);
+        transfer.source(FELLOW, 22).set_symbols(&content.layout, 0, &[0xff; 8], usize::MAX);
         assert_eq!(asked(&transfer.wants(at(0), FELLOW)).len(), 64);
         let own = asked(&transfer.wants(at(0), SEEDER));
         assert!(own.len() < 150, "blocks 1 to 3 have 192 symbols, and {} were asked", own.len());
@@ -504,7 +504,7 @@ mod tests {
         // The first one comes to life again: what it sends is taken, late as it is.
         let marker = Marker::Source(0);
         assert_eq!(transfer.receive(SEEDER, 0, marker, &content.data[..SYMBOL]), Received::New);
-        assert_eq!(transfer.receive(SEEDER, 0, marker, &content.data[..SYMBOL]), Received::Duplicate);
+        assert_eq!(transfer.receive(SEEDER, 0, marker, &content.data[..SYMBOL]), Received::Unasked);
         assert_eq!(
             transfer.receive(SEEDER, 0, Marker::Source(1), &content.data[..SYMBOL]),
             Received::Contradicts

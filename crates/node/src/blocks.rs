@@ -53,6 +53,8 @@ struct Cached {
     used: u64,
 }
 
+/// Bytes of manifests that are kept though nothing else of their contents ever came.
+const BARE_BYTES_MAX: u64 = 4 << 20;
 /// XORed bytes of one step of making parity: a few milliseconds in a browser.
 const PARITY_BUDGET_BYTES: usize = 16 << 20;
 
@@ -529,13 +531,19 @@ impl Node {
         let requests: Vec<_> =
             self.requests.iter().filter(|(_, r)| r.content == id).map(|(&r, _)| r).collect();
         requests.into_iter().for_each(|r| self.fail(r, crate::FetchError::Aborted));
-        let Some(content) = self.contents.remove(&id) else { return };
+        self.excuse_forgotten(id);
+        let Some(mut content) = self.contents.remove(&id) else { return };
+        if let Some(transfer) = &mut content.transfer {
+            transfer.set_plan(Vec::new());
+            self.connections.excuse(self.now, transfer);
+        }
         let keys: Vec<_> = self.blocks.cached.range((id, 0)..=(id, u32::MAX)).map(|(&k, _)| k).collect();
         keys.into_iter().for_each(|key| self.evict(key));
         for connection in content.subscribers {
             self.send(connection, &PeerMessage::HaveNone { content: id });
         }
         self.http_forget(id);
+        self.wake_waiting();
         if content.announced.is_some() {
             self.relay_send(peeredge_wire::relay::ToRelay::Withdraw { content: id });
         }
@@ -545,7 +553,7 @@ impl Node {
     /// Removes the least recently used contents that no request needs, until the store's bound is kept.
     fn keep_quota(&mut self) {
         loop {
-            let held: u64 = self.contents.values().filter(|c| c.stored).map(Content::held_bytes).sum();
+            let held: u64 = self.contents.values().filter(|c| c.stored).map(Content::stored_bytes).sum();
             if held <= self.config.store_bytes_max {
                 return;
             }
@@ -558,6 +566,19 @@ impl Node {
                 .map(|(&id, _)| id);
             match oldest {
                 Some(id) if self.contents.len() > 1 => self.remove(id),
+                _ => return,
+            }
+        }
+    }
+
+    /// Forgets contents of which nothing but the manifest ever came, the least recently used first, until those left are few.
+    pub(crate) fn keep_bare_few(&mut self) {
+        loop {
+            let busy = self.requested();
+            let bare = self.contents.iter().filter(|(id, c)| c.is_bare && !busy.contains(id));
+            let bytes: u64 = bare.clone().map(|(_, c)| c.manifest_bytes()).sum();
+            match bare.min_by_key(|(_, c)| c.last_used) {
+                Some((&id, _)) if bytes > BARE_BYTES_MAX => self.remove(id),
                 _ => return,
             }
         }

@@ -3,12 +3,14 @@
 use crate::Node;
 use crate::allowance::Allowance;
 use crate::carry::Carried;
+use crate::excused::Excused;
 use crate::lanes::{self, LANE_OPEN_WITHIN, Lanes};
 use crate::output::{Event, Output, Role};
 use crate::seats::{Seats, Use, Whose};
+use crate::standing::Standings;
 use crate::upload;
 use core::time::Duration;
-use peeredge_dts::{Answer, ServeQueue, SourceId};
+use peeredge_dts::{Answer, ServeQueue, SourceId, Transfer};
 use peeredge_routing::{Chain, Pipe, RateEstimator};
 use peeredge_wire::limits::SUBSCRIPTIONS_MAX;
 use peeredge_wire::peer::PeerMessage;
@@ -44,7 +46,7 @@ pub(crate) struct Connections {
     pub(crate) all: BTreeMap<ConnectionId, Connection>,
     by_session: BTreeMap<(PeerId, u64), ConnectionId>,
     ended: VecDeque<(PeerId, u64)>,
-    blamed: BTreeSet<PeerId>,
+    pub(crate) standings: Standings,
     /// Introductions for which there was no room: the relay does not repeat them soon.
     passed_over: VecDeque<(ContentId, PeerId)>,
     /// What bounds each of them.
@@ -96,7 +98,8 @@ pub(crate) struct Connection {
     pub(crate) sent_bytes: u64,
     /// Of that, what it asked for.
     pub(crate) served_bytes: u64,
-    pub(crate) unasked_bytes: u64,
+    /// What this side asked for and no longer counts on.
+    pub(crate) excused: Excused,
     /// When it last gave something new.
     pub(crate) gave: Time,
     pub(crate) pipe: Pipe,
@@ -140,7 +143,7 @@ impl Connections {
             all: BTreeMap::new(),
             by_session: BTreeMap::new(),
             ended: VecDeque::new(),
-            blamed: BTreeSet::new(),
+            standings: Standings::default(),
             passed_over: VecDeque::new(),
             chain: Chain::default(),
             made: 0,
@@ -195,6 +198,15 @@ impl Connections {
         self.all.iter().filter(|(_, c)| c.peer == *peer).map(|(&id, _)| id).collect()
     }
 
+    /// What this transfer no longer waits for may come all the same.
+    pub(crate) fn excuse(&mut self, now: Time, transfer: &mut Transfer) {
+        for (source, symbols) in transfer.take_forgotten() {
+            if let Some(connection) = self.all.get_mut(&ConnectionId(source.0)) {
+                connection.excused.forgets(now, symbols);
+            }
+        }
+    }
+
     /// Peers with a connection.
     pub(crate) fn peers(&self) -> usize {
         self.all.values().filter(|c| c.is_first()).count()
@@ -215,7 +227,7 @@ impl Node {
     pub(crate) fn introduced(&mut self, content: ContentId, peer: PeerId) {
         if peer == self.id()
             || !self.contents.contains_key(&content)
-            || self.connections.blamed.contains(&peer)
+            || self.connections.standings.is_shunned(self.now, &peer)
         {
             return;
         }
@@ -295,7 +307,7 @@ impl Node {
                 received_bytes: 0,
                 sent_bytes: 0,
                 served_bytes: 0,
-                unasked_bytes: 0,
+                excused: Excused::default(),
                 gave: Time::ZERO,
                 pipe: if lanes::is_lane(session) {
                     Pipe::beside_others(self.now)
@@ -342,7 +354,7 @@ impl Node {
 
     /// A connection for a session that another peer began; none when it is not wanted. The shell makes it if it is to be `direct`.
     pub(crate) fn take_stranger(&mut self, from: PeerId, session: u64, direct: bool) -> Option<ConnectionId> {
-        if from == self.id() || self.connections.blamed.contains(&from) {
+        if from == self.id() || self.connections.standings.is_shunned(self.now, &from) {
             return None;
         }
         let existing = self.connections.with_peer(&from);
@@ -432,6 +444,7 @@ impl Node {
         connection.no_place.remove(&content);
         connection.last_used = self.now;
         connection.subscribed.insert(content);
+        connection.excused.talks();
         // The manifest first: what the other side holds can be read only with its sizes.
         self.ask_manifest(content);
         self.send(id, &PeerMessage::Subscribe { content });
@@ -452,6 +465,7 @@ impl Node {
             connection.no_place.remove(&content);
             if connection.subscribed.remove(&content) {
                 let next = connection.no_place.first().copied();
+                connection.excused.talks();
                 self.send(id, &PeerMessage::Unsubscribe { content });
                 if let Some(next) = next {
                     self.subscribe(id, next);
@@ -543,6 +557,9 @@ impl Node {
         let Some(connection) = self.connections.all.remove(&id) else { return };
         self.connections.chain.gone(id.0);
         self.upload.gone(id);
+        if connection.excused.sent_coded {
+            self.connections.standings.departed(id, connection.peer);
+        }
         self.connections.by_session.remove(&(connection.peer, connection.session));
         self.connections.ended.push_back((connection.peer, connection.session));
         if self.connections.ended.len() > ENDED_SESSIONS_MAX {
@@ -581,16 +598,6 @@ impl Node {
                 }
             }
         }
-    }
-
-    /// The peer was proved to have sent something wrong: it is dropped, reported, and not spoken to again.
-    pub(crate) fn blame(&mut self, id: ConnectionId, content: ContentId, block: u32, coded: bool) {
-        let Some(connection) = self.connections.all.get(&id) else { return };
-        let peer = connection.peer;
-        self.connections.blamed.insert(peer);
-        self.out.push_back(Output::Event(Event::PeerBlamed { peer, content, block, coded }));
-        self.relay_send(ToRelay::Blame { accused: peer, content, block });
-        self.connections.to_peer(&peer).into_iter().for_each(|id| self.hang_up(id));
     }
 
     /// Lets go of connections that do not open, or that nobody uses; measures what goes out.

@@ -3,7 +3,7 @@
 use crate::http::TRIAL_WAIT_FIRST;
 use crate::output::Server;
 use core::time::Duration;
-use peeredge_dts::{Bitmap, Layout, Manifest, SourceId, StoredState, Transfer};
+use peeredge_dts::{Bitmap, HASH_BYTES, Layout, Manifest, SourceId, StoredState, Transfer};
 use peeredge_wire::{ConnectionId, Time};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -40,6 +40,10 @@ pub(crate) struct Content {
     pub(crate) stirred: bool,
     /// The plan must be made again: a reader moved to another block, came or went, or a block became whole.
     pub(crate) replan: bool,
+    /// Whether nothing of it was ever held but its manifest.
+    pub(crate) is_bare: bool,
+    /// Since which turn it waits for room to fill a block.
+    pub(crate) waits_since: Option<u64>,
     /// When it last grew.
     pub(crate) progress: Time,
     /// Grows with every use of any content: the least is the least recently used.
@@ -122,6 +126,8 @@ impl Content {
             asked_all: Time::ZERO,
             stirred: false,
             replan: false,
+            is_bare: false,
+            waits_since: None,
             progress: Time::ZERO,
             last_used,
         }
@@ -133,6 +139,18 @@ impl Content {
 
     pub(crate) fn layout(&self) -> Option<Layout> {
         self.manifest().map(|m| *m.layout())
+    }
+
+    /// Bytes that its manifest takes in memory and in the store, one with another.
+    pub(crate) fn manifest_bytes(&self) -> u64 {
+        self.layout().map_or(0, |layout| 512 + u64::from(layout.blocks()) * HASH_BYTES as u64)
+    }
+
+    /// Bytes that it takes in the store.
+    pub(crate) fn stored_bytes(&self) -> u64 {
+        let Some(state) = &self.state else { return 0 };
+        let parts: u64 = state.parts.values().map(|part| u64::from(part.count())).sum();
+        self.held_bytes() + parts * u64::from(state.manifest.layout().symbol_len()) + self.manifest_bytes()
     }
 
     /// Whether every block is held.

@@ -12,6 +12,8 @@ pub enum FetchError {
     },
     /// Every holder's manifest contradicts the link.
     ManifestInvalid,
+    /// The link's manifest asks for blocks above [`peeredge_wire::limits::BLOCK_BYTES_MAX`], which are never held.
+    BlocksTooLarge,
     /// The page aborted the request, or the node is closing.
     Aborted,
     /// The page already has a request with this number.
@@ -25,6 +27,7 @@ impl FetchError {
             FetchError::Unavailable => "unavailable",
             FetchError::RangeNotSatisfiable { .. } => "range_not_satisfiable",
             FetchError::ManifestInvalid => "manifest_invalid",
+            FetchError::BlocksTooLarge => "blocks_too_large",
             FetchError::Aborted => "aborted",
             FetchError::DuplicateRequest => "duplicate_request",
         }
@@ -39,6 +42,7 @@ impl fmt::Display for FetchError {
                 write!(f, "the range starts behind the content's {length} bytes")
             }
             FetchError::ManifestInvalid => write!(f, "no holder's manifest meets the link"),
+            FetchError::BlocksTooLarge => write!(f, "the content has blocks of more than 64 MiB"),
             FetchError::Aborted => write!(f, "aborted"),
             FetchError::DuplicateRequest => write!(f, "a request with this number is under way"),
         }

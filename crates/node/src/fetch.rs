@@ -7,13 +7,15 @@ use crate::timers::{CHECK_EVERY, Timer};
 use crate::{FetchError, Node};
 use core::ops::Range;
 use core::time::Duration;
-use peeredge_dts::{Manifest, Playing, Reader, StoredState, Transfer, plan};
+use peeredge_dts::{
+    Layout, LayoutError, Manifest, ManifestError, Playing, Reader, StoredState, Transfer, block_cost, plan,
+};
 use peeredge_wire::peer::PeerMessage;
 use peeredge_wire::{ContentId, RequestId, Time};
 
 /// One piece of data to the page: large enough to be cheap, small enough to arrive soon.
 const DATA_BYTES_MAX: u64 = 256 * 1024;
-/// Blocks filled at the same time, at most: every one costs memory for its bytes.
+/// Blocks of one content filled at the same time, at most: every one costs memory for its bytes.
 const BLOCKS_MAX: u64 = 32;
 /// Bytes ahead of a reader that are fetched while it reads: twice what it took so far, within these bounds.
 const AHEAD_BYTES_MAX: u64 = 256 << 20;
@@ -178,6 +180,9 @@ impl Node {
             }
         }
         for connection in ask {
+            if let Some(c) = self.connections.all.get_mut(&connection) {
+                c.excused.asks_manifest();
+            }
             self.send(connection, &PeerMessage::AskManifest { content: id });
         }
         self.http_manifest(id);
@@ -190,7 +195,7 @@ impl Node {
             return;
         }
         content.state = Some(StoredState::empty(manifest));
-        content.unsaved = true;
+        (content.unsaved, content.is_bare) = (true, true);
         let waiting: Vec<RequestId> =
             self.requests.iter().filter(|(_, r)| r.content == id).map(|(&r, _)| r).collect();
         // The plan that follows subscribes again: what others hold could not be read before the sizes were known.
@@ -199,10 +204,14 @@ impl Node {
 
     /// What the link names is no manifest, or one whose sizes contradict each other: nobody can ever send a better one, and who
     /// sent this one did not lie.
-    pub(crate) fn manifest_impossible(&mut self, id: ContentId) {
+    pub(crate) fn manifest_impossible(&mut self, id: ContentId, error: ManifestError) {
+        let error = match error {
+            ManifestError::Layout(LayoutError::BlockBytes(_)) => FetchError::BlocksTooLarge,
+            _ => FetchError::ManifestInvalid,
+        };
         let waiting: Vec<RequestId> =
             self.requests.iter().filter(|(_, r)| r.content == id).map(|(&r, _)| r).collect();
-        waiting.into_iter().for_each(|r| self.fail(r, FetchError::ManifestInvalid));
+        waiting.into_iter().for_each(|r| self.fail(r, error));
     }
 
     fn begin(&mut self, request: RequestId) {
@@ -271,6 +280,7 @@ impl Node {
                 self.http_forget(r.content);
             }
         }
+        self.keep_bare_few();
         self.announce_soon(r.content);
         self.readers_changed(request);
         true
@@ -393,25 +403,69 @@ impl Node {
                 Some(Transfer::new(layout, crate::connections::key_of(&self.id), self.config.coded_permille));
             self.seek(id);
         }
+        let blocks_max = self.room_for_blocks(id, &layout);
         let Some(content) = self.contents.get_mut(&id) else { return };
         let (Some(state), Some(transfer)) = (&content.state, &mut content.transfer) else { return };
-        let blocks_max = (self.config.cache_bytes_max / 2 / layout.block_len()).clamp(2, BLOCKS_MAX);
         // Without a store, what is ahead of the readers has to fit the memory.
         let ahead = if content.stored { AHEAD_BYTES_MAX } else { self.config.cache_bytes_max / 2 };
-        let needs = plan(&layout, &readers, blocks_max as usize, ahead, |block, symbols| {
+        let mut needs = plan(&layout, &readers, blocks_max.max(1), ahead, |block, symbols| {
             state.whole.contains(block)
                 || transfer.assembly(block).is_some_and(|a| symbols.clone().all(|i| a.have().contains(i)))
         });
+        let waits = blocks_max == 0 && !needs.is_empty();
+        needs.truncate(blocks_max);
+        let before = transfer.filling_bytes();
         let dropped = transfer.set_plan(needs);
-        let idle = readers.is_empty() && transfer.blocks().is_empty();
+        let shrinks = transfer.filling_bytes() < before;
+        let idle = readers.is_empty() && transfer.is_idle();
+        content.waits_since = waits.then_some(content.waits_since.unwrap_or(self.uses));
+        self.uses += u64::from(waits);
         for (block, assembly) in dropped {
             self.put_away(id, block, &assembly);
         }
+        if shrinks || idle {
+            self.wake_waiting();
+        }
         if idle {
+            self.excuse_forgotten(id);
             if let Some(content) = self.contents.get_mut(&id) {
                 content.transfer = None;
             }
             self.unsubscribe_all(id);
+        }
+    }
+
+    /// How many blocks of a content may be filled now. All contents together have half of the cache, each its share of it, and where that
+    /// is less than a block they take turns. A content alone can always go on.
+    fn room_for_blocks(&self, id: ContentId, layout: &Layout) -> usize {
+        let Some(content) = self.contents.get(&id) else { return 0 };
+        let (cache, cost) = (self.config.cache_bytes_max, block_cost(layout).max(1));
+        let own = content.transfer.as_ref().map_or(0, Transfer::filling_bytes) / cost;
+        let (mut contents, mut others, mut before) = (1, 0u64, 0u64);
+        for (other, c) in &self.contents {
+            if let Some(transfer) = c.transfer.as_ref().filter(|_| *other != id) {
+                contents += 1;
+                others = others.saturating_add(transfer.filling_bytes());
+                // Who has waited longer comes first.
+                if c.waits_since.is_some_and(|since| content.waits_since.is_none_or(|own| since < own)) {
+                    before = before.saturating_add(c.layout().map_or(0, |layout| block_cost(&layout)));
+                }
+            }
+        }
+        let room = (cache / 2).saturating_sub(others).saturating_sub(before);
+        let share = (cache / 2 / contents).max(cost);
+        let alone = match others + before {
+            0 if 2 * cost <= cache => 2,
+            0 => 1,
+            _ => 0,
+        };
+        (room.min(share) / cost).max(own).max(alone).min(BLOCKS_MAX) as usize
+    }
+
+    /// There may be room for a block again.
+    pub(crate) fn wake_waiting(&mut self) {
+        for content in self.contents.values_mut() {
+            content.replan |= content.waits_since.is_some();
         }
     }
 
@@ -423,7 +477,8 @@ impl Node {
             .iter()
             .filter(|(_, r)| {
                 let waited = self.now.since(r.starving_since.max(self.progress_of(r.content)));
-                let patience = if self.has_its_turn_later(&r.content) { TURN_PATIENCE } else { 1 };
+                let has_its_turn = self.has_its_turn_later(&r.content) || self.waits_for_room(r.content);
+                let patience = if has_its_turn { TURN_PATIENCE } else { 1 };
                 r.waits() && waited > limit * patience
             })
             .map(|(&r, _)| r)
@@ -444,6 +499,10 @@ impl Node {
         let wanted: Vec<ContentId> =
             self.requests.values().filter(|r| r.range.is_none()).map(|r| r.content).collect();
         wanted.into_iter().for_each(|c| self.ask_manifest(c));
+    }
+
+    fn waits_for_room(&self, content: ContentId) -> bool {
+        self.contents.get(&content).is_some_and(|c| c.waits_since.is_some())
     }
 
     fn progress_of(&self, content: ContentId) -> Time {

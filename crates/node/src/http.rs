@@ -530,8 +530,8 @@ impl Node {
                     // A lie, or an answer that was cut short.
                     Taken::Short
                 }
-                Err(_) => {
-                    self.manifest_impossible(id);
+                Err(error) => {
+                    self.manifest_impossible(id, error);
                     Taken::Whole
                 }
             },

@@ -11,6 +11,7 @@ mod carry;
 mod connections;
 mod contents;
 mod error;
+mod excused;
 mod fetch;
 mod http;
 mod input;
@@ -23,6 +24,7 @@ mod relay_link;
 mod rng;
 mod seats;
 mod serve;
+mod standing;
 mod stats;
 mod tasks;
 mod timers;
@@ -71,7 +73,8 @@ pub struct Config {
     pub seed: u64,
     /// What the visitor allows.
     pub caps: Caps,
-    /// Bytes of blocks kept in memory: those being filled and those being served. Default 64 MiB.
+    /// Bytes of whole blocks kept in memory. Those being filled take half as much beside, or one block of at most 64 MiB, and up to three
+    /// times that while coded symbols are about. Default 64 MiB.
     pub cache_bytes_max: u64,
     /// Bytes in the store; beyond, the least recently used content that no request needs is removed. Default 1 GiB.
     pub store_bytes_max: u64,
@@ -276,6 +279,9 @@ impl Node {
         }
         if self.timers.take(Timer::Stir, now) {
             self.stir_due();
+        }
+        if self.timers.take(Timer::Live, now) {
+            self.live_due();
         }
         // The piece itself leaves with all others, at the end of the turn.
         self.timers.take(Timer::Carry, now);

@@ -2,9 +2,11 @@
 
 use crate::Node;
 use crate::output::Output;
-use peeredge_dts::{LiveEntry, LiveReader, LiveWriter};
+use crate::timers::Timer;
+use core::time::Duration;
+use peeredge_dts::{LIVE_SIGN_EVERY_MS, LiveEntry, LiveReader, LiveWriter};
 use peeredge_wire::relay::ToRelay;
-use peeredge_wire::{PeerId, RequestId};
+use peeredge_wire::{PeerId, RequestId, Time};
 use std::collections::BTreeMap;
 
 /// What the page tells a node about live contents.
@@ -38,6 +40,11 @@ pub enum LiveInput {
         /// Its name.
         name: String,
     },
+    /// What time it is. Shells say so before each of the others: a clock may be set, and a machine may have slept.
+    Clock {
+        /// Milliseconds since 1970.
+        unix_ms: u64,
+    },
     /// The page no longer wants to know.
     Unfollow {
         /// Which.
@@ -48,6 +55,8 @@ pub enum LiveInput {
 /// All live contents of a node.
 #[derive(Debug, Default)]
 pub(crate) struct Live {
+    /// What the shell last said of the time, and when.
+    clock: Option<(Time, u64)>,
     own: BTreeMap<String, LiveWriter>,
     follows: BTreeMap<RequestId, Follow>,
 }
@@ -62,6 +71,7 @@ struct Follow {
 impl Node {
     pub(crate) fn live_input(&mut self, input: LiveInput) {
         match input {
+            LiveInput::Clock { unix_ms } => self.live.clock = Some((self.now, unix_ms)),
             LiveInput::Begin { name, epoch_ms } => self.live_begin(&name, epoch_ms),
             LiveInput::Append { name, entry } => self.live_append(&name, entry),
             LiveInput::End { name } => self.live_end(&name),
@@ -72,6 +82,7 @@ impl Node {
 
     fn live_begin(&mut self, name: &str, epoch_ms: u64) {
         if let Some(writer) = LiveWriter::new(self.key.clone(), name, epoch_ms) {
+            self.live.clock.get_or_insert((self.now, epoch_ms));
             self.live.own.insert(name.to_owned(), writer);
             self.tell_head(name);
         }
@@ -92,8 +103,26 @@ impl Node {
         }
     }
 
+    /// Milliseconds since 1970, if the shell has said what time it is.
+    fn unix_ms(&self) -> Option<u64> {
+        let (then, unix_ms) = self.live.clock?;
+        Some(unix_ms.saturating_add(self.now.since(then).as_millis() as u64))
+    }
+
+    fn head_of(&self, name: &str) -> Option<Vec<u8>> {
+        Some(self.live.own.get(name)?.head(self.unix_ms()?))
+    }
+
+    /// What goes on is signed anew: who begins to follow must be able to tell that it does.
+    pub(crate) fn live_due(&mut self) {
+        let going_on = self.live.own.iter().filter(|(_, writer)| !writer.is_ended());
+        let names: Vec<String> = going_on.map(|(name, _)| name.clone()).collect();
+        names.iter().for_each(|name| self.tell_head(name));
+    }
+
     fn tell_head(&mut self, name: &str) {
-        let Some(head) = self.live.own.get(name).map(LiveWriter::head) else { return };
+        let Some(head) = self.head_of(name) else { return };
+        self.timers.by(Timer::Live, self.now + Duration::from_millis(LIVE_SIGN_EVERY_MS));
         self.relay_send(ToRelay::Head { name: name.to_owned(), head: head.clone() });
         // The page may follow what it publishes itself.
         self.take_head(self.id(), name, &head);
@@ -104,7 +133,7 @@ impl Node {
         self.live.follows.insert(follow, Follow { publisher, name: name.to_owned(), reader });
         self.relay_send(ToRelay::Follow { publisher, name: name.to_owned() });
         if publisher == self.id()
-            && let Some(head) = self.live.own.get(name).map(LiveWriter::head)
+            && let Some(head) = self.head_of(name)
         {
             self.take_head(publisher, name, &head);
         }
@@ -119,10 +148,11 @@ impl Node {
 
     /// A head from the relay. One that is not signed, or contradicts, is no news, whoever sent it.
     pub(crate) fn take_head(&mut self, publisher: PeerId, name: &str, head: &[u8]) {
+        let unix_ms = self.unix_ms();
         for (&follow, of) in &mut self.live.follows {
             if of.publisher == publisher
                 && of.name == name
-                && let Ok(Some(news)) = of.reader.take(head)
+                && let Ok(Some(news)) = of.reader.take(head, unix_ms)
             {
                 self.out.push_back(Output::Live { follow, news });
             }
@@ -131,10 +161,11 @@ impl Node {
 
     /// A relay keeps nothing of a peer that went.
     pub(crate) fn tell_live(&mut self) {
-        let heads: Vec<_> =
-            self.live.own.iter().map(|(name, writer)| (name.clone(), writer.head())).collect();
-        for (name, head) in heads {
-            self.relay_send(ToRelay::Head { name, head });
+        let names: Vec<String> = self.live.own.keys().cloned().collect();
+        for name in names {
+            if let Some(head) = self.head_of(&name) {
+                self.relay_send(ToRelay::Head { name, head });
+            }
         }
         let follows: Vec<_> = self.live.follows.values().map(|of| (of.publisher, of.name.clone())).collect();
         for (publisher, name) in follows {

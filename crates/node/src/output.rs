@@ -238,6 +238,11 @@ pub enum Event {
         /// Whether the symbol was a coded one, which was proved wrong by making it again.
         coded: bool,
     },
+    /// A peer sent too much that nobody had asked it for; it is let go, and not spoken to for an hour.
+    PeerLetGo {
+        /// Who.
+        peer: PeerId,
+    },
     /// A content is held whole and shared.
     Complete {
         /// Which.

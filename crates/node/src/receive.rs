@@ -14,14 +14,19 @@ use peeredge_wire::{ConnectionId, ContentId, PROTOCOL_VERSION};
 
 /// XORed bytes of one decoding step: a few milliseconds in a browser.
 const DECODE_BUDGET_BYTES: usize = 32 << 20;
-/// Bytes that a peer may send unasked before it is let go.
-const UNASKED_BYTES_MAX: u64 = 4 << 20;
 /// After all sources were looked at, news of one of them waits so long.
 const STIR_AGAIN: Duration = Duration::from_millis(4);
+/// Bytes that one peer's news may make this side hold, over all contents and lanes.
+const HOLDINGS_BYTES_MAX: usize = 512 << 10;
 /// A want is worthless after so long: then it has been asked elsewhere.
 const WANT_DEADLINE_MS: u32 = 10_000;
 /// When all that a silent source was asked for has passed its deadline, with time for what was on its way.
 const DEBTS_RUN_OUT: Duration = Duration::from_secs(12);
+/// Bytes of the shortest frames of their kinds.
+const HAVE_NONE_BYTES: u64 = 33;
+const REFUSE_BYTES: u64 = 38;
+/// Who refused something in the last seconds refuses more.
+const REFUSED_LATELY: Duration = Duration::from_secs(3);
 /// Records asked again elsewhere after so long.
 const RECORD_WITHIN: Duration = Duration::from_secs(3);
 
@@ -38,6 +43,7 @@ impl Node {
         if !self.pays(id, &message) {
             return self.send_away(id);
         }
+        let frame_bytes = frame.len() as u64;
         match message {
             PeerMessage::Greet { .. } => self.hang_up(id),
             PeerMessage::Symbol { content, block, marker, payload } => {
@@ -45,10 +51,12 @@ impl Node {
             }
             PeerMessage::HaveNone { content } => self.have_none(id, content),
             PeerMessage::HaveBlocks { content, first, bits } => {
-                self.have(id, content, |holdings, _| holdings.add_blocks(first, bits));
+                self.have(id, content, frame_bytes, |holdings, _, _| holdings.add_blocks(first, bits));
             }
             PeerMessage::HaveSymbols { content, first, bits } => {
-                self.have(id, content, |holdings, layout| holdings.set_symbols(layout, first, bits));
+                self.have(id, content, frame_bytes, |holdings, layout, bytes_max| {
+                    holdings.set_symbols(layout, first, bits, bytes_max)
+                });
             }
             PeerMessage::Manifest { content, bytes } => self.manifest_from(id, content, bytes),
             PeerMessage::Record { content, block, bytes } => self.record_from(id, content, block, bytes),
@@ -88,24 +96,36 @@ impl Node {
         self.connections.all.get_mut(&id).is_some_and(|c| c.frames.take(self.now, frames))
     }
 
-    fn have(&mut self, id: ConnectionId, content: ContentId, add: impl Fn(&mut Holdings, &Layout)) {
+    fn have(
+        &mut self,
+        id: ConnectionId,
+        content: ContentId,
+        frame_bytes: u64,
+        add: impl Fn(&mut Holdings, &Layout, usize) -> bool,
+    ) {
         // Only of what was subscribed: or a stranger could fill the memory with holdings.
         let Some(connection) = self.connections.all.get(&id).filter(|c| c.subscribed.contains(&content))
         else {
-            return;
+            return self.talked(id, frame_bytes);
         };
-        let peer = connection.peer;
+        let (peer, contents) = (connection.peer, connection.subscribed.len());
         let lanes = self.connections.to_peer(&peer);
         let open = |lane: &ConnectionId| self.connections.all.get(lane).is_some_and(|c| c.open && c.greeted);
         let lanes: Vec<ConnectionId> = lanes.into_iter().filter(|lane| *lane == id || open(lane)).collect();
         let key = key_of(&peer);
-        let Some(c) = self.contents.get_mut(&content) else { return };
-        let Some(layout) = c.layout() else { return };
-        if let Some(transfer) = &mut c.transfer {
-            for lane in lanes {
-                add(transfer.source(source_of(lane), key), &layout);
-            }
-            self.stir(content);
+        let c = self.contents.get_mut(&content);
+        let Some((layout, c)) = c.and_then(|c| Some((c.layout()?, c))) else {
+            return self.talked(id, frame_bytes);
+        };
+        let Some(transfer) = &mut c.transfer else { return self.talked(id, frame_bytes) };
+        let bytes_max = HOLDINGS_BYTES_MAX / (contents * lanes.len()).max(1);
+        let mut is_news = false;
+        for lane in lanes {
+            is_news |= add(transfer.source(source_of(lane), key), &layout, bytes_max);
+        }
+        match is_news {
+            true => self.stir(content),
+            false => self.talked(id, frame_bytes),
         }
     }
 
@@ -128,7 +148,16 @@ impl Node {
         }
     }
 
+    /// News that say nothing new: some are to be expected, and the others count against their sender.
+    fn talked(&mut self, id: ConnectionId, frame_bytes: u64) {
+        if self.connections.all.get_mut(&id).is_some_and(|c| !c.excused.talk(frame_bytes)) {
+            self.totals.duplicate_bytes += frame_bytes;
+            self.counts_against(id, frame_bytes);
+        }
+    }
+
     fn have_none(&mut self, id: ConnectionId, content: ContentId) {
+        self.talked(id, HAVE_NONE_BYTES);
         let Some(peer) = self.connections.all.get(&id).filter(|c| c.is_first()).map(|c| c.peer) else {
             return;
         };
@@ -142,36 +171,52 @@ impl Node {
     }
 
     fn manifest_from(&mut self, id: ConnectionId, content: ContentId, bytes: &[u8]) {
-        let Some(c) = self.contents.get_mut(&content) else { return };
-        if c.state.is_some() || c.manifest_asked.remove(&id).is_none() {
+        let Some(connection) = self.connections.all.get_mut(&id) else { return };
+        // One that was asked several has several answers.
+        let (peer, answers) = (connection.peer, connection.excused.manifest());
+        let wanted = self.contents.get_mut(&content).filter(|c| c.state.is_none());
+        let Some(c) = wanted.filter(|_| answers) else {
+            self.totals.duplicate_bytes += bytes.len() as u64;
+            if !answers {
+                self.counts_against(id, bytes.len() as u64);
+            }
             return;
-        }
+        };
+        c.manifest_asked.remove(&id);
         match Manifest::decode(&content, bytes) {
             Ok(manifest) => self.manifest_known(content, manifest),
             // Only a liar sends a manifest that does not meet the link.
             Err(ManifestError::Hash) => {
                 c.manifest_lied = true;
                 self.totals.rejected_bytes += bytes.len() as u64;
-                self.blame(id, content, 0, false);
+                self.blame(peer, content, 0, false);
             }
-            Err(_) => self.manifest_impossible(content),
+            Err(error) => self.manifest_impossible(content, error),
         }
     }
 
     fn record_from(&mut self, id: ConnectionId, content: ContentId, block: u32, bytes: &[u8]) {
-        let Some(c) = self.contents.get_mut(&content) else { return };
-        let asked = c.record_asked.get(&block).is_some_and(|(source, _)| *source == source_of(id));
-        if asked {
-            c.record_asked.remove(&block);
-        }
-        let Some(manifest) = c.manifest() else { return };
-        match Record::decode(manifest, block, bytes) {
-            Some(record) => self.record_known(content, block, record),
-            None if asked => {
-                self.totals.rejected_bytes += bytes.len() as u64;
-                self.blame(id, content, block, false);
+        let Some(connection) = self.connections.all.get_mut(&id) else { return };
+        let (peer, answers) = (connection.peer, connection.excused.record());
+        if let Some(c) = self.contents.get_mut(&content) {
+            if c.record_asked.get(&block).is_some_and(|(source, _)| *source == source_of(id)) {
+                c.record_asked.remove(&block);
             }
-            None => {}
+            let waits = c.transfer.as_ref().is_some_and(|t| t.waits_for_record(block));
+            if let Some(manifest) = c.manifest().filter(|_| waits) {
+                return match Record::decode(manifest, block, bytes) {
+                    Some(record) => self.record_known(content, block, record),
+                    // Asked or not: only a liar sends one that contradicts the manifest.
+                    None => {
+                        self.totals.rejected_bytes += bytes.len() as u64;
+                        self.blame(peer, content, block, false);
+                    }
+                };
+            }
+        }
+        self.totals.duplicate_bytes += bytes.len() as u64;
+        if !answers {
+            self.counts_against(id, bytes.len() as u64);
         }
     }
 
@@ -186,23 +231,35 @@ impl Node {
         }
     }
 
+    /// What is no longer waited for may come all the same: its senders could not know.
+    pub(crate) fn excuse_forgotten(&mut self, id: ContentId) {
+        if let Some(transfer) = self.contents.get_mut(&id).and_then(|c| c.transfer.as_mut()) {
+            self.connections.excuse(self.now, transfer);
+        }
+    }
+
     fn symbol(&mut self, id: ConnectionId, content: ContentId, block: u32, marker: Marker, payload: &[u8]) {
         let bytes = payload.len() as u64;
         let mut is_rare = false;
         let mut late = None;
         let now = self.now;
+        self.excuse_forgotten(content);
         let received = match self.contents.get_mut(&content).and_then(|c| c.transfer.as_mut()) {
             Some(transfer) => {
                 is_rare = transfer.holdings(source_of(id)).is_some_and(Holdings::is_seed);
                 late = transfer.comes_late(now, source_of(id), block, marker);
                 transfer.receive(source_of(id), block, marker, payload)
             }
-            // The request ended while this was under way.
-            None => Received::Duplicate,
+            // The request ended while this was under way, or it was never asked for.
+            None => Received::Unasked,
         };
         let is_relay =
             self.relay.relay.is_some_and(|r| self.connections.all.get(&id).is_some_and(|c| c.peer == r));
         let Some(connection) = self.connections.all.get_mut(&id) else { return };
+        let received = match received {
+            Received::Unasked if connection.excused.symbol(now) => Received::Duplicate,
+            other => other,
+        };
         if received != Received::Unasked {
             let was_known = connection.rate.rate().is_some();
             let was_busy = connection.pipe.arrived(now, bytes);
@@ -231,20 +288,21 @@ impl Node {
                 }
                 match marker {
                     Marker::Source(_) => self.symbol_held(content, block, is_rare),
-                    Marker::Coded { .. } => self.decode(content, block),
+                    Marker::Coded { .. } => {
+                        connection.excused.sent_coded = true;
+                        self.decode(content, block);
+                    }
                 }
             }
             Received::Duplicate => self.totals.duplicate_bytes += bytes,
             Received::Unasked => {
                 self.totals.duplicate_bytes += bytes;
-                connection.unasked_bytes += bytes;
-                if connection.unasked_bytes > UNASKED_BYTES_MAX {
-                    return self.hang_up(id);
-                }
+                self.counts_against(id, bytes);
             }
             Received::Contradicts => {
+                let peer = connection.peer;
                 self.totals.rejected_bytes += bytes;
-                self.blame(id, content, block, matches!(marker, Marker::Coded { .. }));
+                self.blame(peer, content, block, matches!(marker, Marker::Coded { .. }));
             }
         }
         self.ask(content, id);
@@ -257,7 +315,7 @@ impl Node {
             insert_rising(&mut content.news.1, block);
             self.timers.by(Timer::Haves, self.now + tell_after(content.subscribers.len(), is_rare));
         }
-        content.unsaved = true;
+        (content.unsaved, content.is_bare) = (true, false);
         self.timers.by(Timer::Persist, self.now + PERSIST_EVERY);
         // From now on this peer can give, too: the sooner fellows are met, the less the seeder sends twice.
         if content.announced.is_some_and(|(have, _)| have == 0) && content.have_permille() > 0 {
@@ -309,8 +367,12 @@ impl Node {
         for polluter in polluters {
             let symbol_len = self.contents.get(&id).and_then(|c| c.layout()).map_or(0, |l| l.symbol_len());
             self.totals.rejected_bytes += u64::from(symbol_len);
-            self.blame(ConnectionId(polluter.sender.0), id, block, true);
+            // One that hung up meanwhile is named all the same.
+            if let Some(peer) = self.peer_of(polluter.sender) {
+                self.blame(peer, id, block, true);
+            }
         }
+        self.wake_waiting();
         let Some(content) = self.contents.get_mut(&id) else { return };
         content.replan = true;
         if content.is_whole() {
@@ -335,13 +397,22 @@ impl Node {
             RefuseReason::Capped => Duration::from_secs(3),
             RefuseReason::Full => return self.subscription_refused(id, content),
         };
-        if let Some(connection) = self.connections.all.get_mut(&id) {
-            connection.rest_until = self.now + rest;
-        }
-        let Some(c) = self.contents.get_mut(&content) else { return };
-        if let Some(transfer) = &mut c.transfer {
-            transfer.refused(source_of(id), block, picks, reason == RefuseReason::NotHeld);
+        self.excuse_forgotten(content);
+        let Some(connection) = self.connections.all.get_mut(&id) else { return };
+        connection.rest_until = self.now + rest;
+        let mut landed = false;
+        if let Some(transfer) = self.contents.get_mut(&content).and_then(|c| c.transfer.as_mut()) {
+            landed = transfer.refused(source_of(id), block, picks, reason == RefuseReason::NotHeld);
             self.stir(content);
+        }
+        let Some(connection) = self.connections.all.get_mut(&id) else { return };
+        // A refusal of nothing answers a question for a record.
+        let answers = match picks.is_empty() {
+            true => connection.excused.record(),
+            false => landed || connection.excused.symbol(self.now),
+        };
+        if !answers {
+            self.talked(id, REFUSE_BYTES + 10 * picks.len() as u64);
         }
     }
 
@@ -434,6 +505,9 @@ impl Node {
         }
         for (block, source) in asks {
             self.note_record_asked(id, block, source);
+            if let Some(connection) = self.connections.all.get_mut(&ConnectionId(source.0)) {
+                connection.excused.asks_record();
+            }
             self.send(ConnectionId(source.0), &PeerMessage::AskRecord { content: id, block });
         }
     }
@@ -472,6 +546,20 @@ impl Node {
                 content.touched = true;
             }
         }
+    }
+
+    /// Whether a connection's peer holds something that is needed and has not been asked for it, or not for long: a seeder is left to
+    /// others while fellows keep up, and that it gives nothing meanwhile is not its fault.
+    pub(crate) fn may_still_give(&self, id: ConnectionId, within: Duration) -> bool {
+        let Some(c) = self.connections.all.get(&id) else { return false };
+        // The silence of one that owes nothing does not count.
+        let would_give = !c.pipe.is_stalled() && c.pipe.silence(self.now) <= within;
+        would_give
+            && self.now.since(c.rest_until) > REFUSED_LATELY
+            && self.contents.values().filter_map(|c| c.transfer.as_ref()).any(|transfer| {
+                let held = transfer.holdings(source_of(id));
+                held.is_some_and(|held| transfer.blocks().iter().any(|&block| held.has_some(block)))
+            })
     }
 
     pub(crate) fn has_late_work(&self) -> bool {

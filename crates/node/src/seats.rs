@@ -251,6 +251,7 @@ impl Node {
         }
         let firsts = self.connections.all.iter().filter(|(_, c)| c.is_first());
         let silent = firsts.filter(|(_, c)| self.now.since(c.gave.max(c.since)) > USELESS_AFTER);
+        let silent = silent.filter(|(id, _)| !self.may_still_give(**id, USELESS_AFTER));
         silent.min_by_key(|(_, c)| (!c.subscriber_of.is_empty(), c.gave)).map(|(&id, _)| id)
     }
 }

@@ -37,6 +37,8 @@ pub(crate) enum Timer {
     Check,
     /// A block's decoding, or the making of its parity, goes on.
     Decode,
+    /// Heads of live contents are signed anew.
+    Live,
     /// The pace of the path through the relay lets another piece pass.
     Carry,
     /// What sources said of late is looked at.

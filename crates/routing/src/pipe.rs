@@ -99,6 +99,11 @@ impl Pipe {
         supposed / (silence.as_secs_f64() / SILENCE.as_secs_f64()).max(1.0)
     }
 
+    /// How long ago the last arrival was, or the last moment at which nothing was owed.
+    pub fn silence(&self, now: Time) -> Duration {
+        now.since(self.last)
+    }
+
     /// Whether the source was silent for too long, and nothing has come since.
     pub fn is_stalled(&self) -> bool {
         self.stalled

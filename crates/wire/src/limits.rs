@@ -16,6 +16,8 @@ pub const SYMBOL_BYTES_MAX: u32 = 64 * 1024;
 pub const SYMBOL_BYTES_MIN: u32 = 1024;
 /// Source symbols in one block: its record (32 bytes each) must fit one data channel message beside its header.
 pub const BLOCK_SYMBOLS_MAX: u32 = 8000;
+/// Bytes in one block: a receiver holds a whole block before it can check what coded symbols give.
+pub const BLOCK_BYTES_MAX: u64 = 64 << 20;
 /// Blocks in one content: their hashes (32 bytes each) must fit one data channel message beside their header.
 pub const BLOCKS_MAX: u32 = 8000;
 /// Runs and coded symbols in one want.

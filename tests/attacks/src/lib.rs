@@ -3,6 +3,9 @@
 //! Every attack prints one line, `attack ` and a JSON object, which `npm run bench -- attacks` collects. The same lines come from
 //! `tests/attacks/attack.mjs` where a real relay or a real page is attacked.
 
+pub mod fuzz;
+pub mod memory;
+
 use std::fmt::Write;
 
 /// Figures that are compared over all attacks; the worst of each is what the benchmark reports.
