@@ -279,6 +279,12 @@ impl Engine {
         self.input(now_us, Input::Task(TaskInput::Trouble { lease: whole(lease), detail }));
     }
 
+    /// What time it is (milliseconds since 1970): said before any of the following.
+    #[wasm_bindgen(js_name = liveClock)]
+    pub fn live_clock(&mut self, now_us: f64, unix_ms: f64) {
+        self.input(now_us, Input::Live(LiveInput::Clock { unix_ms: whole(unix_ms) }));
+    }
+
     /// Begins a live content under this name, now (milliseconds since 1970).
     #[wasm_bindgen(js_name = liveBegin)]
     pub fn live_begin(&mut self, now_us: f64, name: String, epoch_ms: f64) {

@@ -406,9 +406,9 @@ impl Node {
             self.stir(content);
         }
         let Some(connection) = self.connections.all.get_mut(&id) else { return };
-        // A refusal of nothing answers a question for a record.
+        // A refusal of nothing answers a question for a record, or for the manifest.
         let answers = match picks.is_empty() {
-            true => connection.excused.record(),
+            true => connection.excused.record() || connection.excused.manifest(),
             false => landed || connection.excused.symbol(self.now),
         };
         if !answers {

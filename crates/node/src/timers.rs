@@ -45,7 +45,7 @@ pub(crate) enum Timer {
     Stir,
 }
 
-const TIMERS: usize = 10;
+const TIMERS: usize = 11;
 
 /// The table of wake times.
 #[derive(Debug)]

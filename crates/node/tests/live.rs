@@ -3,6 +3,7 @@
 mod world;
 
 use ed25519_dalek::SigningKey;
+use peeredge_attacks::Attack;
 use peeredge_dts::LiveWriter;
 use peeredge_node::{Input, LiveEntry, LiveInput, RangeSpec};
 use peeredge_wire::relay::FromRelay;
@@ -101,7 +102,7 @@ fn an_extension_that_a_relay_changed_or_made_up_is_refused_and_the_true_one_take
     let second = append(&mut world, a, 2);
     let mut writer = LiveWriter::new(SigningKey::from_bytes(&[3; 32]), &name(), 2000).expect("a name");
     writer.append(second);
-    let mut forged = vec![writer.head()];
+    let mut forged = vec![writer.head(2000)];
     let head = world.head(a, &name());
     forged.extend((0..head.len()).map(|at| {
         let mut head = head.clone();
@@ -137,4 +138,31 @@ fn a_follower_that_was_away_gets_what_it_missed_and_one_that_left_hears_nothing(
     append(&mut world, a, 4);
     world.run_until(1, |_| false);
     assert_eq!(told(&world, b), entries);
+}
+
+/// A relay, or whoever gets at one, keeps a head that was signed and shows it to those who begin to follow.
+#[test]
+fn an_old_head_is_shown_to_nobody_who_begins_to_follow() {
+    const BEGAN_MS: u64 = 1_700_000_000_000;
+    let mut world = World::new();
+    let (a, b) = (world.add(|_| {}), world.add(|_| {}));
+    world.run_until(1, |_| false);
+    world.input(a, Input::Live(LiveInput::Begin { name: name(), epoch_ms: BEGAN_MS }));
+    let mut entries = vec![append(&mut world, a, 1)];
+    let old = world.head(a, &name());
+    entries.push(append(&mut world, a, 2));
+    // Nothing is added for a quarter of an hour, and yet it can be told that it goes on.
+    world.run_until(900, |_| false);
+    let publisher = world.peers[a].node.id();
+    world.input(b, Input::Live(LiveInput::Clock { unix_ms: BEGAN_MS + 900_000 }));
+    world.relay_alive = false;
+    world.input(b, Input::Live(LiveInput::Follow { follow: FOLLOW, publisher, name: name() }));
+    world.input(b, Input::RelayMessage(FromRelay::Head { publisher, name: name(), head: old }.encode()));
+    let fooled = !told(&world, b).is_empty();
+    let fresh = world.head(a, &name());
+    world.input(b, Input::RelayMessage(FromRelay::Head { publisher, name: name(), head: fresh }.encode()));
+    Attack::new("node", "live", "shows an old head to one who begins to follow")
+        .spent("one head of a quarter of an hour ago")
+        .lost("nothing")
+        .end(!fooled && told(&world, b) == entries);
 }

@@ -463,6 +463,7 @@ function rememberOrigin(origins: Map<string, string>, content: string, origin: s
 }
 
 function callLive(engine: Engine, now: number, live: LiveCall): void {
+  engine.liveClock(now, Date.now());
   switch (live.call) {
     case "begin":
       return engine.liveBegin(now, live.name, live.epochMs);
