@@ -106,6 +106,9 @@ impl World {
                 if let NodeEvent::PeerBlamed { peer, .. } = event {
                     self.note("blame", life, 0, &peer.0);
                     self.peers[life.peer].blamed.push(peer);
+                } else if let NodeEvent::PeerLetGo { peer } = event {
+                    self.note("let go", life, 0, &peer.0);
+                    self.peers[life.peer].let_go.push(peer);
                 }
             }
         }
@@ -280,15 +283,26 @@ impl World {
         }
     }
 
-    fn send(&mut self, end: End, mut message: Vec<u8>) {
+    fn send(&mut self, end: End, message: Vec<u8>) {
+        let peer = &mut self.peers[end.life.peer];
+        let Some(pollution) = peer.spec.pollutes else { return self.send_as_it_is(end, message) };
+        peer.messages += 1;
+        let asked = message.len() as u64;
+        let (said, cheats) = pollute(pollution, message, peer.messages);
+        peer.falsified += u64::from(cheats);
+        if said.is_empty() {
+            // Its own node has the credit back.
+            self.after(SIGNAL_TAKES, Event::Credit { end, bytes: asked });
+        }
+        said.into_iter().for_each(|message| self.send_as_it_is(end, message));
+    }
+
+    fn send_as_it_is(&mut self, end: End, message: Vec<u8>) {
         let End { life, connection } = end;
         let Some(to) = self.channel(end).filter(|c| c.open).and_then(|c| c.remote) else { return };
         let to_link = self.peers[to.life.peer].access.link;
         let now = self.now;
         let peer = &mut self.peers[life.peer];
-        if peer.spec.pollutes.is_some_and(|pollution| pollute(pollution, &mut message)) {
-            peer.falsified += 1;
-        }
         let Some(channel) = peer.channels.get_mut(&connection) else { return };
         let journey = channel.lane.send(now, &mut self.dice, &mut peer.access, to_link, message.len());
         self.at(journey.left, Event::Credit { end, bytes: message.len() as u64 });

@@ -24,7 +24,10 @@ pub(crate) struct Peer {
     pub(crate) store: Store,
     pub(crate) fetches: Vec<Fetch>,
     pub(crate) blamed: Vec<PeerId>,
+    pub(crate) let_go: Vec<PeerId>,
     pub(crate) falsified: u64,
+    /// Messages that it sent, if it cheats.
+    pub(crate) messages: u64,
     pub(crate) store_corrupt: bool,
     id: PeerId,
     stats: Stats,
@@ -53,7 +56,9 @@ impl Peer {
             store,
             fetches,
             blamed: Vec::new(),
+            let_go: Vec::new(),
             falsified: 0,
+            messages: 0,
             store_corrupt: false,
             id,
             stats: Stats::default(),
@@ -86,6 +91,7 @@ impl Peer {
             fetches: self.fetches.iter().map(|f| f.report.clone()).collect(),
             stats: self.node.as_ref().map_or_else(|| self.stats.clone(), Node::stats),
             blamed: self.blamed.clone(),
+            let_go: self.let_go.clone(),
             falsified: self.falsified,
             store_corrupt: self.store_corrupt,
         }

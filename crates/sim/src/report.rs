@@ -36,7 +36,9 @@ pub struct PeerReport {
     pub stats: Stats,
     /// Whom it blamed, in order.
     pub blamed: Vec<PeerId>,
-    /// Symbols that it falsified, if it is a polluter.
+    /// Whom it let go because of what they sent unasked, in order.
+    pub let_go: Vec<PeerId>,
+    /// Messages that it falsified, if it cheats.
     pub falsified: u64,
     /// Whether its node wrote bytes to the store that are not the content's.
     pub store_corrupt: bool,
@@ -95,6 +97,11 @@ impl Report {
     /// Verified bytes that all visitors together received by HTTP.
     pub fn from_http_bytes(&self) -> u64 {
         self.peers.iter().map(|p| p.stats.from_http_bytes).sum()
+    }
+
+    /// Ids of everyone who was let go by anyone because of what it sent unasked.
+    pub fn let_go(&self) -> std::collections::BTreeSet<PeerId> {
+        self.peers.iter().flat_map(|p| p.let_go.iter().copied()).collect()
     }
 
     /// Ids of everyone who was blamed by anyone.

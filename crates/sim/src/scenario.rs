@@ -96,13 +96,45 @@ impl PeerSpec {
     }
 }
 
-/// Which symbols a polluter falsifies, by flipping one bit of each.
+/// How a cheating peer changes what it sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pollution {
-    /// Source symbols.
+    /// It flips one bit of each source symbol.
     Source,
-    /// Coded symbols.
+    /// It flips one bit of each coded symbol.
     Coded,
+    /// It flips one bit of each manifest and record.
+    Hashes,
+    /// It sends source symbols under the numbers of others.
+    Places,
+    /// It sends each symbol a dozen times.
+    Repeats,
+    /// It sends others beside each symbol that it was asked for.
+    Pushes,
+    /// It sends no symbols.
+    Withholds,
+    /// It refuses all that it is asked for.
+    Refuses,
+    /// It says that it holds everything.
+    Boasts,
+    /// It flips a bit anywhere in some of its messages.
+    Garbles,
+}
+
+impl Pollution {
+    /// All of them.
+    pub const ALL: [Pollution; 10] = [
+        Pollution::Source,
+        Pollution::Coded,
+        Pollution::Hashes,
+        Pollution::Places,
+        Pollution::Repeats,
+        Pollution::Pushes,
+        Pollution::Withholds,
+        Pollution::Refuses,
+        Pollution::Boasts,
+        Pollution::Garbles,
+    ];
 }
 
 /// A peer's access to the network.

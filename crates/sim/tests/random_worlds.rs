@@ -50,7 +50,8 @@ fn range(dice: &mut Dice, length: u64) -> RangeSpec {
     }
 }
 
-fn draw(seed: u64) -> World {
+/// One joiner of so many holds the first content from the beginning, and may cheat.
+fn draw(seed: u64, holders_one_in: u64) -> World {
     let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0xdead);
     (0..10).for_each(|_| _ = dice.below(2));
     let mut scenario = Scenario::new(seed);
@@ -69,7 +70,7 @@ fn draw(seed: u64) -> World {
         peer.config.coded_permille = [0, 0, 0, 100, 600, 1000][dice.below(6) as usize];
         peer.config.http = !dice.one_in(3);
         peer.config.cache_bytes_max = [64 << 20, 4 << 20][dice.below(2) as usize];
-        if dice.one_in(4) {
+        if dice.one_in(holders_one_in) {
             peer.publishes.push(0);
             peer.pollutes = [Some(Pollution::Source), Some(Pollution::Coded), None][dice.below(3) as usize];
         }
@@ -139,6 +140,31 @@ fn check(seed: u64, world: &World, report: &Report) -> Result<(), String> {
     Ok(())
 }
 
+fn world_of(seed: u64, holders_one_in: u64) -> (World, Report) {
+    let world = draw(seed, holders_one_in);
+    let report = run(world.scenario.clone());
+    (world, report)
+}
+
+/// Worlds in which half of the joiners hold something or cheat; `CROWDED=FROM..TO` runs others.
+#[test]
+#[expect(clippy::disallowed_methods, reason = "only the choice of seeds comes from outside")]
+fn an_honest_receiver_beside_a_sound_seeder_gets_what_it_wants_among_many_holders_and_liars() {
+    let seeds = std::env::var("CROWDED").ok();
+    let seeds = seeds.as_deref().and_then(|s| s.split_once("..")).map_or(5800..5803, |(from, to)| {
+        from.parse().expect("CROWDED is FROM..TO")..to.parse().expect("CROWDED is FROM..TO")
+    });
+    let mut failed = Vec::new();
+    for seed in seeds {
+        let (world, report) = world_of(seed, 2);
+        if let Err(what) = check(seed, &world, &report) {
+            println!("{what}\n{:?}\n{:#?}\n{:#?}", Summary(&report), world.scenario.actions, world.scenario.peers);
+            failed.push(seed);
+        }
+    }
+    assert_eq!(failed, []);
+}
+
 #[test]
 #[expect(clippy::disallowed_methods, reason = "only the choice of seeds comes from outside")]
 fn bytes_are_right_and_nobody_waits_for_ever() {
@@ -148,8 +174,7 @@ fn bytes_are_right_and_nobody_waits_for_ever() {
     });
     let (many, mut seen) = (seeds.end - seeds.start >= 40, [0u64; 6]);
     for seed in seeds {
-        let world = draw(seed);
-        let report = run(world.scenario.clone());
+        let (world, report) = world_of(seed, 4);
         if let Err(what) = check(seed, &world, &report) {
             panic!("{what}\n{:?}\n{:#?}", Summary(&report), world.scenario.actions);
         }
