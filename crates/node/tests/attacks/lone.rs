@@ -94,6 +94,8 @@ impl Lone {
         self.say(connection, &PeerMessage::Manifest { content, bytes: &stored.manifest });
         let bits = vec![255; blocks.div_ceil(8) as usize];
         self.say(connection, &PeerMessage::HaveBlocks { content, first: 0, bits: &bits });
+        // News are looked at a few milliseconds after those before.
+        self.wake(10);
         self.gives_records(connection, stored);
     }
 
