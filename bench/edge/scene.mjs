@@ -18,7 +18,9 @@ export class Scene {
     const scene = new Scene();
     scene.lab = await Lab.start({ seed });
     try {
-      scene.stage = await Stage.open({ relay, pages, flags });
+      // Tabs reach the relay through gates of the lab, which have ports of their own.
+      const settings = { hosts: "*", ...relay.settings };
+      scene.stage = await Stage.open({ relay: { ...relay, settings }, pages, flags });
       await scene.lab.endpoint("relay", links);
     } catch (error) {
       await scene.close();

@@ -130,7 +130,8 @@ export function engineSettings(settled: Settled, caps: EngineCaps): EngineSettin
   const { cacheBytes, http, httpAfterMs, giveUpAfterMs, codedPermille, throughRelayAfterMs } = settled.tuning;
   const storeBytes = settled.storeBytes ?? Infinity;
   const { direct } = settled;
-  return { caps, cacheBytes, storeBytes, http, httpAfterMs, giveUpAfterMs, codedPermille, direct, throughRelayAfterMs };
+  const relayAuthority = new URL(settled.relay).host;
+  return { caps, cacheBytes, storeBytes, http, httpAfterMs, giveUpAfterMs, codedPermille, direct, throughRelayAfterMs, relayAuthority };
 }
 
 function settleTuning(tuning: Partial<Tuning>): Tuning {

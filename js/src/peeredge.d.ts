@@ -84,6 +84,8 @@ export interface EngineSettings {
   codedPermille: number;
   direct: boolean;
   throughRelayAfterMs: number;
+  /** `host[:port]` of the relay, as `URL.host` gives it. */
+  relayAuthority: string;
 }
 
 export class Engine {

@@ -20,6 +20,11 @@ impl Fields {
         self.get(name).as_f64().ok_or_else(|| wrong(name))
     }
 
+    /// A text.
+    pub(crate) fn text(&self, name: &str) -> Result<String, JsError> {
+        self.get(name).as_string().ok_or_else(|| wrong(name))
+    }
+
     /// A truth value.
     pub(crate) fn flag(&self, name: &str) -> Result<bool, JsError> {
         self.get(name).as_bool().ok_or_else(|| wrong(name))

@@ -118,17 +118,7 @@ fn to_task(task: TaskFromRelay) -> Array {
         TaskFromRelay::Revoke { lease } => array!["revoke", lease as f64],
         TaskFromRelay::Result { request, end, gas, digest, runs, refereed, voters, output } => {
             let voters: Array = voters.iter().map(|voter| JsValue::from(voter.to_string())).collect();
-            array![
-                "result",
-                request,
-                end,
-                gas,
-                runs,
-                refereed,
-                voters,
-                blob(output),
-                bytes(digest.to_vec())
-            ]
+            array!["result", request, end, gas, runs, refereed, voters, blob(output), bytes(digest.to_vec())]
         }
         TaskFromRelay::Progress { request, runs, worker } => {
             array!["taskProgress", request, runs, worker.to_string()]

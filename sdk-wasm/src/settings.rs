@@ -17,6 +17,7 @@ pub(crate) fn config(secret_key: &[u8], seed: u64, settings: JsValue) -> Result<
         coded_permille: settings.number("codedPermille")? as u16,
         direct: settings.flag("direct")?,
         carried_after_ms: settings.number("throughRelayAfterMs")? as u32,
+        relay_authority: settings.text("relayAuthority")?,
         ..Config::new(secret_key, seed)
     })
 }

@@ -20,8 +20,8 @@ export const u64 = (n) => {
 };
 
 /** Tags of what a peer says and hears; docs/protocol.md lists the fields. */
-export const SAY = { hello: 0x01, announce: 0x02, withdraw: 0x03, signal: 0x04, report: 0x05, blame: 0x06, met: 0x11, receipt: 0x12, carryOpen: 0x30, carry: 0x31, carryCredit: 0x32, carryClose: 0x33, head: 0x34, follow: 0x35 };
-export const HEAR = { challenge: 0x81, welcome: 0x82, introduce: 0x83, signal: 0x84, unreachable: 0x85, error: 0x86, carryOpen: 0xb1, carryClosed: 0xb4 };
+export const SAY = { hello: 0x01, announce: 0x02, withdraw: 0x03, signal: 0x04, report: 0x05, blame: 0x06, announces: 0x07, capacity: 0x10, met: 0x11, receipt: 0x12, spare: 0x18, carryOpen: 0x30, carry: 0x31, carryCredit: 0x32, carryClose: 0x33, head: 0x34, follow: 0x35, unfollow: 0x36 };
+export const HEAR = { challenge: 0x81, welcome: 0x82, introduce: 0x83, signal: 0x84, unreachable: 0x85, error: 0x86, announceRefused: 0x87, carryOpen: 0xb1, carryClosed: 0xb4 };
 
 /** A content that nobody has published. */
 export const content = (name) => createHash("sha256").update(String(name)).digest();
@@ -32,15 +32,16 @@ export function key() {
   return { id: publicKey.export({ format: "der", type: "spki" }).subarray(-32), sign: (bytes) => sign(null, bytes, privateKey) };
 }
 
-/** What a hello signs. */
-export function helloPayload(nonce, relay, _authority) {
-  return Buffer.concat([Buffer.from("peeredge hello v1"), nonce, relay]);
+/** What a hello signs; `authority` is `host[:port]` as a URL has it. */
+export function helloPayload(nonce, relay, authority) {
+  return Buffer.concat([Buffer.from("peeredge hello v2"), nonce, relay, u8(authority.length), Buffer.from(authority)]);
 }
 
 /** One connection of a stranger's, proved with a key of its own unless it is given one. */
 export class Stranger {
-  /** `from`: the local address, for instance 127.0.0.2. `prove`: false stays silent after the challenge. `version`: of the protocol. */
-  static async connect(url, { from, identity = key(), prove = true, version = 2, headers = {} } = {}) {
+  /** `from`: the local address, for instance 127.0.0.2. `prove`: false stays silent after the challenge. `version`: of the protocol.
+   * `authority`: the address that the hello names, that of `url` by default. */
+  static async connect(url, { from, identity = key(), prove = true, version = 3, authority, headers = {} } = {}) {
     const stranger = new Stranger();
     const address = new URL("/ws", url);
     address.protocol = address.protocol.replace("http", "ws");
@@ -55,8 +56,9 @@ export class Stranger {
           stranger.nonce = bytes.subarray(1, 33);
           stranger.relay = bytes.subarray(33, 65);
           if (!prove) return resolve();
-          const signature = identity.sign(helloPayload(stranger.nonce, stranger.relay, address.host));
-          return stranger.say(u8(SAY.hello), u16(version), identity.id, signature);
+          const named = authority ?? address.host;
+          const signature = identity.sign(helloPayload(stranger.nonce, stranger.relay, named));
+          return stranger.say(u8(SAY.hello), u16(version), identity.id, signature, u8(named.length), Buffer.from(named));
         }
         if (bytes[0] === HEAR.welcome) resolve();
         stranger.frames.push(Buffer.from(bytes));
@@ -75,6 +77,11 @@ export class Stranger {
 
   announce(content, havePermille = 0, wants = 0) {
     this.say(u8(SAY.announce), content, u16(havePermille), u8(wants));
+  }
+
+  /** One batch: `all` are `[content, havePermille, wants]`, at most 256. */
+  announces(all) {
+    this.say(u8(SAY.announces), ...all.flatMap(([content, havePermille, wants]) => [content, u16(havePermille), u8(wants)]));
   }
 
   signal(to, session, blob) {

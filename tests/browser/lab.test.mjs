@@ -11,7 +11,7 @@ let stage;
 let lab;
 beforeAll(async () => {
   lab = await Lab.start();
-  stage = await Stage.open({ relay: { publish: [randomFile(7, LENGTH)] } });
+  stage = await Stage.open({ relay: { publish: [randomFile(7, LENGTH)], settings: { hosts: "*" } } });
   await lab.endpoint("relay");
 });
 afterAll(async () => {

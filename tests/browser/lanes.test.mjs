@@ -14,7 +14,7 @@ let stage;
 let lab;
 beforeAll(async () => {
   lab = await Lab.start();
-  stage = await Stage.open();
+  stage = await Stage.open({ relay: { settings: { hosts: "*" } } });
   await lab.endpoint("relay");
 });
 afterAll(async () => {

@@ -23,7 +23,7 @@ struct Peer {
 }
 
 fn join(tracker: &mut Tracker, now: Time, peer: &Peer, relay: PeerId) {
-    tracker.handle(now, TrackerInput::Connected { conn: peer.conn });
+    tracker.handle(now, TrackerInput::Connected { conn: peer.conn, authorities: vec!["localhost".into()] });
     let mut nonce = None;
     while let Some(output) = tracker.poll() {
         if let TrackerOutput::Send { frame, .. } = output
@@ -36,7 +36,8 @@ fn join(tracker: &mut Tracker, now: Time, peer: &Peer, relay: PeerId) {
     let hello = ToRelay::Hello {
         version: PROTOCOL_VERSION,
         peer: PeerId(peer.key.verifying_key().to_bytes()),
-        signature: peer.key.sign(&hello_payload(&nonce, &relay)).to_bytes(),
+        signature: peer.key.sign(&hello_payload(&nonce, &relay, "localhost")).to_bytes(),
+        authority: "localhost".into(),
     };
     tracker.handle(now, TrackerInput::Frame { conn: peer.conn, frame: hello.encode() });
     while tracker.poll().is_some() {}

@@ -71,6 +71,9 @@ pub struct Config {
     pub secret_key: [u8; 32],
     /// Seed of all of the node's randomness.
     pub seed: u64,
+    /// `host[:port]` of the relay's address as this node knows it, lower case, without the scheme's own port: its proof holds for
+    /// no other address. At most 255 bytes. Default `localhost`.
+    pub relay_authority: String,
     /// What the visitor allows.
     pub caps: Caps,
     /// Bytes of whole blocks kept in memory. Those being filled take half as much beside, or one block of at most 64 MiB, and up to three
@@ -101,6 +104,7 @@ impl Config {
         Config {
             secret_key,
             seed,
+            relay_authority: "localhost".into(),
             caps: Caps::default(),
             cache_bytes_max: 64 << 20,
             store_bytes_max: 1 << 30,

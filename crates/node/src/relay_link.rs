@@ -6,9 +6,10 @@ use crate::{Node, input};
 use core::num::NonZeroU16;
 use core::time::Duration;
 use ed25519_dalek::Signer;
-use peeredge_wire::relay::{FromRelay, Receipt, Report, ToRelay, hello_payload};
+use peeredge_wire::limits::ANNOUNCES_PER_FRAME_MAX;
+use peeredge_wire::relay::{ErrorCode, FromRelay, Holding, Receipt, Report, ToRelay, hello_payload};
 use peeredge_wire::{ContentId, PROTOCOL_VERSION, PeerId, Time};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 const RETRY_FIRST: Duration = Duration::from_millis(500);
 const RETRY_MAX: Duration = Duration::from_secs(30);
@@ -45,6 +46,8 @@ pub(crate) struct RelayLink {
     told_up: u64,
     /// What came from whom since the last report, for receipts.
     came: Vec<(PeerId, ContentId, u64)>,
+    /// What the relay's own node sent of each content since the last report.
+    gave: BTreeMap<ContentId, u64>,
     /// Signals made while the relay was away: a handshake that it interrupts goes on when it is back.
     unsent: VecDeque<ToRelay>,
 }
@@ -61,6 +64,7 @@ impl RelayLink {
             epoch: 0,
             told_up: u64::MAX,
             came: Vec::new(),
+            gave: BTreeMap::new(),
             unsent: VecDeque::new(),
         }
     }
@@ -127,8 +131,10 @@ impl Node {
             FromRelay::Challenge { nonce, relay } if self.relay.state == State::Proving => {
                 self.relay.relay = Some(relay);
                 self.relay.nonce = nonce;
-                let signature = self.key.sign(&hello_payload(&nonce, &relay)).to_bytes();
-                let hello = ToRelay::Hello { version: PROTOCOL_VERSION, peer: self.id(), signature };
+                let authority = self.config.relay_authority.clone();
+                let signature = self.key.sign(&hello_payload(&nonce, &relay, &authority)).to_bytes();
+                let hello =
+                    ToRelay::Hello { version: PROTOCOL_VERSION, peer: self.id(), signature, authority };
                 self.out.push_back(Output::RelaySend(hello.encode()));
             }
             FromRelay::Welcome { report_every_s, .. } if self.relay.state == State::Proving => {
@@ -143,7 +149,7 @@ impl Node {
             FromRelay::Prefetch { content } if self.relay.is_ready() => self.prefetch(content),
             FromRelay::Release { content } if self.relay.is_ready() => self.release(content),
             FromRelay::Task(message) if self.relay.is_ready() => self.task_message(message),
-            FromRelay::Unreachable { peer, session } => self.unreachable(peer, session),
+            FromRelay::Unreachable { peer, session, .. } => self.unreachable(peer, session),
             FromRelay::Paths { stun_port, carried_bytes_per_s } if self.relay.is_ready() => {
                 self.paths.carried_bytes_per_s = carried_bytes_per_s;
                 if let Some(port) = NonZeroU16::new(stun_port).filter(|_| self.config.direct) {
@@ -159,7 +165,14 @@ impl Node {
             FromRelay::Carried { from, session, last, piece } => self.carried(from, session, last, &piece),
             FromRelay::CarryCredit { from, session, bytes } => self.carry_credit(from, session, bytes),
             FromRelay::CarryClosed { peer, session, end } => self.carry_closed(peer, session, end),
-            FromRelay::Error { code, detail } => {
+            FromRelay::AnnounceRefused { retry_after_ms, contents, .. } => {
+                self.announce_again(retry_after_ms, contents.iter());
+            }
+            FromRelay::Error { code, retry_after_ms, detail } => {
+                if code == ErrorCode::TooFast {
+                    let all: Vec<ContentId> = self.contents.keys().copied().collect();
+                    self.announce_again(retry_after_ms, all.iter());
+                }
                 self.out.push_back(Output::Event(Event::RelayRefused { code: code.name(), detail }));
             }
             _ => {}
@@ -192,6 +205,13 @@ impl Node {
         }
     }
 
+    /// This node sent something. Only the relay's own says so.
+    pub(crate) fn gave(&mut self, content: ContentId, bytes: u64) {
+        if self.relay.relay == Some(self.id) {
+            *self.relay.gave.entry(content).or_default() += bytes;
+        }
+    }
+
     /// Announces this content soon.
     pub(crate) fn announce_soon(&mut self, content: ContentId) {
         if let Some(content) = self.contents.get_mut(&content) {
@@ -201,13 +221,25 @@ impl Node {
         }
     }
 
+    /// What the relay did not take of these is said again when it may be.
+    fn announce_again<'a>(&mut self, after_ms: u32, contents: impl Iterator<Item = &'a ContentId>) {
+        let at = self.now + Duration::from_millis(u64::from(after_ms.max(1)));
+        for content in contents {
+            if let Some(content) = self.contents.get_mut(content) {
+                content.announced = None;
+                content.announce_at = at;
+                self.timers.by(Timer::Announce, at);
+            }
+        }
+    }
+
     /// Announces every content whose time has come and whose announce would say something new or ask for introductions.
     pub(crate) fn announce_due(&mut self) {
         if !self.relay.is_ready() {
             return;
         }
         let own = self.relay.relay == Some(self.id());
-        let mut messages = Vec::new();
+        let (mut messages, mut said) = (Vec::new(), Vec::new());
         for (&id, content) in &mut self.contents {
             if content.announce_at > self.now {
                 self.timers.by(Timer::Announce, content.announce_at);
@@ -227,13 +259,21 @@ impl Node {
             }
             if wanted || content.announced != Some(now) {
                 content.announced = Some(now);
-                messages.push(ToRelay::Announce { content: id, have_permille: now.0, wants: now.1 });
+                said.push(Holding { content: id, have_permille: now.0, wants: now.1 });
             }
             content.announce_at = if wanted { self.now + content.announce_wait } else { Time::NEVER };
             content.announce_wait = (content.announce_wait * 2).min(ANNOUNCE_MAX);
             self.timers.by(Timer::Announce, content.announce_at);
         }
         messages.into_iter().for_each(|m| self.relay_send(m));
+        for said in said.chunks(ANNOUNCES_PER_FRAME_MAX) {
+            self.relay_send(match *said {
+                [Holding { content, have_permille, wants }] => {
+                    ToRelay::Announce { content, have_permille, wants }
+                }
+                _ => ToRelay::Announces(said.to_vec()),
+            });
+        }
     }
 
     pub(crate) fn report_due(&mut self) {
@@ -247,6 +287,9 @@ impl Node {
             wasted_bytes: total.wasted_bytes - last.wasted_bytes,
             channels: total.channels,
         }));
+        for (content, bytes) in core::mem::take(&mut self.relay.gave) {
+            self.relay_send(ToRelay::Gave { content, bytes });
+        }
         if self.relay.is_ready() {
             self.give_receipts();
             self.timers.by(Timer::Report, self.now + self.relay.report_every);

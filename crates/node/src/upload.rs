@@ -268,6 +268,8 @@ impl Node {
             Fetched::Here(frames) => {
                 let Some(connection) = self.connections.all.get_mut(&id) else { return Pumped::Waits };
                 connection.serve.pop();
+                let (Due::Answer { content, .. } | Due::Symbol { content, .. }) = due;
+                self.gave(content, bytes);
                 let is_news = matches!(due, Due::Answer { answer: Answer::Holdings, .. });
                 for frame in frames {
                     let served = if is_news { 0 } else { frame.len() as u64 };

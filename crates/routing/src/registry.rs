@@ -2,13 +2,20 @@
 
 use crate::load::Load;
 use core::fmt;
-use peeredge_wire::{ContentId, Time};
+use core::time::Duration;
+use peeredge_wire::{ContentId, SplitMix64, Time};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A share of 1000 thousandths: the whole content.
 pub const WHOLE_PERMILLE: u16 = 1000;
 /// Introductions that an entry remembers; the oldest goes first. Worst case 1 KiB an entry.
 const MET_MAX: usize = 64;
+/// An introduction older than this matters to nobody.
+const MET_FOR: Duration = Duration::from_secs(120);
+/// Who receives says so twice a minute.
+const CAME_FOR: Duration = Duration::from_secs(45);
+/// Copies that are counted of all members of one owner together, in thousandths, however many it has: names are free.
+const OWNER_SHARE_MAX_PERMILLE: u64 = 1000;
 
 /// One live peer; the caller never gives the same number to two peers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -72,6 +79,8 @@ pub struct Announcement {
 /// What an announce changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Announced {
+    /// Entries that it added, less those that it removed.
+    pub entries: i8,
     /// Whether the member now has something to give that it had not before: its first share, or the whole.
     pub more_to_give: bool,
 }
@@ -82,6 +91,11 @@ pub(crate) struct Entry {
     pub(crate) member: Member,
     pub(crate) said: Announcement,
     pub(crate) load: Load,
+    /// Since when it asks and nothing came to it from others, or when that may be said again.
+    pub(crate) in_vain_since: Option<Time>,
+    /// Whether others bear out that it gives what it announces.
+    borne_out: bool,
+    pub(crate) owner: u32,
     /// Of whom this member was told, and when, oldest first. It goes with the entry: who withdraws and comes back has given up
     /// its connections and needs them again.
     met: Vec<(Member, Time)>,
@@ -105,8 +119,12 @@ pub(crate) struct Swarm {
     pub(crate) reserve: Vec<Member>,
     /// Members whose wants are not yet met.
     pub(crate) waiting: BTreeSet<Member>,
-    /// Sum of the shares of all but the operator's own, in thousandths.
-    pub(crate) shares_permille: u64,
+    /// All but the operator's own by their owners, each as a number without order, so that one owner's can be drawn as one.
+    owners: BTreeSet<(u32, Member)>,
+    /// Shares that are borne out, in thousandths, by owner.
+    borne_out: BTreeMap<u32, u64>,
+    /// Their sum, of each owner no more than one copy.
+    borne_out_permille: u64,
 }
 
 impl Swarm {
@@ -116,6 +134,62 @@ impl Swarm {
 
     fn entry_mut(&mut self, member: Member) -> Option<&mut Entry> {
         self.entries.get_mut(*self.places.get(&member)?)
+    }
+
+    /// Shares that others bear out, in thousandths, of each owner no more than one copy, `member`'s own left out.
+    pub(crate) fn borne_out_permille(&self, member: Member) -> u64 {
+        let own = self.entry(member).filter(|entry| entry.borne_out);
+        let own = own.map_or(0, |entry| {
+            let owners = self.borne_out.get(&entry.owner).copied().unwrap_or_default();
+            let others = owners.saturating_sub(u64::from(entry.said.have_permille));
+            owners.min(OWNER_SHARE_MAX_PERMILLE) - others.min(OWNER_SHARE_MAX_PERMILLE)
+        });
+        self.borne_out_permille.saturating_sub(own)
+    }
+
+    /// One member of each of up to `owners_max` owners, from the owner on that `draw` names.
+    pub(crate) fn one_of_each_owner(&self, draw: u64, owners_max: usize) -> impl Iterator<Item = &Entry> {
+        let (mut at, member) = ((draw >> 32) as u32, Member(draw & u64::from(u32::MAX)));
+        let mut first = None;
+        let mut found = 0;
+        core::iter::from_fn(move || {
+            if found == owners_max {
+                return None;
+            }
+            let next = self.owners.range((at, Member(0))..).next().or_else(|| self.owners.first());
+            let (owner, _) = *next.filter(|(owner, _)| first != Some(*owner))?;
+            first.get_or_insert(owner);
+            found += 1;
+            at = owner.wrapping_add(1);
+            // Any of its members.
+            let of_owner = self.owners.range((owner, member)..=(owner, Member(u64::MAX))).next();
+            let of_owner = of_owner.or_else(|| self.owners.range((owner, Member(0))..).next());
+            self.entry(of_owner?.1)
+        })
+    }
+
+    /// Whether members of more than one owner are here, `member` and the operator's own left out.
+    pub(crate) fn has_owners_besides(&self, member: Member) -> bool {
+        let mut others = self.owners.iter().filter(|(_, other)| *other != member);
+        let first = others.clone().next().map(|(owner, _)| *owner);
+        let last = others.next_back().map(|(owner, _)| *owner);
+        first != last
+    }
+
+    /// Counts an entry's share, or no longer, if it is borne out.
+    fn count_share(&mut self, at: usize, counts: bool) {
+        let entry = &self.entries[at];
+        if !entry.borne_out || entry.said.reserve {
+            return;
+        }
+        let (owner, share) = (entry.owner, u64::from(entry.said.have_permille));
+        let all = self.borne_out.entry(owner).or_default();
+        self.borne_out_permille -= (*all).min(OWNER_SHARE_MAX_PERMILLE);
+        *all = if counts { *all + share } else { *all - share };
+        self.borne_out_permille += (*all).min(OWNER_SHARE_MAX_PERMILLE);
+        if *all == 0 {
+            self.borne_out.remove(&owner);
+        }
     }
 
     /// Whether one of the two was told of the other at or after `since`.
@@ -132,11 +206,9 @@ impl Swarm {
             let entry = self.cut(at);
             return self.put(Entry { said, ..entry });
         }
+        self.count_share(at, false);
         self.entries[at].said = said;
-        if !said.reserve {
-            self.shares_permille -= u64::from(before.have_permille);
-            self.shares_permille += u64::from(said.have_permille);
-        }
+        self.count_share(at, true);
         match (before.wants > 0, said.wants > 0) {
             (false, true) => _ = self.waiting.insert(member),
             (true, false) => _ = self.waiting.remove(&member),
@@ -149,7 +221,7 @@ impl Swarm {
         if said.reserve {
             self.reserve.push(member);
         } else {
-            self.shares_permille += u64::from(said.have_permille);
+            self.owners.insert((entry.owner, member));
         }
         if said.wants > 0 {
             self.waiting.insert(member);
@@ -163,9 +235,11 @@ impl Swarm {
             self.whole += 1;
         }
         self.places.insert(member, at);
+        self.count_share(at, true);
     }
 
     fn cut(&mut self, mut at: usize) -> Entry {
+        self.count_share(at, false);
         if at < self.whole {
             // The last whole one fills the gap, and the gap moves to the border.
             self.whole -= 1;
@@ -181,7 +255,7 @@ impl Swarm {
         if entry.said.reserve {
             self.reserve.retain(|m| *m != entry.member);
         } else {
-            self.shares_permille -= u64::from(entry.said.have_permille);
+            self.owners.remove(&(entry.owner, entry.member));
         }
         self.waiting.remove(&entry.member);
         entry
@@ -194,6 +268,8 @@ pub struct Registry {
     limits: RegistryLimits,
     swarms: BTreeMap<ContentId, Swarm>,
     members: BTreeMap<Member, BTreeSet<ContentId>>,
+    /// Who stands behind a member; one that is not named here stands for itself.
+    owners: BTreeMap<Member, u32>,
     entries: usize,
 }
 
@@ -201,6 +277,44 @@ impl Registry {
     /// An empty registry.
     pub fn new(limits: RegistryLimits) -> Self {
         Registry { limits, ..Registry::default() }
+    }
+
+    /// Who stands behind a member, to be said before its first announce.
+    pub fn set_owner(&mut self, member: Member, owner: u32) {
+        self.owners.insert(member, owner);
+    }
+
+    /// Whoever stands behind a member, as a number that says nothing about its neighbours.
+    pub(crate) fn owner(&self, member: Member) -> u32 {
+        // Owners have even numbers, those that stand for themselves odd ones.
+        match self.owners.get(&member) {
+            Some(owner) => spread(u64::from(*owner)) & !1,
+            None => spread(!member.0) | 1,
+        }
+    }
+
+    /// Others bear out that `member` gives of `content` what it announces.
+    pub fn bear_out(&mut self, member: Member, content: ContentId) {
+        let Some(swarm) = self.swarms.get_mut(&content) else { return };
+        if let Some(at) = swarm.places.get(&member).copied()
+            && !swarm.entries[at].borne_out
+        {
+            swarm.entries[at].borne_out = true;
+            swarm.count_share(at, true);
+        }
+    }
+
+    /// Something of `content` came to `member` from others: it does not ask in vain, for a while.
+    pub fn came(&mut self, now: Time, member: Member, content: ContentId) {
+        if let Some(entry) = self.swarms.get_mut(&content).and_then(|swarm| swarm.entry_mut(member)) {
+            entry.in_vain_since = Some(now + CAME_FOR);
+        }
+    }
+
+    /// `member` asks for introductions. Gives since when it asks in vain, which may lie ahead.
+    pub(crate) fn asks(&mut self, now: Time, member: Member, content: ContentId) -> Time {
+        let entry = self.swarms.get_mut(&content).and_then(|swarm| swarm.entry_mut(member));
+        entry.map_or(now, |entry| *entry.in_vain_since.get_or_insert(now))
     }
 
     /// Takes what `member` says of `content`, in place of what it said before. A member that holds nothing and wants
@@ -212,8 +326,8 @@ impl Registry {
         said: Announcement,
     ) -> Result<Announced, AnnounceError> {
         if said.have_permille == 0 && said.wants == 0 {
-            self.withdraw(member, content);
-            return Ok(Announced { more_to_give: false });
+            let entries = -i8::from(self.withdraw(member, content));
+            return Ok(Announced { entries, more_to_give: false });
         }
         let before = self.said(member, content);
         if before.is_none() {
@@ -227,15 +341,24 @@ impl Registry {
             self.members.entry(member).or_default().insert(content);
             self.entries += 1;
         }
+        let owner = self.owner(member);
         let swarm = self.swarms.entry(content).or_default();
         match before {
             Some(_) => swarm.say(member, said),
-            None => swarm.put(Entry { member, said, load: Load::default(), met: Vec::new() }),
+            None => swarm.put(Entry {
+                member,
+                said,
+                load: Load::default(),
+                in_vain_since: None,
+                borne_out: false,
+                owner,
+                met: Vec::new(),
+            }),
         }
         let had = before.map_or(0, |b| b.have_permille);
         let first = had == 0 && said.have_permille > 0;
         let whole = had < WHOLE_PERMILLE && said.have_permille >= WHOLE_PERMILLE;
-        Ok(Announced { more_to_give: first || whole })
+        Ok(Announced { entries: i8::from(before.is_none()), more_to_give: first || whole })
     }
 
     /// Forgets what `member` said of `content`. Gives whether there was something.
@@ -262,12 +385,18 @@ impl Registry {
         for content in &contents {
             self.withdraw(member, *content);
         }
+        self.owners.remove(&member);
         contents.len()
     }
 
     /// What `member` last said of `content`, its wants less the introductions it was given since.
     pub fn said(&self, member: Member, content: ContentId) -> Option<Announcement> {
         Some(self.entry(member, content)?.said)
+    }
+
+    /// How many contents `member` announces.
+    pub fn contents_of(&self, member: Member) -> usize {
+        self.members.get(&member).map_or(0, BTreeSet::len)
     }
 
     /// Contents that somebody announces.
@@ -302,6 +431,10 @@ impl Registry {
         let Some(entry) = swarm.entry_mut(to) else { return };
         entry.said.wants = entry.said.wants.saturating_sub(1);
         entry.load.add(now);
+        if entry.met.len() == entry.met.capacity() {
+            entry.met.retain(|(_, at)| now.since(*at) < MET_FOR);
+            entry.met.shrink_to(2 * entry.met.len());
+        }
         if entry.met.len() == MET_MAX {
             entry.met.remove(0);
         }
@@ -314,6 +447,11 @@ impl Registry {
     pub(crate) fn entry(&self, member: Member, content: ContentId) -> Option<&Entry> {
         self.swarms.get(&content)?.entry(member)
     }
+}
+
+/// Neighbouring numbers come to lie far from each other (the finaliser of SplitMix64).
+fn spread(number: u64) -> u32 {
+    (SplitMix64::new(number).next_u64() >> 32) as u32
 }
 
 fn is_whole(said: &Announcement) -> bool {

@@ -22,6 +22,8 @@ impl Place {
     fn announce(&mut self, member: u64, have_permille: u16, wants: u8) {
         let said = Announcement { have_permille, wants, reserve: false };
         self.registry.announce(Member(member), CONTENT, said).expect("far from every bound");
+        // In these tests everybody gives what it announces.
+        self.registry.bear_out(Member(member), CONTENT);
     }
 
     fn announce_reserve(&mut self, member: u64) {

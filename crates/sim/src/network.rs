@@ -117,7 +117,7 @@ impl World {
     /// Does what the tracker asks for.
     pub(crate) fn tracker_output(&mut self, output: TrackerOutput) {
         match output {
-            TrackerOutput::Send { conn, frame } => {
+            TrackerOutput::Send { conn, frame, .. } => {
                 if let Some(life) = self.sockets.get(&conn).copied() {
                     self.after(self.to_relay(life.peer), Event::FromTracker { life, conn, frame });
                 }
@@ -247,7 +247,7 @@ impl World {
         self.peers[life.peer].socket = Some(conn);
         self.note("socket", life, conn.0, &[]);
         self.give(life, Input::RelayOpened);
-        self.give_tracker(TrackerInput::Connected { conn });
+        self.give_tracker(TrackerInput::Connected { conn, authorities: vec!["localhost".into()] });
     }
 
     fn remote_signal(&mut self, end: End, blob: &[u8]) {

@@ -9,6 +9,9 @@ use peeredge_routing::registry::Member;
 use peeredge_wire::{ContentId, Time};
 use std::collections::BTreeMap;
 
+/// Room that one peer is believed to have, whatever it says.
+const STORAGE_BYTES_MAX: u64 = 1 << 40;
+
 /// How replicas are placed ahead of demand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AheadSettings {
@@ -146,6 +149,7 @@ impl Ahead {
     /// A peer offers room, or no longer.
     pub(crate) fn offered(&mut self, member: Member, storage: u64, up_bytes_per_s: u64) {
         let upload = self.in_a_slot(up_bytes_per_s.min(self.settings.up_bytes_per_s_max));
+        let storage = storage.min(STORAGE_BYTES_MAX);
         if storage == 0 {
             self.placement.leave(member);
         } else {

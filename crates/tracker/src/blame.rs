@@ -1,19 +1,31 @@
-//! Who was blamed by whom. A blame is a stranger's word, so one accuser shuts nobody out: it only never meets the accused again.
+//! Who was blamed by whom. A blame is a stranger's word, so one owner shuts nobody out: its accuser only never meets the accused
+//! again.
 
+use crate::owners::OwnerId;
 use core::time::Duration;
 use peeredge_wire::{PeerId, Time};
 use std::collections::BTreeMap;
 
-/// Accusers kept for one accused; more change nothing.
-const ACCUSERS_MAX: usize = 16;
+/// Owners kept for one accused, each with one voice; more change nothing.
+const VOICES_MAX: usize = 16;
+/// Accusers kept of one owner; they never meet the accused again.
+const ACCUSERS_MAX: usize = 8;
 
 /// The blames that count now.
 #[derive(Debug)]
 pub(crate) struct Blames {
-    accused: BTreeMap<PeerId, BTreeMap<PeerId, Time>>,
+    accused: BTreeMap<PeerId, Vec<Voice>>,
     accused_max: usize,
     accusers_min: usize,
     lasts: Duration,
+}
+
+/// What one owner's peers say of one accused.
+#[derive(Debug)]
+struct Voice {
+    owner: OwnerId,
+    at: Time,
+    accusers: Vec<PeerId>,
 }
 
 impl Blames {
@@ -27,14 +39,31 @@ impl Blames {
     }
 
     /// `accuser` blames `accused`; again counts as once, from now on.
-    pub(crate) fn blame(&mut self, now: Time, accuser: PeerId, accused: PeerId) {
+    pub(crate) fn blame(&mut self, now: Time, owner: OwnerId, accuser: PeerId, accused: PeerId) {
         if !self.accused.contains_key(&accused) && self.accused.len() >= self.accused_max {
             self.make_room(now);
         }
-        let accusers = self.accused.entry(accused).or_default();
-        if accusers.len() < ACCUSERS_MAX.max(self.accusers_min) || accusers.contains_key(&accuser) {
-            accusers.insert(accuser, now);
+        let voices = self.accused.entry(accused).or_default();
+        let is_full = voices.len() >= VOICES_MAX.max(self.accusers_min);
+        match voices.iter_mut().find(|voice| voice.owner == owner) {
+            Some(voice) => {
+                voice.at = now;
+                if !voice.accusers.contains(&accuser) {
+                    if voice.accusers.len() == ACCUSERS_MAX {
+                        voice.accusers.remove(0);
+                    }
+                    voice.accusers.push(accuser);
+                }
+            }
+            None if is_full => {}
+            None => voices.push(Voice { owner, at: now, accusers: vec![accuser] }),
         }
+    }
+
+    /// Whether this owner has blamed this peer already.
+    pub(crate) fn has(&self, now: Time, owner: OwnerId, accused: &PeerId) -> bool {
+        let voices = self.accused.get(accused);
+        voices.is_some_and(|all| all.iter().any(|voice| voice.owner == owner && self.counts(now, voice.at)))
     }
 
     /// Whether nobody is blamed.
@@ -42,20 +71,19 @@ impl Blames {
         self.accused.is_empty()
     }
 
-    /// Whether enough others blame this peer.
+    /// Whether enough owners blame this peer.
     pub(crate) fn barred(&self, now: Time, peer: &PeerId) -> bool {
-        self.accused.get(peer).is_some_and(|accusers| {
-            accusers.values().filter(|at| self.counts(now, **at)).count() >= self.accusers_min
+        self.accused.get(peer).is_some_and(|voices| {
+            voices.iter().filter(|voice| self.counts(now, voice.at)).count() >= self.accusers_min
         })
     }
 
     /// Whether the two must not be introduced: one of them is barred, or has blamed the other.
     pub(crate) fn apart(&self, now: Time, a: &PeerId, b: &PeerId) -> bool {
         let blamed = |by: &PeerId, whom: &PeerId| {
-            self.accused
-                .get(whom)
-                .and_then(|accusers| accusers.get(by))
-                .is_some_and(|at| self.counts(now, *at))
+            self.accused.get(whom).is_some_and(|voices| {
+                voices.iter().any(|voice| self.counts(now, voice.at) && voice.accusers.contains(by))
+            })
         };
         blamed(a, b) || blamed(b, a) || self.barred(now, a) || self.barred(now, b)
     }
@@ -72,14 +100,13 @@ impl Blames {
     /// Drops what no longer counts; if that frees nothing, whoever was blamed least recently.
     fn make_room(&mut self, now: Time) {
         let lasts = self.lasts;
-        self.accused.retain(|_, accusers| {
-            accusers.retain(|_, at| now.since(*at) < lasts);
-            !accusers.is_empty()
+        self.accused.retain(|_, voices| {
+            voices.retain(|voice| now.since(voice.at) < lasts);
+            !voices.is_empty()
         });
         if self.accused.len() >= self.accused_max {
-            let latest = |accusers: &BTreeMap<PeerId, Time>| accusers.values().max().copied();
-            let oldest =
-                self.accused.iter().min_by_key(|(_, accusers)| latest(accusers)).map(|(peer, _)| *peer);
+            let latest = |voices: &[Voice]| voices.iter().map(|voice| voice.at).max();
+            let oldest = self.accused.iter().min_by_key(|(_, voices)| latest(voices)).map(|(peer, _)| *peer);
             if let Some(oldest) = oldest {
                 self.accused.remove(&oldest);
             }

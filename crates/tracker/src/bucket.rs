@@ -14,6 +14,12 @@ impl Bucket {
         Bucket { milli: u64::from(burst) * 1000, at: now, per_s, burst }
     }
 
+    /// Milliseconds after which so much as passes at once may pass again, from the last moment on at which something passed.
+    pub(crate) fn full_after_ms(&self) -> u32 {
+        let lacks_milli = (u64::from(self.burst) * 1000).saturating_sub(self.milli);
+        u32::try_from(lacks_milli / u64::from(self.per_s.max(1))).unwrap_or(u32::MAX)
+    }
+
     /// Takes `tokens` if there are as many; nothing otherwise.
     pub(crate) fn take(&mut self, now: Time, tokens: u32) -> bool {
         let gained = u128::from(now.since(self.at).as_micros() as u64) * u128::from(self.per_s) / 1000;

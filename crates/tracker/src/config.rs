@@ -7,7 +7,8 @@ use peeredge_routing::matching::MatchSettings;
 use peeredge_wire::PeerId;
 use peeredge_wire::limits::ANNOUNCED_CONTENTS_MAX;
 
-/// How a tracker behaves. Every bound holds per connection unless it says otherwise.
+/// How a tracker behaves. Every bound holds per connection unless it says otherwise; [`OwnerSettings`] bounds what many connections
+/// take together.
 #[derive(Clone, PartialEq)]
 pub struct TrackerConfig {
     /// The relay's own key: the node that proves it is the operator's, serves as last resort and is bound by no rate.
@@ -33,8 +34,8 @@ pub struct TrackerConfig {
     pub hello_timeout_ms: u32,
     /// Seconds between two reports that peers are asked for. Default 30.
     pub report_every_s: u16,
-    /// Distinct accusers after which a peer is no longer introduced; at least 2, or one stranger could shut out another.
-    /// Keys cost nothing, so this guards against error and malice of one, not of many. Default 2.
+    /// Owners that blame a peer after which it is introduced to nobody but the relay's own node; at least 2, or one stranger could
+    /// shut out another. Default 2.
     pub accusers_min: u8,
     /// Seconds for which a blame counts. Default 600.
     pub blame_for_s: u32,
@@ -56,12 +57,94 @@ pub struct TrackerConfig {
     pub tasks: Option<DispatchSettings>,
     /// Tasks without a result that one peer may have handed in, each up to 17 KiB. Default 1024.
     pub tasks_per_peer_max: usize,
-    /// Live contents that one connection may publish or follow. Each keeps one head of at most 4 KiB here. Default 64.
+    /// Live contents that one connection may publish or follow. Each keeps one head of at most 4 KiB here. Default 32.
     pub live_contents_max: usize,
     /// UDP port at which the relay answers STUN, told to every peer; 0 for none. Default 0.
     pub stun_port: u16,
     /// What is carried between peers that find no path. Default: nothing.
     pub carry: CarrySettings,
+    /// What the peers of one owner may take together.
+    pub owners: OwnerSettings,
+    /// How much peers that were introduced may signal each other.
+    pub signals: SignalSettings,
+}
+
+/// What the peers of one owner, a network, may take together, however many keys and connections it has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OwnerSettings {
+    /// Peers in an hour, each counted once, that an owner's peers are introduced to: as many addresses may it learn. The relay's own
+    /// node is not counted. Beyond, those that it knows already are introduced again. Default 60.
+    pub addresses_per_h: u32,
+    /// Of these, peers of one other owner. Default 20.
+    pub addresses_per_h_of_one: u32,
+    /// Further ones for each other owner whose receivers bore out [`OwnerSettings::earned_bytes`] in this hour. Default 4.
+    pub addresses_earned: u32,
+    /// Bytes that earn them. Default 1 MiB.
+    pub earned_bytes: u64,
+    /// Contents announced, each by each peer, about 200 bytes to 1 KiB; fewer as the relay's places run out. Default 32,768.
+    pub announces_max: u32,
+    /// Connections that have not proved a key. Default 64.
+    pub hellos_max: u32,
+    /// Live contents published and followed by all its peers, each up to 4 KiB. Default 1024.
+    pub live_contents_max: u32,
+    /// Bytes a second of heads of live contents to its peers; four times as many at once. Default 262,144.
+    pub live_bytes_per_s_max: u32,
+    /// Peers whose offers to hold contents ahead of demand count. Default 16.
+    pub spares_max: u32,
+    /// Peers that its peers may blame in an hour. Default 16.
+    pub blames_per_h: u32,
+    /// Peers of which its peers may say in an hour that no connection opened, or that nothing came. Default 64.
+    pub doubts_per_h: u32,
+    /// Owners remembered, each about 4 KiB at most before it earned something; they are forgotten an hour after they left.
+    /// Default 50,000.
+    pub owners_max: usize,
+}
+
+impl Default for OwnerSettings {
+    fn default() -> Self {
+        OwnerSettings {
+            addresses_per_h: 60,
+            addresses_per_h_of_one: 20,
+            addresses_earned: 4,
+            earned_bytes: 1 << 20,
+            announces_max: 32_768,
+            hellos_max: 64,
+            live_contents_max: 1024,
+            live_bytes_per_s_max: 262_144,
+            spares_max: 16,
+            blames_per_h: 16,
+            doubts_per_h: 64,
+            owners_max: 50_000,
+        }
+    }
+}
+
+/// How much peers that were introduced may signal each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SignalSettings {
+    /// Milliseconds after an introduction in which the two may signal each other. Once both have, they may for as long as both are
+    /// connected. Default 600,000: an introduction may have to wait for a free place.
+    pub introduced_for_ms: u32,
+    /// Signals a second from all peers of one owner to one other peer. Default 32.
+    pub per_s: u32,
+    /// The same at once, after a quiet time. Default 512.
+    pub burst: u32,
+    /// New connections a second that all peers of one owner may begin with one other peer. Default 1.
+    pub sessions_per_s: u32,
+    /// The same at once, after a quiet time. Default 128.
+    pub sessions_burst: u32,
+}
+
+impl Default for SignalSettings {
+    fn default() -> Self {
+        SignalSettings {
+            introduced_for_ms: 600_000,
+            per_s: 32,
+            burst: 512,
+            sessions_per_s: 1,
+            sessions_burst: 128,
+        }
+    }
 }
 
 /// How much receivers' words count for what peers can do.
@@ -77,6 +160,8 @@ pub struct TrustSettings {
     pub rate_again_s: u32,
     /// Seconds from the opening of a connection after which something should have come. Default 45.
     pub came_within_s: u32,
+    /// Bytes a second that one peer can be believed to have sent or received, whatever it or others say. Default 125,000,000.
+    pub plausible_bytes_per_s_max: u64,
     /// Senders that are remembered, each up to 2 KiB; the one heard of least recently goes first. Default 20,000.
     pub senders_max: usize,
 }
@@ -89,6 +174,7 @@ impl Default for TrustSettings {
             witness_bytes_per_s_max: 262_144,
             rate_again_s: 600,
             came_within_s: 45,
+            plausible_bytes_per_s_max: 125_000_000,
             senders_max: 20_000,
         }
     }
@@ -105,6 +191,10 @@ pub struct CarrySettings {
     pub sessions_max: u8,
     /// All connections together, a second: further sessions are refused while those there are could fill it. Default 8 MiB.
     pub bytes_per_s_all_max: u64,
+    /// Milliseconds in which the other side must take a session. Default 5,000.
+    pub take_within_ms: u32,
+    /// Milliseconds without a piece after which a session gives way to another one where there are no places left. Default 10,000.
+    pub idle_after_ms: u32,
 }
 
 impl CarrySettings {
@@ -123,6 +213,8 @@ impl Default for CarrySettings {
             bytes_max: 1 << 30,
             sessions_max: 4,
             bytes_per_s_all_max: 8 << 20,
+            take_within_ms: 5_000,
+            idle_after_ms: 10_000,
         }
     }
 }
@@ -160,9 +252,11 @@ impl TrackerConfig {
                 ..DispatchSettings::new(0)
             }),
             tasks_per_peer_max: 1024,
-            live_contents_max: 64,
+            live_contents_max: 32,
             stun_port: 0,
             carry: CarrySettings::default(),
+            owners: OwnerSettings::default(),
+            signals: SignalSettings::default(),
         }
     }
 }
@@ -194,6 +288,8 @@ impl fmt::Debug for TrackerConfig {
             .field("live_contents_max", &self.live_contents_max)
             .field("stun_port", &self.stun_port)
             .field("carry", &self.carry)
+            .field("owners", &self.owners)
+            .field("signals", &self.signals)
             .finish_non_exhaustive()
     }
 }

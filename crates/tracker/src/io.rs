@@ -11,14 +11,22 @@ pub enum TrackerInput {
     Connected {
         /// The shell's number for it.
         conn: ConnId,
+        /// The relay's own addresses, as `host[:port]`, one of which a peer on this connection must have connected to.
+        authorities: Vec<String>,
     },
-    /// Who stands behind a connection, as far as the shell can tell: a hash of its network's prefix. Without it every key
-    /// stands for itself.
+    /// Who stands behind a connection, as far as the shell can tell: a number for its network's prefix, by which everything that
+    /// can be taken is bounded. Without it every key stands for itself.
     Owner {
         /// Which connection.
         conn: ConnId,
         /// The same number for the same owner.
         owner: u64,
+    },
+    /// Every key of this connection's owner counts for itself where receipts of bytes and votes on tasks are judged, and only
+    /// there: for trying out on one machine.
+    Alone {
+        /// Which connection.
+        conn: ConnId,
     },
     /// What a connection's bytes cost the operator, as far as the shell can tell by its address.
     CostClass {
@@ -55,6 +63,9 @@ pub enum TrackerOutput {
         conn: ConnId,
         /// The message.
         frame: Vec<u8>,
+        /// Whose words these are, where they are not the relay's own: the owner of the peer that they come from. The shell drops
+        /// them where they would fill more of what waits for a slow reader than one owner's part.
+        of: Option<u64>,
     },
     /// Close this connection once what was sent before is out. The tracker has forgotten it already.
     Close {

@@ -1,7 +1,8 @@
 //! What publishers pay for, and what the relay's own bytes may cost for them.
 //!
 //! A budget for a day comes in evenly, and a quarter of it can be saved for bursts. While nothing is left, the relay's own peer is
-//! introduced to nobody for these contents; who is connected to it already goes on. What it sent is what receivers signed for.
+//! introduced to nobody for these contents; who is connected to it already goes on. What it sent is what it says itself: receivers
+//! are strangers.
 
 use peeredge_wire::{ContentId, Time};
 use std::collections::BTreeMap;

@@ -5,6 +5,7 @@
 //! a peer gains by a crowd of accomplices only what that many true receivers would say of it in the worst case, and nothing by one.
 
 use crate::config::TrustSettings;
+use crate::owners::number;
 use core::time::Duration;
 use peeredge_routing::Prior;
 use peeredge_routing::handshake::{self, Handshakes};
@@ -30,12 +31,12 @@ pub(crate) struct Party {
 
 impl Party {
     fn number(&self) -> u64 {
-        u64::from_le_bytes(*self.peer.0.first_chunk().expect("an id has 32 bytes"))
+        number(&self.peer)
     }
 
     /// The owner as a network's number, never 0.
     pub(crate) fn network(&self) -> u32 {
-        (self.owner ^ self.owner >> 32) as u32 | 1
+        owner_number(self.owner)
     }
 
     fn end(&self) -> handshake::End {
@@ -45,6 +46,11 @@ impl Party {
     fn link_end(&self) -> links::End {
         links::End { peer: self.number(), network: self.network(), region: 0, city: 0 }
     }
+}
+
+/// An owner as the registry's and the market's number, never 0.
+pub(crate) fn owner_number(owner: u64) -> u32 {
+    (owner ^ owner >> 32) as u32 | 1
 }
 
 /// What is known of all.

@@ -31,8 +31,18 @@ pub struct TrackerStats {
     pub carry_sessions: usize,
     /// Live contents that somebody publishes or follows.
     pub live_contents: usize,
-    /// Blames taken.
+    /// Owners (networks) of the connections here, and those that left within an hour.
+    pub owners: usize,
+    /// Signals that did not pass: between two that were not introduced, and more than one owner's part.
+    pub signals_refused: [u64; 2],
+    /// Announces that found no place, their owner's or in all.
+    pub announces_refused: u64,
+    /// Wants that were told that their owner may learn of nobody else for now.
+    pub quotas: u64,
+    /// Blames that count.
     pub blames: u64,
+    /// Blames that do not: of somebody never met, or more than an owner has in an hour.
+    pub blames_refused: u64,
     /// Peers that are not introduced now, being blamed by enough others; connected or not.
     pub barred: usize,
     /// Sums over all reports, the relay's own left out: claims of the peers themselves. `channels` is the latest of each

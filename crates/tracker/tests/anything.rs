@@ -8,7 +8,7 @@ use peeredge_wire::relay::{FromRelay, Report, ToRelay};
 use peeredge_wire::{PeerId, Time};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
-use support::{RELAY_KEY, content, hello, id};
+use support::{AUTHORITY, RELAY_KEY, content, hello, id};
 
 const KEYS: [u8; 5] = [1, 2, 3, 4, RELAY_KEY];
 
@@ -100,7 +100,7 @@ fn run(steps: Vec<Step>) -> Result<(), TestCaseError> {
                 onlooker.joining = Some((conn, KEYS[key]));
                 slots.insert(0, conn);
                 slots.truncate(6);
-                TrackerInput::Connected { conn }
+                TrackerInput::Connected { conn, authorities: vec![AUTHORITY.into()] }
             }
             Step::Leave(s) => {
                 onlooker.alive.remove(&slot(s));
@@ -135,7 +135,7 @@ fn run(steps: Vec<Step>) -> Result<(), TestCaseError> {
                     TrackerOutput::Close { conn, .. } => {
                         onlooker.alive.remove(&conn);
                     }
-                    TrackerOutput::Send { conn, frame } => match FromRelay::decode(&frame) {
+                    TrackerOutput::Send { conn, frame, .. } => match FromRelay::decode(&frame) {
                         Ok(FromRelay::Challenge { nonce, .. }) => {
                             let (_, key) =
                                 onlooker.joining.filter(|(c, _)| *c == conn).expect("asked only who joins");

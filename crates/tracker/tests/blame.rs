@@ -1,4 +1,4 @@
-//! A blame keeps accuser and accused apart; only several accusers shut a peer out, and only for a time.
+//! A blame keeps accuser and accused apart; only accusers of several owners, who met it, shut a peer out, and only for a time.
 
 mod support;
 
@@ -8,6 +8,12 @@ use peeredge_wire::relay::ToRelay;
 use support::{Place, RELAY_KEY, content, id};
 
 const POLLUTER: u8 = 1;
+
+/// Has the accuser meet the polluter, and blame it.
+fn met_and_blames(place: &mut Place, accuser: ConnId, polluter: ConnId) {
+    place.contact(accuser, polluter);
+    blame(place, accuser, place.id_of(polluter));
+}
 
 fn blame(place: &mut Place, accuser: ConnId, accused: PeerId) {
     place.say(accuser, &ToRelay::Blame { accused, content: content(1), block: 3 });
@@ -31,9 +37,9 @@ fn newcomer_meets(place: &mut Place, n: u8, content_n: u8) -> Vec<PeerId> {
 
 #[test]
 fn one_accuser_never_meets_the_accused_again_and_others_do() {
-    let (mut place, _polluter) = polluted();
+    let (mut place, polluter) = polluted();
     let accuser = place.join(2);
-    blame(&mut place, accuser, id(POLLUTER));
+    met_and_blames(&mut place, accuser, polluter);
     place.announce(accuser, content(1), 0, 8);
     assert_eq!(place.introduced(accuser), []);
     assert!(newcomer_meets(&mut place, 3, 1).contains(&id(POLLUTER)));
@@ -41,12 +47,13 @@ fn one_accuser_never_meets_the_accused_again_and_others_do() {
 
 #[test]
 fn one_accuser_who_repeats_itself_is_still_one() {
-    let (mut place, _polluter) = polluted();
-    for _ in 0..10 {
-        let accuser = place.join(2);
-        blame(&mut place, accuser, id(POLLUTER));
-        place.leave(accuser);
-    }
+    let (mut place, polluter) = polluted();
+    let accuser = place.join(2);
+    met_and_blames(&mut place, accuser, polluter);
+    (0..10).for_each(|_| blame(&mut place, accuser, id(POLLUTER)));
+    place.leave(accuser);
+    let again = place.join(2);
+    blame(&mut place, again, id(POLLUTER));
     assert_eq!(place.tracker.stats().barred, 0);
     assert_eq!(newcomer_meets(&mut place, 3, 1), [id(POLLUTER)]);
 }
@@ -56,7 +63,7 @@ fn two_accusers_shut_the_accused_out_until_the_blames_are_old() {
     let (mut place, polluter) = polluted();
     for n in [2, 3] {
         let accuser = place.join(n);
-        blame(&mut place, accuser, id(POLLUTER));
+        met_and_blames(&mut place, accuser, polluter);
         place.leave(accuser);
     }
     assert_eq!(place.tracker.stats().barred, 1);
@@ -87,7 +94,8 @@ fn the_absent_the_accuser_itself_and_the_relay_cannot_be_shut_out() {
         }
         place.leave(accuser);
     }
-    assert_eq!((place.tracker.stats().blames, place.tracker.stats().barred), (9, 0));
+    let stats = place.tracker.stats();
+    assert_eq!((stats.blames, stats.blames_refused, stats.barred), (0, 9, 0));
     assert_eq!(newcomer_meets(&mut place, 5, 1), [id(RELAY_KEY)]);
 }
 
@@ -97,8 +105,8 @@ fn a_configuration_of_one_accuser_is_raised_to_two() {
     let victim = place.join(POLLUTER);
     place.announce(victim, content(1), 1000, 0);
     let accuser = place.join(2);
-    blame(&mut place, accuser, id(POLLUTER));
-    assert_eq!(place.tracker.stats().barred, 0);
+    met_and_blames(&mut place, accuser, victim);
+    assert_eq!((place.tracker.stats().blames, place.tracker.stats().barred), (1, 0));
 }
 
 #[test]
@@ -106,9 +114,9 @@ fn only_so_many_accused_are_remembered_and_the_latest_stay() {
     let mut place = Place::with(|config| config.accused_max = 2);
     let accusers = [place.join(101), place.join(102)];
     let accused = [1, 2, 3].map(|n| (place.join(n), n));
-    for (_, n) in accused {
+    for (conn, _) in accused {
         for accuser in accusers {
-            blame(&mut place, accuser, id(n));
+            met_and_blames(&mut place, accuser, conn);
         }
         place.pass(1000);
     }

@@ -11,6 +11,8 @@ const SETTINGS: CarrySettings = CarrySettings {
     bytes_max: 10_000_000,
     sessions_max: 2,
     bytes_per_s_all_max: 1 << 30,
+    take_within_ms: 5_000,
+    idle_after_ms: 10_000,
 };
 
 fn place(settings: CarrySettings) -> Place {
@@ -38,6 +40,7 @@ fn closed(peer: u8, session: u64, end: CarryEnd) -> FromRelay {
 /// Peers 1 and 2 with a session 9 between them, 64 KiB of credit either way.
 fn pair(place: &mut Place) -> (ConnId, ConnId) {
     let ((a, _), (b, _)) = (join(place, 1), join(place, 2));
+    place.introduce(a, b);
     place.say(a, &ToRelay::CarryOpen { to: id(2), session: 9, credit_bytes: 1 << 20 });
     let credit_bytes = 64 << 10;
     assert_eq!(place.read(b), [FromRelay::CarryOpen { from: id(1), session: 9, credit_bytes }]);
@@ -78,6 +81,7 @@ fn pieces_pass_unread_in_both_directions() {
 fn nothing_passes_to_a_peer_that_did_not_take_the_session() {
     let mut place = place(SETTINGS);
     let ((a, _), (b, _)) = (join(&mut place, 1), join(&mut place, 2));
+    place.introduce(a, b);
     place.say(a, &carry(2, 9, 5));
     assert_eq!((place.read(a), place.read(b)), (vec![closed(2, 9, CarryEnd::Gone)], vec![]));
     place.say(a, &ToRelay::CarryOpen { to: id(2), session: 9, credit_bytes: 100 });
@@ -144,7 +148,8 @@ fn tiny_pieces_cost_as_much_as_larger_ones() {
 #[test]
 fn sessions_are_limited_by_connection_and_in_all() {
     let mut place = place(SETTINGS);
-    let ((a, _), (_, _)) = (join(&mut place, 1), join(&mut place, 2));
+    let ((a, _), (b, _)) = (join(&mut place, 1), join(&mut place, 2));
+    place.introduce(a, b);
     for session in 1..=3 {
         place.say(a, &ToRelay::CarryOpen { to: id(2), session, credit_bytes: 100 });
     }
@@ -152,7 +157,8 @@ fn sessions_are_limited_by_connection_and_in_all() {
 
     let mut place = self::place(CarrySettings { bytes_per_s_all_max: 200_000, ..SETTINGS });
     let (a, _) = pair(&mut place);
-    join(&mut place, 3);
+    let (c, _) = join(&mut place, 3);
+    place.introduce(a, c);
     place.say(a, &ToRelay::CarryOpen { to: id(3), session: 1, credit_bytes: 100 });
     assert_eq!(place.read(a), [closed(3, 1, CarryEnd::Refused)]);
 }
@@ -161,9 +167,13 @@ fn sessions_are_limited_by_connection_and_in_all() {
 fn who_is_not_there_is_gone_and_who_leaves_ends_its_sessions() {
     let mut place = place(SETTINGS);
     let (a, b) = pair(&mut place);
-    for to in [1, 3] {
+    let (c, _) = join(&mut place, 3);
+    place.introduce(a, c);
+    place.leave(c);
+    // Of those that it was not introduced to, itself among them, a peer does not learn whether they are here.
+    for (to, end) in [(1, CarryEnd::Refused), (3, CarryEnd::Gone), (4, CarryEnd::Refused)] {
         place.say(a, &ToRelay::CarryOpen { to: id(to), session: 1, credit_bytes: 100 });
-        assert_eq!(place.read(a), [closed(to, 1, CarryEnd::Gone)]);
+        assert_eq!(place.read(a), [closed(to, 1, end)]);
     }
     place.leave(b);
     assert_eq!(place.read(a), [closed(2, 9, CarryEnd::Gone)]);

@@ -2,17 +2,26 @@
 
 mod support;
 
+use ed25519_dalek::Signer;
 use peeredge_tracker::{ConnId, TrackerInput};
-use peeredge_wire::relay::{ErrorCode, FromRelay, ToRelay};
+use peeredge_wire::relay::{ErrorCode, FromRelay, ToRelay, hello_payload};
 use peeredge_wire::{PROTOCOL_VERSION, PeerId};
-use support::{Place, content, hello, id};
+use support::{AUTHORITY, Place, RELAY_KEY, content, hello, id, key};
 
 #[test]
 fn a_signed_challenge_is_welcome() {
     let mut place = Place::new();
     let (conn, nonce) = place.open();
     place.say(conn, &hello(1, &nonce));
-    assert_eq!(place.read(conn), [FromRelay::Welcome { version: PROTOCOL_VERSION, report_every_s: 30 }]);
+    assert_eq!(
+        place.read(conn),
+        [FromRelay::Welcome {
+            version: PROTOCOL_VERSION,
+            report_every_s: 30,
+            frames_per_s: 50,
+            frames_burst: 400
+        }]
+    );
     assert_eq!(place.tracker.stats().peers, 1);
     assert_eq!(place.tracker.deadline(), None, "nothing is left to wait for");
 }
@@ -40,7 +49,15 @@ fn a_key_that_is_no_point_or_of_small_order_is_refused() {
     for peer in [PeerId([0; 32]), PeerId([1; 32]), PeerId([255; 32])] {
         let mut place = Place::new();
         let (conn, _) = place.open();
-        place.say(conn, &ToRelay::Hello { version: PROTOCOL_VERSION, peer, signature: [0; 64] });
+        place.say(
+            conn,
+            &ToRelay::Hello {
+                version: PROTOCOL_VERSION,
+                peer,
+                signature: [0; 64],
+                authority: AUTHORITY.into(),
+            },
+        );
         assert_eq!(place.error(conn), ErrorCode::Unauthorised, "{peer}");
     }
 }
@@ -49,7 +66,15 @@ fn a_key_that_is_no_point_or_of_small_order_is_refused() {
 fn another_version_is_told_which_one_is_spoken() {
     let mut place = Place::new();
     let (conn, _) = place.open();
-    place.say(conn, &ToRelay::Hello { version: PROTOCOL_VERSION + 1, peer: id(1), signature: [0; 64] });
+    place.say(
+        conn,
+        &ToRelay::Hello {
+            version: PROTOCOL_VERSION + 1,
+            peer: id(1),
+            signature: [0; 64],
+            authority: AUTHORITY.into(),
+        },
+    );
     assert_eq!(place.error(conn), ErrorCode::Version);
     assert_eq!(place.closed(conn), Some(ErrorCode::Version));
 }
@@ -112,6 +137,7 @@ fn the_same_key_again_replaces_the_older_connection() {
     // The shell tells of the older one's end late: the newer one stays.
     place.leave(older);
     let other = place.join(2);
+    place.introduce(other, newer);
     place.say(other, &ToRelay::Signal { to: id(1), session: 7, signal: vec![1] });
     assert_eq!(place.read(newer), [FromRelay::Signal { from: id(2), session: 7, signal: vec![1] }]);
 }
@@ -122,9 +148,27 @@ fn a_full_relay_says_so() {
     let first = place.join(1);
     place.join(2);
     let third = ConnId(1000);
-    place.input(TrackerInput::Connected { conn: third });
+    place.input(TrackerInput::Connected { conn: third, authorities: Vec::new() });
     assert_eq!(place.error(third), ErrorCode::Full);
     assert_eq!(place.closed(third), Some(ErrorCode::Full));
     place.leave(first);
     place.join(3);
+}
+
+#[test]
+fn a_proof_made_for_another_relays_address_is_not_taken() {
+    let mut place = Place::new();
+    let say = |place: &mut Place, signed: &str, named: &str| {
+        let (conn, nonce) = place.open();
+        let signature = key(1).sign(&hello_payload(&nonce, &id(RELAY_KEY), signed)).to_bytes();
+        let authority = named.to_owned();
+        place.say(conn, &ToRelay::Hello { version: PROTOCOL_VERSION, peer: id(1), signature, authority });
+        place.closed(conn)
+    };
+    // A relay in between passes on what its visitor signed for it, or puts this relay's name in its place.
+    assert_eq!(say(&mut place, "evil.example", "evil.example"), Some(ErrorCode::Unauthorised));
+    assert_eq!(say(&mut place, "evil.example", AUTHORITY), Some(ErrorCode::Unauthorised));
+    assert_eq!(say(&mut place, AUTHORITY, "localhost"), Some(ErrorCode::Unauthorised));
+    assert_eq!(say(&mut place, "", ""), Some(ErrorCode::Unauthorised));
+    assert_eq!(say(&mut place, "localhost", "localhost"), None);
 }

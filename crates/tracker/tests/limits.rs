@@ -9,7 +9,7 @@ use support::{Place, RELAY_KEY, content, id};
 
 #[test]
 fn garbage_is_malformed_and_closes() {
-    for frame in [vec![], vec![0x7f], vec![0x03, 1, 2], [0x01; 200].to_vec()] {
+    for frame in [vec![], vec![0x7f], vec![0x03, 1, 2], [0x02; 200].to_vec()] {
         let mut place = Place::new();
         let (conn, bystander) = (place.join(1), place.join(2));
         place.input(TrackerInput::Frame { conn, frame });
@@ -35,11 +35,14 @@ fn a_frame_or_signal_over_its_limit_is_too_large_and_closes() {
 fn a_flood_is_dropped_with_one_reminder_a_second_and_others_go_on() {
     let mut place = Place::with(|config| (config.frames_per_s_max, config.frames_burst_max) = (10, 20));
     let (flooder, victim, bystander) = (place.join(1), place.join(2), place.join(3));
+    for conn in [flooder, bystander] {
+        place.introduce(conn, victim);
+    }
+    place.pass(2_000);
     for _ in 0..1000 {
         place.say(flooder, &ToRelay::Signal { to: id(2), session: 1, signal: vec![1] });
     }
-    // One of the burst was the hello.
-    assert_eq!(place.read(victim).len(), 19);
+    assert_eq!(place.read(victim).len(), 20);
     assert_eq!(place.error(flooder), ErrorCode::TooFast);
     assert_eq!(place.closed(flooder), None);
     place.say(bystander, &ToRelay::Signal { to: id(2), session: 1, signal: vec![1] });
@@ -56,6 +59,8 @@ fn a_flood_is_dropped_with_one_reminder_a_second_and_others_go_on() {
 fn large_frames_count_for_more() {
     let mut place = Place::with(|config| (config.frames_per_s_max, config.frames_burst_max) = (1, 40));
     let (a, b) = (place.join(1), place.join(2));
+    place.introduce(a, b);
+    place.pass(60_000);
     for _ in 0..10 {
         place.say(a, &ToRelay::Signal { to: id(2), session: 1, signal: vec![0; 16_000] });
     }
@@ -80,7 +85,13 @@ fn too_many_contents_are_refused_and_the_earlier_ones_stay() {
     place.announce(conn, content(2), 1000, 0);
     assert_eq!(place.read(conn), []);
     place.announce(conn, content(3), 1000, 0);
-    assert_eq!(place.error(conn), ErrorCode::TooMany);
+    let refused = FromRelay::AnnounceRefused {
+        code: ErrorCode::TooMany,
+        retry_after_ms: 60_000,
+        contents: vec![content(3)],
+    };
+    assert_eq!(place.read(conn), [refused]);
+    assert_eq!(place.tracker.stats().errors(ErrorCode::TooMany), 1);
     assert_eq!(place.closed(conn), None);
     place.announce(conn, content(2), 500, 1);
     assert_eq!(place.read(conn), [], "an announce in place of an earlier one needs no room");
@@ -109,7 +120,7 @@ fn a_relay_that_goes_down_tells_everyone_and_takes_no_one() {
         assert_eq!(place.closed(conn), Some(ErrorCode::ShuttingDown));
     }
     let late = peeredge_tracker::ConnId(77);
-    place.input(TrackerInput::Connected { conn: late });
+    place.input(TrackerInput::Connected { conn: late, authorities: Vec::new() });
     assert!(matches!(place.read(late)[..], [FromRelay::Error { code: ErrorCode::ShuttingDown, .. }]));
     assert_eq!((place.tracker.stats().connections, place.tracker.deadline()), (0, None));
 }

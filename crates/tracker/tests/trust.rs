@@ -49,6 +49,14 @@ fn seeder_and(place: &mut Place, takers: u8) -> (Peer, Vec<Peer>) {
     (seeder, takers)
 }
 
+/// A taker that was told of a holder makes an offer, is answered, and says what became of it.
+fn meets(place: &mut Place, taker: &Peer, holder: &Peer, opened_after_ms: Option<u32>) {
+    place.signal(taker.conn, holder.conn, 1 << 16);
+    place.signal(holder.conn, taker.conn, 1 << 16);
+    place.say(taker.conn, &ToRelay::Met { peer: id(holder.n), opened_after_ms });
+    (place.read(taker.conn), place.read(holder.conn));
+}
+
 fn terms(place: &Place, peer: &Peer) -> Terms {
     place.tracker.terms(peer.conn).expect("it is here")
 }
@@ -198,9 +206,8 @@ fn who_announces_what_it_does_not_hold_loses_its_rank() {
     for n in 0..6 {
         let taker = join(&mut place, 10 + n, 10 + u64::from(n));
         place.announce(taker.conn, content(1), 0, 8);
-        for holder in [1, 2] {
-            let met = ToRelay::Met { peer: id(holder), opened_after_ms: Some(300) };
-            place.say(taker.conn, &met);
+        for holder in [&liar, &honest] {
+            meets(&mut place, &taker, holder, Some(300));
         }
         takers.push(taker);
     }
@@ -225,12 +232,13 @@ fn one_receiver_that_says_nothing_came_harms_a_sender_little_and_once() {
     for taker in &mut takers {
         let receipt = taker.receipt(1, MB, 100_000);
         place.say(taker.conn, &ToRelay::Receipt(receipt));
+        place.leave(taker.conn);
     }
     let before = terms(&place, &seeder).quality;
     for n in 0..5 {
         let taker = join(&mut place, 60 + n, 777);
         place.announce(taker.conn, content(1), 0, 8);
-        place.say(taker.conn, &ToRelay::Met { peer: id(1), opened_after_ms: Some(10) });
+        meets(&mut place, &taker, &seeder, Some(10));
         place.pass(60_000);
         place.say(taker.conn, &ToRelay::Report(Report::default()));
     }
@@ -251,7 +259,7 @@ fn whose_connections_do_not_open_comes_last_and_is_tried_no_more() {
         let told = place.introduced(taker.conn);
         for peer in &told {
             let opened_after_ms = (*peer == id(2)).then_some(300);
-            place.say(taker.conn, &ToRelay::Met { peer: *peer, opened_after_ms });
+            meets(place, &taker, if *peer == id(2) { &open } else { &walled }, opened_after_ms);
         }
         place.leave(taker.conn);
         told
@@ -285,7 +293,7 @@ fn meetings_that_the_relay_did_not_make_teach_nothing() {
 /// The networks 501 and 502 each get four times as much from the sender that is near to them; to all others the two are equal.
 #[test]
 fn a_newcomer_is_told_of_the_sender_that_is_fast_for_its_network() {
-    let mut place = Place::new();
+    let mut place = Place::with(|config| config.owners.addresses_per_h_of_one = 60);
     for n in [1, 2] {
         let holder = join(&mut place, n, u64::from(n));
         place.announce(holder.conn, content(1), 1000, 0);

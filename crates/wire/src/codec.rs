@@ -17,6 +17,8 @@ pub enum DecodeError {
     },
     /// The first byte names no message of this vocabulary.
     UnknownTag(u8),
+    /// A hello of another version of the protocol: what else it says cannot be known.
+    Version(u16),
     /// A field has a value that the vocabulary does not allow.
     Value {
         /// The field's name.
@@ -39,6 +41,9 @@ impl fmt::Display for DecodeError {
             }
             DecodeError::Trailing { left } => write!(f, "{left} bytes behind the last field"),
             DecodeError::UnknownTag(tag) => write!(f, "unknown message tag {tag:#04x}"),
+            DecodeError::Version(version) => {
+                write!(f, "version {version} of the protocol is not spoken here")
+            }
             DecodeError::Value { field } => write!(f, "field {field} has a value that is not allowed"),
             DecodeError::TooLong { field, max } => write!(f, "field {field} is longer than {max}"),
         }
@@ -96,6 +101,15 @@ impl Writer {
             end -= 1;
         }
         self.u16(end as u16).raw(&text.as_bytes()[..end])
+    }
+
+    /// Appends a text behind its length in bytes (`u8`). Texts past 255 bytes are cut at a character boundary.
+    pub fn short_text(self, text: &str) -> Self {
+        let mut end = text.len().min(usize::from(u8::MAX));
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        self.u8(end as u8).raw(&text.as_bytes()[..end])
     }
 
     /// The finished frame.
@@ -167,6 +181,12 @@ impl<'a> Reader<'a> {
         if len > max {
             return Err(DecodeError::TooLong { field, max });
         }
+        core::str::from_utf8(self.raw(len)?).map_err(|_| DecodeError::Value { field })
+    }
+
+    /// A text of at most 255 bytes behind its length.
+    pub fn short_text(&mut self, field: &'static str) -> Result<&'a str, DecodeError> {
+        let len = usize::from(self.u8()?);
         core::str::from_utf8(self.raw(len)?).map_err(|_| DecodeError::Value { field })
     }
 

@@ -23,4 +23,4 @@ pub use link::{Link, LinkError};
 pub use time::Time;
 
 /// Version of both vocabularies. Peers of different versions are not introduced to each other.
-pub const PROTOCOL_VERSION: u16 = 2;
+pub const PROTOCOL_VERSION: u16 = 3;

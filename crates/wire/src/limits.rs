@@ -26,6 +26,8 @@ pub const WANT_PICKS_MAX: usize = 512;
 pub const SUBSCRIPTIONS_MAX: usize = 256;
 /// Contents that one peer may announce at a relay.
 pub const ANNOUNCED_CONTENTS_MAX: usize = 1024;
+/// Contents that one frame may announce, or refuse.
+pub const ANNOUNCES_PER_FRAME_MAX: usize = 256;
 /// Bytes of a task's input or output that go through the relay; larger ones are contents.
 pub const TASK_INLINE_BYTES_MAX: usize = 16 * 1024;
 /// Voters named with a result.

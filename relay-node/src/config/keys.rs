@@ -146,6 +146,11 @@ settings! {
     trusted_proxies: Vec<Network> = Vec::new();
     /// Header in which these proxies name who asked them: x-forwarded-for or forwarded (RFC 7239).
     forwarded_header: ForwardedHeader = ForwardedHeader::XForwardedFor;
+    /// Peers in an hour that all peers of one network (IPv4 /24, IPv6 /48) together are introduced to: as many addresses may it learn.
+    /// Those that it knows already are introduced again, and for bytes that other networks sign for there are more.
+    addresses_per_hour_max: u32 = 60;
+    /// Contents that all peers of one network together may announce, each counted once a peer.
+    announces_per_network_max: u32 = 32_768;
     /// Bytes waiting to be sent to one WebSocket peer; one that does not read loses its connection beyond.
     peer_queue_bytes_max: Bytes = Bytes(512 << 10);
     /// Bytes a second that one peer may send to others through the relay where they find no direct path. 0: none.

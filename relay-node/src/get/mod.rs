@@ -282,6 +282,7 @@ fn open(folder: &Path) -> Result<Arc<Store>, GetError> {
 /// Starts the node and tells it what has arrived in earlier runs.
 async fn start(options: &Options, store: Option<&Arc<Store>>) -> Result<Handle, GetError> {
     let mut config = peeredge_node::Config::new(key::random(), u64::from_le_bytes(key::random()));
+    config.relay_authority = options.relay.proved();
     config.cache_bytes_max = options.config.cache_bytes_max.0.min(CACHE_BYTES_MAX);
     config.store_bytes_max = u64::MAX;
     config.http = options.http;

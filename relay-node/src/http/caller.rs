@@ -206,7 +206,11 @@ pub(super) fn authorities(
         if !is_own(config, &asked, local) {
             return Err(CallerError::ForeignHost);
         }
-        own.push(asked.shown());
+        // A proof is for this port: at another one of this machine's there may be another relay.
+        let is_here = asked.port.unwrap_or(80) == local.port() || config.hosts.iter().any(|host| host == "*");
+        if is_here || !local.ip().to_canonical().is_loopback() {
+            own.push(asked.shown());
+        }
     }
     own.push(Authority { host: local.ip().to_canonical().to_string(), port: Some(local.port()) }.shown());
     own.sort();

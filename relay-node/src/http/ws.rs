@@ -1,8 +1,8 @@
 //! `/ws`: one WebSocket a peer. Reads and writes go on beside each other, so that a peer that does not read stalls nobody.
 
 use super::meter::{Metered, is_noise};
-use super::{App, Caller, Client, headers};
-use crate::hub::{Connection, Mailbox, Outgoing};
+use super::{App, Caller, Client, caller, headers};
+use crate::hub::{self, Connection, Mailbox, Outgoing};
 use crate::owner::Owner;
 use crate::serve::seats::Seat;
 use axum::body::Body;
@@ -36,6 +36,9 @@ const READ_BUFFER_BYTES: usize = 2 << 10;
 /// How long a closed socket may still send us what it had under way, so that it gets to read why it was closed.
 const LINGER: Duration = Duration::from_secs(2);
 
+/// After so long a peer that found no place may try again.
+const FULL_FOR_MS: u32 = 30_000;
+
 /// Answers the handshake (RFC 6455, section 4.2) and hands the connection to a task of its own.
 pub(super) async fn upgrade(
     State(app): State<Arc<App>>,
@@ -46,6 +49,15 @@ pub(super) async fn upgrade(
     let accept = match check(&app, request.headers()) {
         Ok(accept) => accept,
         Err(response) => return *response,
+    };
+    let (uri, headers) = (request.uri(), request.headers());
+    let named = caller::authorities(&app.config, client.local, uri, request.version(), headers);
+    let who = hub::Caller {
+        owner: Some(caller.owner().number()),
+        alone: caller.is_here(),
+        cost_class: app.config.cost_class(caller.ip),
+        // The request was let in under one of them.
+        authorities: named.unwrap_or_default(),
     };
     let upgrading = hyper::upgrade::on(&mut request);
     tokio::spawn(async move {
@@ -65,7 +77,7 @@ pub(super) async fn upgrade(
         );
         let socket = socket.await;
         app.metrics.sockets.add(1);
-        let reason = run(&app, socket, caller).await;
+        let reason = run(&app, socket, caller, who).await;
         app.metrics.sockets.sub(1);
         app.metrics.sockets_closed.add(reason, 1);
         tracing::debug!(ip = %caller.ip, reason, "socket closed");
@@ -124,20 +136,20 @@ struct Other {
 }
 
 /// Carries frames both ways until one side ends it; tells why it ended.
-async fn run(app: &Arc<App>, socket: Socket, caller: Caller) -> &'static str {
+async fn run(app: &Arc<App>, socket: Socket, caller: Caller, who: hub::Caller) -> &'static str {
     let (mut sink, stream) = socket.split();
     let seat = app.sockets.take(caller.owner());
     let connected = match &seat {
         Some(_) => {
             let bytes_max = app.config.peer_queue_bytes_max.0 as usize;
-            app.hub.connect(bytes_max, judged(caller), app.config.cost_class(caller.ip)).await
+            app.hub.connect(bytes_max, who).await
         }
         None => None,
     };
     let (Some(seat), Some((connection, mailbox))) = (seat, connected) else {
         app.metrics.sockets_refused.add(1);
         let detail = "this relay has as many peers as it takes, in all or from one network".to_owned();
-        let frame = FromRelay::Error { code: ErrorCode::Full, detail }.encode();
+        let frame = FromRelay::Error { code: ErrorCode::Full, retry_after_ms: FULL_FOR_MS, detail }.encode();
         let _ = tokio::time::timeout(LINGER, async {
             sink.send(Message::Binary(frame.into())).await?;
             close(&mut sink, ErrorCode::Full).await
@@ -255,7 +267,7 @@ async fn write(
     loop {
         let message = tokio::select! {
             item = mailbox.next() => match item {
-                Some(Outgoing::Frame(frame)) => {
+                Some(Outgoing::Frame { frame, .. }) => {
                     if proved.is_none()
                         && frame.first() == Some(&WELCOME)
                         && let Some(&peer) = other.claimed.get()
@@ -309,9 +321,4 @@ async fn linger(sink: SplitSink<Socket, Message>, stream: SplitStream<Socket>) {
         std::io::Result::Ok(())
     })
     .await;
-}
-
-/// Who is one party where receipts and votes are judged: a network; on this machine, for trying out, each key.
-fn judged(caller: Caller) -> Option<u64> {
-    (!caller.is_here()).then(|| caller.owner().number())
 }

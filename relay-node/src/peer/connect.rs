@@ -92,6 +92,15 @@ impl FromStr for Endpoint {
     }
 }
 
+impl Endpoint {
+    /// The authority that a peer proves its key for: lower case, without the scheme's own port, as browsers write it.
+    pub fn proved(&self) -> String {
+        let host = self.host.to_ascii_lowercase();
+        let host = if host.contains(':') { format!("[{host}]") } else { host };
+        if self.port == if self.tls { 443 } else { 80 } { host } else { format!("{host}:{}", self.port) }
+    }
+}
+
 /// A stream of either kind.
 pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}

@@ -2,7 +2,7 @@
 
 use super::connect::{Endpoint, connect};
 use super::waiting::Waiting;
-use crate::hub::{Hub, Outgoing};
+use crate::hub::{Caller, Hub, Outgoing};
 use crate::owner::Owners;
 use futures_util::{SinkExt, StreamExt};
 use peeredge_node::Input;
@@ -17,6 +17,8 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 const FRAMES_MAX: usize = 256;
 /// Bytes that the tracker may have waiting for a node in the same process, until they are sorted.
 const LOCAL_MAILBOX_BYTES: usize = 32 << 20;
+/// What a node in the same process connects to, as its configuration says by default.
+const LOCAL_AUTHORITY: &str = "localhost";
 /// A relay pings more often than this; when it does not, it is gone.
 const SILENCE_MAX: Duration = Duration::from_secs(90);
 
@@ -77,7 +79,8 @@ impl Line {
 /// The tracker never waits for the node here, nor for a node that stands still: what it brings is sorted at once, and of
 /// strangers' signals only so many are kept.
 async fn local(hub: &Hub, owners: &Owners, mut out: mpsc::Receiver<Vec<u8>>, inputs: &mpsc::Sender<Input>) {
-    let Some((connection, mut mailbox)) = hub.connect(LOCAL_MAILBOX_BYTES, None, 0).await else { return };
+    let caller = Caller { authorities: vec![LOCAL_AUTHORITY.into()], ..Caller::default() };
+    let Some((connection, mut mailbox)) = hub.connect(LOCAL_MAILBOX_BYTES, caller).await else { return };
     if inputs.send(Input::RelayOpened).await.is_err() {
         return;
     }
@@ -91,7 +94,7 @@ async fn local(hub: &Hub, owners: &Owners, mut out: mpsc::Receiver<Vec<u8>>, inp
     let overflow = mailbox.overflow();
     let (waiting, came) = (Mutex::new(Waiting::default()), Notify::new());
     let sorting = async {
-        while let Some(Outgoing::Frame(frame)) = mailbox.next().await {
+        while let Some(Outgoing::Frame { frame, .. }) = mailbox.next().await {
             if !waiting.lock().expect("no holder panics").push(frame, |peer| owners.of(peer)) {
                 return tracing::error!("the relay's own peer did not keep up with the tracker");
             }

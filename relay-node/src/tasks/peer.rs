@@ -67,6 +67,7 @@ impl NativePeer {
             std::env::temp_dir().join(format!("peeredge-tasks-{:032x}", u128::from_le_bytes(key::random())));
         let store = Arc::new(Store::open(&folder).map_err(PeerError::Store)?);
         let mut node = peeredge_node::Config::new(key::random(), u64::from_le_bytes(key::random()));
+        node.relay_authority = relay.proved();
         node.cache_bytes_max = config.cache_bytes_max.0;
         node.caps.connections_made_max = u32::MAX;
         let node = Node::new(node);

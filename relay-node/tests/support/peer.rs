@@ -36,11 +36,13 @@ impl Peer {
     /// Opens the socket and proves its key.
     pub async fn join(relay: SocketAddr, seed: u8) -> Peer {
         let mut peer = Peer::connect(relay, seed).await;
+        let authority = relay.to_string();
         let Heard::Message(FromRelay::Challenge { nonce, relay }) = peer.hear().await else {
             panic!("no challenge")
         };
-        let signature = SigningKey::from_bytes(&[seed; 32]).sign(&hello_payload(&nonce, &relay)).to_bytes();
-        peer.say(&ToRelay::Hello { version: PROTOCOL_VERSION, peer: peer.id, signature }).await;
+        let payload = hello_payload(&nonce, &relay, &authority);
+        let signature = SigningKey::from_bytes(&[seed; 32]).sign(&payload).to_bytes();
+        peer.say(&ToRelay::Hello { version: PROTOCOL_VERSION, peer: peer.id, signature, authority }).await;
         assert!(matches!(peer.hear().await, Heard::Message(FromRelay::Welcome { .. })));
         // By which paths else it could be reached.
         assert!(matches!(peer.hear().await, Heard::Message(FromRelay::Paths { .. })));

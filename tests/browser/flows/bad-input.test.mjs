@@ -43,11 +43,14 @@ test("the relay refuses what is no message, and says why", async () => {
   expect(await told(`"text"`)).toBe("1008 malformed");
   // A withdrawal, well formed, before any hello.
   expect(await told(`new Uint8Array(33).fill(3, 0, 1)`)).toBe("1008 out_of_order");
-  // A hello of version 2 whose signature is nobody's.
-  expect(await told(`new Uint8Array(1 + 2 + 32 + 64).fill(1, 0, 1).fill(2, 1, 2)`)).toBe("1008 unauthorised");
+  // A hello of version 3 to this relay's address, whose signature is nobody's; then one of another version.
+  const host = new URL(stage.relay.url).host;
+  const hello = `Uint8Array.from([1, 3, ...Array(97).fill(0), ${host.length}, ...new TextEncoder().encode("${host}")])`;
+  expect(await told(hello)).toBe("1008 unauthorised");
+  expect(await told(`new Uint8Array(1 + 2 + 32 + 64).fill(1, 0, 1).fill(2, 1, 2)`)).toBe("1008 version");
   expect(await told(`new Uint8Array(40_000)`)).toBe("1009 too_large");
   expect(await told(`new Uint8Array(100 << 20)`)).toBe("1009 too_large");
-  for (const [code, count] of Object.entries({ malformed: 3, out_of_order: 1, unauthorised: 1, too_large: 2 })) {
+  for (const [code, count] of Object.entries({ malformed: 3, out_of_order: 1, unauthorised: 1, version: 1, too_large: 2 })) {
     expect(await stage.relay.metric(`peeredge_errors_total{code="${code}"}`)).toBe(count);
   }
   await tab.close();

@@ -109,7 +109,6 @@ impl Lone {
         self.input(Input::RelayMessage(message.encode()));
     }
 
-
     /// As a shell would: wakes the node when it asks for it.
     pub fn pass(&mut self, ms: u64) {
         let until = self.now + Duration::from_millis(ms);

@@ -7,7 +7,7 @@ use peeredge_dts::Layout;
 use peeredge_node::{
     Area, Config, Event, HttpFailure, Input, LiveNews, Node, Output, Publisher, Resource, Role, Server,
 };
-use peeredge_wire::relay::{CarryEnd, FromRelay, ToRelay};
+use peeredge_wire::relay::{CarryEnd, FromRelay, Holding, ToRelay};
 use peeredge_wire::{ConnectionId, ContentId, PeerId, RequestId, Time};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -116,7 +116,12 @@ pub fn publish_as(data: &[u8], layout: Layout) -> (ContentId, Stored) {
 
 /// What a relay says that lets a peer in.
 pub fn welcome() -> FromRelay {
-    FromRelay::Welcome { version: 1, report_every_s: 10 }
+    FromRelay::Welcome {
+        version: peeredge_wire::PROTOCOL_VERSION,
+        report_every_s: 10,
+        frames_per_s: 50,
+        frames_burst: 400,
+    }
 }
 
 impl World {
@@ -442,6 +447,11 @@ impl World {
                         let introduce = FromRelay::Introduce { content, peer, have_permille: 1000 };
                         self.later(from, Input::RelayMessage(introduce.encode()));
                     }
+                }
+            }
+            ToRelay::Announces(all) => {
+                for Holding { content, have_permille, wants } in all {
+                    self.relay(from, ToRelay::Announce { content, have_permille, wants });
                 }
             }
             ToRelay::Task(task) => self.peers[from].task_frames.push(task),

@@ -15,6 +15,7 @@ pub(super) const WALK_MAX: usize = 32;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Candidate {
     pub(super) member: Member,
+    pub(super) owner: u32,
     pub(super) node: NodeId,
     pub(super) have_permille: u16,
     pub(super) load: u32,
@@ -44,6 +45,7 @@ impl Matcher {
         registry: &Registry,
         ask: Ask,
         wants: usize,
+        known: &[Member],
         barred: &impl Fn(Member, Member) -> bool,
         suits: &impl Fn(Member) -> f32,
     ) -> Vec<(Candidate, Option<Candidate>)> {
@@ -54,17 +56,20 @@ impl Matcher {
         let mut pairs: Vec<(Candidate, Option<Candidate>)> = Vec::with_capacity(wants);
         let (whole, part) = swarm.entries.split_at(swarm.whole);
         let mut dice = self.dice.clone();
-        for turn in 0..wants {
+        // Whom the member's network knows already comes first.
+        for other in known.iter().filter_map(|known| swarm.entry(*known)) {
+            let holds = other.said.have_permille > 0 && !pairs.iter().any(|(a, _)| a.member == other.member);
+            if pairs.len() < wants && holds && may_meet(own, other, since) && !barred(member, other.member) {
+                pairs.extend(self.price_up(now, content, other).map(|c| (c.suiting(suits(c.member)), None)));
+            }
+        }
+        for turn in pairs.len()..wants {
             let (first, second) = if turn % 2 == 0 { (whole, part) } else { (part, whole) };
             let fits = |entry: &Entry| {
-                let other = entry.member;
-                let is = |c: &Candidate| c.member == other;
-                !entry.said.reserve
-                    && other != member
-                    && !pairs.iter().any(|(a, b)| is(a) || b.as_ref().is_some_and(is))
-                    && !own.met_since(other, since)
-                    && !entry.met_since(member, since)
-                    && !barred(member, other)
+                let is = |c: &Candidate| c.member == entry.member;
+                !pairs.iter().any(|(a, b)| is(a) || b.as_ref().is_some_and(is))
+                    && may_meet(own, entry, since)
+                    && !barred(member, entry.member)
             };
             let mut drawn = draw(&mut dice, first, &fits);
             if drawn[0].is_none() {
@@ -81,6 +86,23 @@ impl Matcher {
             });
             if drawn[0].is_none() {
                 break;
+            }
+        }
+        // Where one owner has more than its part of those drawn, or nobody was left among a few, one each of others is looked for.
+        let part = self.part_of_one(wants);
+        let crowd = |owner| pairs.iter().filter(|(a, _)| a.owner == owner).count() > part;
+        if pairs.iter().any(|(a, _)| crowd(a.owner))
+            || (pairs.len() < wants && swarm.entries.len() > WALK_MAX)
+        {
+            for entry in swarm.one_of_each_owner(dice.next_u64(), 2 * wants) {
+                let is_drawn = pairs.iter().any(|(a, b)| {
+                    a.member == entry.member || b.as_ref().is_some_and(|b| b.member == entry.member)
+                });
+                if !is_drawn && may_meet(own, entry, since) && !barred(member, entry.member) {
+                    pairs.extend(
+                        self.price_up(now, content, entry).map(|c| (c.suiting(suits(c.member)), None)),
+                    );
+                }
             }
         }
         self.dice = dice;
@@ -109,6 +131,7 @@ impl Matcher {
         let worth = self.value(content) * share * terms.quality;
         Candidate {
             member: entry.member,
+            owner: entry.owner,
             node,
             have_permille: entry.said.have_permille,
             load: entry.load.at(now),
@@ -136,6 +159,14 @@ impl Matcher {
         })?;
         self.price_up(now, content, swarm.entry(of)?)
     }
+}
+
+/// Whether the two were not told of each other since then, and the other one is no operator's.
+fn may_meet(own: &Entry, other: &Entry, since: Time) -> bool {
+    !other.said.reserve
+        && other.member != own.member
+        && !own.met_since(other.member, since)
+        && !other.met_since(own.member, since)
 }
 
 /// Two fitting entries drawn by chance; of a few in a row, should the draws miss.

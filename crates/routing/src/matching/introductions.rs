@@ -21,9 +21,13 @@ pub struct MatchSettings {
     /// Two members are not introduced to each other again for one content within so many milliseconds: by then a
     /// handshake has succeeded or failed. Default 30,000.
     pub again_after_ms: u64,
-    /// The operator's own peer is introduced beyond its places in the market while all others together hold fewer copies than this, in
-    /// thousandths. Default 2000.
+    /// The operator's own peer is introduced beyond its places in the market while fewer copies than this are borne out of all others,
+    /// in thousandths, one at most of each owner. Default 2000.
     pub reserve_below_permille: u64,
+    /// And to whoever has wanted something for so many milliseconds and got nothing of it from others. Default 15,000.
+    pub reserve_after_ms: u32,
+    /// Of how many introductions that answer one announce one may be to a peer of the same owner, while there are others. Default 3.
+    pub one_owner_in: u8,
     /// Places that the market finds for each want. Default 2; 0 leaves all to chance and prices that nobody moves.
     pub places_per_want: u8,
     /// After so many milliseconds a want looks for its places anew. Default 30,000.
@@ -42,6 +46,8 @@ impl Default for MatchSettings {
         MatchSettings {
             again_after_ms: 30_000,
             reserve_below_permille: 2000,
+            reserve_after_ms: 15_000,
+            one_owner_in: 3,
             places_per_want: 2,
             seek_again_after_ms: 30_000,
             unknown: Terms { places: 4, cost_per_gb: 0.0, quality: 1.0, owner: None },
@@ -222,6 +228,23 @@ impl Matcher {
         suits: impl Fn(Member) -> f32,
         arrange: impl FnOnce(&mut Vec<Member>),
     ) -> Vec<Introduction> {
+        self.sources_among(registry, now, member, content, max, &[], barred, suits, arrange)
+    }
+
+    /// The same; those in `known` come first, as far as they hold something.
+    #[allow(clippy::too_many_arguments, reason = "who, what and when, and what only the caller knows")]
+    pub fn sources_among(
+        &mut self,
+        registry: &mut Registry,
+        now: Time,
+        member: Member,
+        content: ContentId,
+        max: usize,
+        known: &[Member],
+        barred: impl Fn(Member, Member) -> bool,
+        suits: impl Fn(Member) -> f32,
+        arrange: impl FnOnce(&mut Vec<Member>),
+    ) -> Vec<Introduction> {
         let wants = registry.said(member, content).map_or(0, |said| usize::from(said.wants)).min(max);
         if wants == 0 {
             if registry.said(member, content).is_none_or(|said| said.wants == 0) {
@@ -230,30 +253,39 @@ impl Matcher {
             return Vec::new();
         }
         let ask = Ask { now, member, content };
+        let in_vain = now.since(registry.asks(now, member, content));
         let reserve = self.reserve_for(registry, ask, &barred);
-        let pairs = self.draw_pairs(registry, ask, wants, &barred, &suits);
+        let pairs = self.draw_pairs(registry, ask, wants, known, &barred, &suits);
         let firsts = pairs.iter().map(|(first, _)| *first);
         let seconds = pairs.iter().filter_map(|(_, second)| *second);
         let found: Vec<Candidate> = reserve.into_iter().chain(firsts).chain(seconds).collect();
         let mut chosen = self.places_for(registry, ask, wants, &found, &barred, &suits);
+        chosen.truncate(wants);
         if let Some(reserve) = reserve
             && reserve.worth > reserve.terms.cost_per_gb
-            && !self.others_suffice(registry, content, member)
             && !chosen.iter().any(|c| c.member == reserve.member)
         {
-            chosen.push(reserve);
+            let waits = in_vain.as_millis() >= u128::from(self.settings.reserve_after_ms);
+            if waits || !self.others_suffice(registry, content, member) {
+                // Who asks for one only, and not in vain, may get another.
+                chosen.truncate(wants.saturating_sub(1).max(usize::from(!waits)));
+                chosen.push(reserve);
+            }
         }
         for (first, second) in &pairs {
             let is_chosen = |c: &Candidate| chosen.iter().any(|other| other.member == c.member);
-            if chosen.len() < wants && !is_chosen(first) && !second.as_ref().is_some_and(is_chosen) {
+            if !is_chosen(first) && !second.as_ref().is_some_and(is_chosen) {
                 chosen.push(*first);
             }
         }
         // The others of the pairs, where there are no more.
         for other in pairs.iter().flat_map(|(first, second)| second.iter().chain([first])) {
-            if chosen.len() < wants && !chosen.iter().any(|c| c.member == other.member) {
+            if !chosen.iter().any(|c| c.member == other.member) {
                 chosen.push(*other);
             }
+        }
+        if registry.swarm(content).is_some_and(|swarm| swarm.has_owners_besides(member)) {
+            self.thin_out(&mut chosen, wants);
         }
         chosen.truncate(wants);
         let mut order: Vec<Member> = chosen.iter().map(|c| c.member).collect();
@@ -374,12 +406,31 @@ impl Matcher {
         self.values.get(&content).copied().unwrap_or(self.settings.value_per_gb)
     }
 
-    /// Whether all but the operator's own and `member` hold enough copies.
+    /// Whether enough copies are borne out of all but the operator's own and `member`.
     fn others_suffice(&self, registry: &Registry, content: ContentId, member: Member) -> bool {
-        let own =
-            registry.said(member, content).filter(|said| !said.reserve).map_or(0, |said| said.have_permille);
-        let all = registry.swarm(content).map_or(0, |swarm| swarm.shares_permille);
-        all.saturating_sub(u64::from(own)) >= self.settings.reserve_below_permille
+        let all = registry.swarm(content).map_or(0, |swarm| swarm.borne_out_permille(member));
+        all >= self.settings.reserve_below_permille
+    }
+
+    /// Leaves of each owner no more than its part of the answer, those chosen first.
+    fn thin_out(&self, chosen: &mut Vec<Candidate>, wants: usize) {
+        let all = core::mem::take(chosen);
+        let of = |chosen: &[Candidate], owner| chosen.iter().filter(|c| c.owner == owner).count();
+        for one in all {
+            if chosen.len() < wants && of(chosen, one.owner) < self.part_of_one(wants) {
+                chosen.push(one);
+            }
+        }
+        while let Some(last) = chosen.iter().rposition(|c| {
+            of(chosen, c.owner) > (chosen.len() / usize::from(self.settings.one_owner_in.max(1))).max(1)
+        }) {
+            chosen.remove(last);
+        }
+    }
+
+    /// How many of so many introductions may be of one owner.
+    pub(super) fn part_of_one(&self, wants: usize) -> usize {
+        wants.div_ceil(usize::from(self.settings.one_owner_in.max(1))).max(1)
     }
 
     /// Introductions before this moment no longer count.

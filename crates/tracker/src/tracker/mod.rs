@@ -14,18 +14,20 @@ use crate::config::TrackerConfig;
 use crate::io::{ConnId, TrackerInput, TrackerOutput};
 use crate::live::Lives;
 use crate::meetings::Meetings;
+use crate::owners::{OwnerId, Owners, Seat, number};
 use crate::purse::Purses;
 use crate::standing::{Party, Standings};
 use crate::stats::TrackerStats;
 use crate::tasks::Tasks;
 use core::time::Duration;
+use passing::Shares;
 use peeredge_hvm::Units;
 use peeredge_routing::matching::{Matcher, Terms};
 use peeredge_routing::registry::{Member, Registry, RegistryLimits};
 use peeredge_wire::relay::{
-    CarryEnd, ErrorCode, FromRelay, TaskFromRelay, TaskRefusal, TaskRequest, TaskToRelay, ToRelay,
+    CarryEnd, ErrorCode, FromRelay, Holding, TaskFromRelay, TaskRefusal, TaskRequest, TaskToRelay, ToRelay,
 };
-use peeredge_wire::{DecodeError, PeerId, Time};
+use peeredge_wire::{DecodeError, PROTOCOL_VERSION, PeerId, Time};
 use std::collections::{BTreeMap, VecDeque};
 
 /// Between two reminders to one connection that it sends too fast; a reminder a frame would double the flood.
@@ -53,6 +55,7 @@ pub struct Tracker {
     tasks: Option<Tasks>,
     carries: Carries,
     lives: Lives,
+    owners: Owners,
     counts: TrackerStats,
     out: VecDeque<TrackerOutput>,
     stopping: bool,
@@ -64,14 +67,34 @@ struct Conn {
     stage: Stage,
     bucket: Bucket,
     reminded: Option<Time>,
+    /// When it was last told that its owner may learn of nobody else for now.
+    told_quota: Option<Time>,
     owner: Option<u64>,
+    /// Whether each of its owner's keys is a party of its own.
+    alone: bool,
     cost_class: u8,
+}
+
+impl Conn {
+    /// Whose seats it takes.
+    fn quota(&self) -> Option<OwnerId> {
+        match (self.owner, &self.stage) {
+            (Some(owner), _) => Some(OwnerId(owner)),
+            (None, Stage::Ready(peer)) => Some(OwnerId(number(&peer.id))),
+            (None, Stage::Challenged { .. }) => None,
+        }
+    }
+
+    /// Who judges and is judged; none where the key stands for itself.
+    fn judge(&self) -> Option<u64> {
+        self.owner.filter(|_| !self.alone)
+    }
 }
 
 #[derive(Debug)]
 enum Stage {
-    /// It has been given this challenge.
-    Challenged { nonce: [u8; 32] },
+    /// It has been given this challenge, and must name one of these addresses.
+    Challenged { nonce: [u8; 32], authorities: Vec<String> },
     /// It has proved its key.
     Ready(Peer),
 }
@@ -89,6 +112,12 @@ struct Peer {
     up_bytes_per_s_max: u64,
     cost_class: u8,
     meetings: Meetings,
+    /// What peers of each owner may still signal to this one.
+    shares: Shares,
+    /// How often its capacity may change the market, and whether a change waits.
+    terms: Bucket,
+    terms_wait: bool,
+    offers_room: bool,
 }
 
 /// What ends a connection, or only a message: the code says which.
@@ -132,6 +161,7 @@ impl Tracker {
                 .map(|settings| Tasks::new(config.relay, settings, config.tasks_per_peer_max)),
             carries: Carries::new(config.carry),
             lives: Lives::default(),
+            owners: Owners::new(config.owners),
             challenges: 0,
             conns: BTreeMap::new(),
             peers: BTreeMap::new(),
@@ -148,12 +178,13 @@ impl Tracker {
     pub fn handle(&mut self, now: Time, input: TrackerInput) {
         self.now = now;
         match input {
-            TrackerInput::Connected { conn } => self.connected(now, conn),
+            TrackerInput::Connected { conn, authorities } => self.connected(now, conn, authorities),
             TrackerInput::Frame { conn, frame } => self.frame(now, conn, &frame),
             TrackerInput::Closed { conn } => self.forget(conn),
-            TrackerInput::Owner { conn, owner } => {
+            TrackerInput::Owner { conn, owner } => self.owned(now, conn, owner),
+            TrackerInput::Alone { conn } => {
                 if let Some(conn) = self.conns.get_mut(&conn) {
-                    conn.owner = Some(owner);
+                    conn.alone = true;
                 }
             }
             TrackerInput::CostClass { conn, class } => {
@@ -176,6 +207,8 @@ impl Tracker {
             }
         }
         self.expire_hellos(now);
+        self.expire_carries(now);
+        self.pass_heads(now);
         self.place_ahead(now);
         self.send_tasks();
     }
@@ -185,14 +218,15 @@ impl Tracker {
         self.out.pop_front()
     }
 
-    /// When to call `handle(now, TrackerInput::Wake)` at the latest. The reasons to wake are a hello that does not come, the end
-    /// of a slot in which demand is counted, a market that is behind, and tasks: blames, meetings and rates are compared with the time when they are
-    /// looked at.
+    /// When to call `handle(now, TrackerInput::Wake)` at the latest. The reasons to wake are a hello that does not come, a session
+    /// through the relay that nobody takes, a head that waits, the end of a slot in which demand is counted, a market that is behind,
+    /// and tasks: blames, meetings and rates are compared with the time when they are looked at.
     pub fn deadline(&self) -> Option<Time> {
         let hello = self.hellos.front().map(|(at, _)| *at);
         let tasks = self.tasks.as_ref().and_then(Tasks::deadline);
         let market = self.matcher.is_behind().then(|| self.now + MARKET_AFTER);
-        hello.into_iter().chain(self.ahead.deadline()).chain(tasks).chain(market).min()
+        let others = [self.carries.deadline(), self.lives.deadline(), self.ahead.deadline(), tasks, market];
+        hello.into_iter().chain(others.into_iter().flatten()).min()
     }
 
     /// On what terms a peer serves now.
@@ -230,6 +264,7 @@ impl Tracker {
             barred: self.blames.barred_count(self.now),
             carry_sessions: self.carries.count(),
             live_contents: self.lives.count(),
+            owners: self.owners.count(),
             ..self.counts.clone()
         }
     }
@@ -237,7 +272,10 @@ impl Tracker {
     fn frame(&mut self, now: Time, conn: ConnId, frame: &[u8]) {
         let Some(state) = self.conns.get_mut(&conn) else { return };
         let own = matches!(&state.stage, Stage::Ready(peer) if peer.id == self.config.relay);
-        let metered = ToRelay::is_carried(frame) && self.carries.has_any(conn);
+        // Pieces of a session that both sides took are metered by their bytes.
+        let metered = ToRelay::carried_in(frame).is_some_and(|(to, session)| {
+            self.peers.get(&to).is_some_and(|other| self.carries.passes(conn, *other, session))
+        });
         // An answer that the relay asked for may be long; a worker of many small tasks shows many.
         let is_asked = match (&state.stage, TaskToRelay::shown(frame)) {
             (Stage::Ready(peer), Some(lease)) => {
@@ -245,35 +283,45 @@ impl Tracker {
             }
             _ => false,
         };
-        let cost = if is_asked { 1 } else { 1 + (frame.len() / 1024) as u32 };
+        let cost = if is_asked { 1 } else { ToRelay::cost(frame) };
         if !own && !metered && !state.bucket.take(now, cost) {
             if state.reminded.is_none_or(|at| now.since(at) >= REMIND_AFTER) {
                 state.reminded = Some(now);
-                self.tell(conn, ErrorCode::TooFast, "frames are dropped until you slow down");
+                let retry_after_ms = state.bucket.full_after_ms();
+                self.tell(conn, ErrorCode::TooFast, retry_after_ms, "frames are dropped until you slow down");
             }
             return;
         }
         self.counts.frames += 1;
         let result = match ToRelay::decode(frame) {
             Ok(message) => self.message(now, conn, message),
+            Err(DecodeError::Version(_)) => {
+                refuse(ErrorCode::Version, format!("this relay speaks version {PROTOCOL_VERSION}"))
+            }
             Err(error @ DecodeError::TooLong { .. }) => refuse(ErrorCode::TooLarge, error.to_string()),
             Err(error) => refuse(ErrorCode::Malformed, error.to_string()),
         };
         match result {
             Ok(()) => {}
             Err(Refusal { code, detail }) if code.closes() => self.close(conn, code, &detail),
-            Err(Refusal { code, detail }) => self.tell(conn, code, &detail),
+            Err(Refusal { code, detail }) => self.tell(conn, code, 0, &detail),
         }
     }
 
     fn message(&mut self, now: Time, conn: ConnId, message: ToRelay) -> Result<(), Refusal> {
-        let peer = match self.conns.get(&conn).map(|c| &c.stage) {
+        let peer = match self.conns.get_mut(&conn).map(|c| &mut c.stage) {
             Some(Stage::Ready(peer)) => peer.id,
-            Some(Stage::Challenged { nonce }) => {
-                let nonce = *nonce;
+            Some(Stage::Challenged { nonce, authorities }) => {
+                let (nonce, authorities) = (*nonce, core::mem::take(authorities));
                 return match message {
-                    ToRelay::Hello { version, peer, signature } => {
-                        self.hello(now, conn, &nonce, version, peer, &signature)
+                    ToRelay::Hello { peer, signature, authority, .. } => {
+                        if !authorities.contains(&authority) {
+                            return refuse(
+                                ErrorCode::Unauthorised,
+                                "the proof is for another relay's address",
+                            );
+                        }
+                        self.hello(now, conn, &nonce, peer, &signature, &authority)
                     }
                     _ => refuse(ErrorCode::OutOfOrder, "say hello first"),
                 };
@@ -283,15 +331,22 @@ impl Tracker {
         match message {
             ToRelay::Hello { .. } => refuse(ErrorCode::OutOfOrder, "the key is already proved"),
             ToRelay::Announce { content, have_permille, wants } => {
-                self.announce(now, conn, peer, content, have_permille, wants)
+                let said = Holding { content, have_permille, wants };
+                self.announces(now, conn, peer, &[said]);
+                Ok(())
+            }
+            ToRelay::Announces(all) => {
+                self.announces(now, conn, peer, &all);
+                Ok(())
             }
             ToRelay::Withdraw { content } => {
-                self.registry.withdraw(member(conn), content);
+                let withdrawn = self.registry.withdraw(member(conn), content);
                 self.matcher.forget(member(conn), content);
+                self.count_seats(conn, Seat::Announce, -i64::from(withdrawn));
                 Ok(())
             }
             ToRelay::Signal { to, session, signal } => {
-                self.signal(conn, peer, to, session, signal);
+                self.signal(now, conn, peer, to, session, signal);
                 Ok(())
             }
             ToRelay::Report(report) => {
@@ -299,10 +354,7 @@ impl Tracker {
                 Ok(())
             }
             ToRelay::Capacity { up_bytes_per_s, cost_class } => {
-                if let Some(peer) = ready(&mut self.conns, conn) {
-                    (peer.up_bytes_per_s_max, peer.cost_class) = (up_bytes_per_s, cost_class);
-                    self.set_terms(now, conn);
-                }
+                self.capacity(now, conn, up_bytes_per_s, cost_class);
                 Ok(())
             }
             ToRelay::Met { peer: other, opened_after_ms } => {
@@ -317,8 +369,13 @@ impl Tracker {
                 Ok(())
             }
             ToRelay::Spare { storage_bytes, up_bytes_per_s } => {
-                if peer != self.config.relay {
-                    self.ahead.offered(member(conn), storage_bytes, up_bytes_per_s);
+                self.spare(now, conn, storage_bytes, up_bytes_per_s);
+                Ok(())
+            }
+            ToRelay::Gave { content, bytes } => {
+                if peer == self.config.relay {
+                    let cost = f64::from(self.config.matching.reserve.cost_per_gb) * bytes as f64 / 1e9;
+                    self.purses.spend(now, &content, cost);
                 }
                 Ok(())
             }
@@ -329,13 +386,14 @@ impl Tracker {
                 Ok(())
             }
             ToRelay::Blame { accused, .. } => {
-                self.blame(now, peer, accused);
+                self.blame(now, conn, peer, accused);
                 Ok(())
             }
-            ToRelay::Head { name, head } => self.head(conn, peer, name, head),
+            ToRelay::Head { name, head } => self.head(now, conn, peer, name, head),
             ToRelay::Follow { publisher, name } => self.follow(conn, publisher, name),
             ToRelay::Unfollow { publisher, name } => {
-                self.lives.unfollow(conn, &(publisher, name));
+                let left = self.lives.unfollow(conn, &(publisher, name));
+                self.count_seats(conn, Seat::Live, -i64::from(left));
                 Ok(())
             }
             ToRelay::CarryOpen { to, session, credit_bytes } => {
@@ -347,7 +405,7 @@ impl Tracker {
                 Ok(())
             }
             ToRelay::CarryCredit { to, session, bytes } => {
-                self.carry_credit(conn, peer, to, session, bytes);
+                self.carry_credit(now, conn, peer, to, session, bytes);
                 Ok(())
             }
             ToRelay::CarryClose { to, session } => {
@@ -373,7 +431,7 @@ impl Tracker {
         };
         let mut own = [0; 8];
         own.copy_from_slice(&peer.0[..8]);
-        let owner = self.conns.get(&conn).and_then(|conn| conn.owner).unwrap_or(u64::from_le_bytes(own));
+        let owner = self.conns.get(&conn).and_then(Conn::judge).unwrap_or(u64::from_le_bytes(own));
         tasks.message(now, peer, owner, message);
     }
 
@@ -387,16 +445,31 @@ impl Tracker {
     }
 
     fn send(&mut self, conn: ConnId, message: &FromRelay) {
-        self.out.push_back(TrackerOutput::Send { conn, frame: message.encode() });
+        self.out.push_back(TrackerOutput::Send { conn, frame: message.encode(), of: None });
     }
 
-    fn tell(&mut self, conn: ConnId, code: ErrorCode, detail: &str) {
+    /// Sends what another peer says.
+    fn pass_on(&mut self, from: ConnId, to: ConnId, message: &FromRelay) {
+        let of = self.conns.get(&from).and_then(Conn::quota).map(|owner| owner.0);
+        self.out.push_back(TrackerOutput::Send { conn: to, frame: message.encode(), of });
+    }
+
+    /// Takes seats of a connection's owner, or gives them back.
+    fn count_seats(&mut self, conn: ConnId, seat: Seat, count: i64) {
+        if count != 0
+            && let Some(owner) = self.conns.get(&conn).and_then(Conn::quota)
+        {
+            self.owners.count_seats(self.now, owner, seat, count);
+        }
+    }
+
+    fn tell(&mut self, conn: ConnId, code: ErrorCode, retry_after_ms: u32, detail: &str) {
         self.counts.count_error(code);
-        self.send(conn, &FromRelay::Error { code, detail: detail.to_owned() });
+        self.send(conn, &FromRelay::Error { code, retry_after_ms, detail: detail.to_owned() });
     }
 
     fn close(&mut self, conn: ConnId, code: ErrorCode, detail: &str) {
-        self.tell(conn, code, detail);
+        self.tell(conn, code, 0, detail);
         self.out.push_back(TrackerOutput::Close { conn, code });
         self.forget(conn);
     }
@@ -414,11 +487,19 @@ fn ready(conns: &mut BTreeMap<ConnId, Conn>, conn: ConnId) -> Option<&mut Peer> 
     }
 }
 
-/// A peer and whoever stands behind it; a key stands for itself where the shell cannot tell.
+/// The connection of the peer of this number.
+fn by_number(peers: &BTreeMap<PeerId, ConnId>, wanted: u64) -> Option<ConnId> {
+    let mut first = [0; 32];
+    first[..8].copy_from_slice(&wanted.to_le_bytes());
+    let (peer, conn) = peers.range(PeerId(first)..).next()?;
+    (number(peer) == wanted).then_some(*conn)
+}
+
+/// A peer and whoever judges and is judged behind it; a key stands for itself where the shell cannot tell.
 fn party_of(conns: &BTreeMap<ConnId, Conn>, conn: ConnId) -> Option<Party> {
-    let Conn { stage: Stage::Ready(peer), owner, .. } = conns.get(&conn)? else { return None };
-    let own = u64::from_le_bytes(*peer.id.0.first_chunk().expect("an id has 32 bytes"));
-    Some(Party { peer: peer.id, owner: owner.unwrap_or(own) })
+    let state = conns.get(&conn)?;
+    let Stage::Ready(peer) = &state.stage else { return None };
+    Some(Party { peer: peer.id, owner: state.judge().unwrap_or_else(|| number(&peer.id)) })
 }
 
 fn peer_of(conns: &BTreeMap<ConnId, Conn>, member: Member) -> Option<PeerId> {

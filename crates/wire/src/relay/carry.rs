@@ -9,15 +9,17 @@ use core::fmt;
 pub enum CarryEnd {
     /// The other peer ended it, or is not connected here.
     Gone = 1,
-    /// The relay carries nothing, or has as many sessions of one of the two as it takes.
+    /// The relay carries nothing, has as many sessions of one of the two or its network as it takes, or did not introduce them.
     Refused = 2,
     /// The sender has used up what the relay carries for it, or sent faster than it may.
     Capped = 3,
+    /// Nobody took it in time, or nothing passed for so long that another pair got its place.
+    Idle = 4,
 }
 
 impl CarryEnd {
     pub(super) fn from_number(number: u8) -> Result<Self, DecodeError> {
-        [CarryEnd::Gone, CarryEnd::Refused, CarryEnd::Capped]
+        [CarryEnd::Gone, CarryEnd::Refused, CarryEnd::Capped, CarryEnd::Idle]
             .into_iter()
             .find(|end| *end as u8 == number)
             .ok_or(DecodeError::Value { field: "end" })
@@ -30,6 +32,7 @@ impl fmt::Display for CarryEnd {
             CarryEnd::Gone => "gone",
             CarryEnd::Refused => "refused",
             CarryEnd::Capped => "capped",
+            CarryEnd::Idle => "idle",
         })
     }
 }

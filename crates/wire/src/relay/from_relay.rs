@@ -1,7 +1,8 @@
 use super::carry::{self, CarryEnd};
 use super::tasks::TaskFromRelay;
 use crate::limits::{
-    CARRIED_PIECE_BYTES_MAX, LIVE_HEAD_BYTES_MAX, NAME_BYTES_MAX, RELAY_FRAME_BYTES_MAX, SIGNAL_BYTES_MAX,
+    ANNOUNCES_PER_FRAME_MAX, CARRIED_PIECE_BYTES_MAX, LIVE_HEAD_BYTES_MAX, NAME_BYTES_MAX,
+    RELAY_FRAME_BYTES_MAX, SIGNAL_BYTES_MAX,
 };
 use crate::{ContentId, DecodeError, PeerId, Reader, Writer};
 use core::fmt;
@@ -28,13 +29,15 @@ pub enum ErrorCode {
     Replaced = 8,
     /// The relay is going down.
     ShuttingDown = 9,
-    /// The relay has as many peers as it was configured for. The relay closes.
+    /// The relay has as many peers as it was configured for, in all or of this network. The relay closes.
     Full = 10,
+    /// The peer's network was introduced to as many others as an hour allows.
+    Quota = 11,
 }
 
 impl ErrorCode {
     /// All codes, in order of their numbers.
-    pub const ALL: [ErrorCode; 10] = [
+    pub const ALL: [ErrorCode; 11] = [
         ErrorCode::Malformed,
         ErrorCode::TooLarge,
         ErrorCode::Version,
@@ -45,6 +48,7 @@ impl ErrorCode {
         ErrorCode::Replaced,
         ErrorCode::ShuttingDown,
         ErrorCode::Full,
+        ErrorCode::Quota,
     ];
 
     /// A stable name for logs, metrics and the page's error codes.
@@ -60,18 +64,43 @@ impl ErrorCode {
             ErrorCode::Replaced => "replaced",
             ErrorCode::ShuttingDown => "shutting_down",
             ErrorCode::Full => "full",
+            ErrorCode::Quota => "quota",
         }
     }
 
     /// Whether the relay closes the connection behind this error.
     pub const fn closes(self) -> bool {
-        !matches!(self, ErrorCode::TooFast | ErrorCode::TooMany)
+        !matches!(self, ErrorCode::TooFast | ErrorCode::TooMany | ErrorCode::Quota)
     }
 }
 
 impl fmt::Display for ErrorCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
+    }
+}
+
+/// Why a signal was not delivered. The numbers are part of the protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum SignalRefusal {
+    /// The other peer is not connected here any more.
+    Gone = 1,
+    /// The two were not introduced to each other of late, whether the other one is here or not.
+    Unknown = 2,
+    /// The other peer was sent as many signals by this one's network as it takes in so short a time.
+    Busy = 3,
+}
+
+impl SignalRefusal {
+    /// All reasons, in order of their numbers.
+    pub const ALL: [SignalRefusal; 3] = [SignalRefusal::Gone, SignalRefusal::Unknown, SignalRefusal::Busy];
+
+    fn from_number(number: u8) -> Result<Self, DecodeError> {
+        SignalRefusal::ALL
+            .into_iter()
+            .find(|why| *why as u8 == number)
+            .ok_or(DecodeError::Value { field: "why" })
     }
 }
 
@@ -91,6 +120,10 @@ pub enum FromRelay {
         version: u16,
         /// Seconds between two reports that the relay would like to see.
         report_every_s: u16,
+        /// Frames a second that the relay takes in the long run, each counted as [`super::ToRelay::cost`] says.
+        frames_per_s: u16,
+        /// Frames that it takes at once after a quiet time.
+        frames_burst: u16,
     },
     /// "This peer holds something of this content: make it an offer."
     Introduce {
@@ -110,17 +143,32 @@ pub enum FromRelay {
         /// The session description or candidate.
         signal: Vec<u8>,
     },
-    /// A signal could not be delivered: that peer is not connected here.
+    /// A signal was not delivered.
     Unreachable {
-        /// Who.
+        /// To whom.
         peer: PeerId,
         /// The session of the signal.
         session: u64,
+        /// Why.
+        why: SignalRefusal,
+    },
+    /// These announces were not taken, 1 to [`ANNOUNCES_PER_FRAME_MAX`]: say them again later.
+    AnnounceRefused {
+        /// Why: [`ErrorCode::TooMany`] contents of this peer's, or [`ErrorCode::Full`] where its network, or all, have as many as the
+        /// relay takes.
+        code: ErrorCode,
+        /// Milliseconds after which it may be worth another try.
+        retry_after_ms: u32,
+        /// Of which contents.
+        contents: Vec<ContentId>,
     },
     /// The relay refused something.
     Error {
         /// Why.
         code: ErrorCode,
+        /// Milliseconds after which another try may do; 0 where that would change nothing. Behind [`ErrorCode::TooFast`] a peer is
+        /// silent for so long, and says again what it had announced: any frame since the last moment of quiet may be lost.
+        retry_after_ms: u32,
         /// For people; at most 200 bytes.
         detail: String,
     },
@@ -199,6 +247,7 @@ const INTRODUCE: u8 = 0x83;
 const SIGNAL: u8 = 0x84;
 const UNREACHABLE: u8 = 0x85;
 const ERROR: u8 = 0x86;
+const ANNOUNCE_REFUSED: u8 = 0x87;
 const PREFETCH: u8 = 0x8c;
 const RELEASE: u8 = 0x8d;
 const PATHS: u8 = 0xb0;
@@ -214,8 +263,12 @@ impl FromRelay {
     pub fn encode(&self) -> Vec<u8> {
         match self {
             FromRelay::Challenge { nonce, relay } => Writer::new(CHALLENGE, 65).raw(nonce).raw(&relay.0),
-            FromRelay::Welcome { version, report_every_s } => {
-                Writer::new(WELCOME, 5).u16(*version).u16(*report_every_s)
+            FromRelay::Welcome { version, report_every_s, frames_per_s, frames_burst } => {
+                Writer::new(WELCOME, 9)
+                    .u16(*version)
+                    .u16(*report_every_s)
+                    .u16(*frames_per_s)
+                    .u16(*frames_burst)
             }
             FromRelay::Introduce { content, peer, have_permille } => {
                 Writer::new(INTRODUCE, 67).raw(&content.0).raw(&peer.0).u16(*have_permille)
@@ -223,13 +276,20 @@ impl FromRelay {
             FromRelay::Signal { from, session, signal } => {
                 Writer::new(SIGNAL, 41 + signal.len()).raw(&from.0).u64(*session).raw(signal)
             }
-            FromRelay::Unreachable { peer, session } => {
-                Writer::new(UNREACHABLE, 41).raw(&peer.0).u64(*session)
+            FromRelay::Unreachable { peer, session, why } => {
+                Writer::new(UNREACHABLE, 42).raw(&peer.0).u64(*session).u8(*why as u8)
             }
-            FromRelay::Error { code, detail } => {
+            FromRelay::AnnounceRefused { code, retry_after_ms, contents } => contents.iter().fold(
+                Writer::new(ANNOUNCE_REFUSED, 6 + 32 * contents.len()).u8(*code as u8).u32(*retry_after_ms),
+                |writer, content| writer.raw(&content.0),
+            ),
+            FromRelay::Error { code, retry_after_ms, detail } => {
                 let end =
                     (0..=detail.len().min(DETAIL_BYTES_MAX)).rev().find(|&e| detail.is_char_boundary(e));
-                Writer::new(ERROR, 4 + detail.len()).u8(*code as u8).text(&detail[..end.unwrap_or(0)])
+                Writer::new(ERROR, 8 + detail.len())
+                    .u8(*code as u8)
+                    .u32(*retry_after_ms)
+                    .text(&detail[..end.unwrap_or(0)])
             }
             FromRelay::Prefetch { content } => Writer::new(PREFETCH, 33).raw(&content.0),
             FromRelay::Release { content } => Writer::new(RELEASE, 33).raw(&content.0),
@@ -266,7 +326,12 @@ impl FromRelay {
         let mut r = Reader::new(frame);
         let message = match r.u8()? {
             CHALLENGE => FromRelay::Challenge { nonce: r.array()?, relay: PeerId(r.array()?) },
-            WELCOME => FromRelay::Welcome { version: r.u16()?, report_every_s: r.u16()? },
+            WELCOME => FromRelay::Welcome {
+                version: r.u16()?,
+                report_every_s: r.u16()?,
+                frames_per_s: r.u16()?,
+                frames_burst: r.u16()?,
+            },
             INTRODUCE => FromRelay::Introduce {
                 content: ContentId(r.array()?),
                 peer: PeerId(r.array()?),
@@ -279,12 +344,26 @@ impl FromRelay {
                 }
                 FromRelay::Signal { from, session, signal: r.rest().to_vec() }
             }
-            UNREACHABLE => FromRelay::Unreachable { peer: PeerId(r.array()?), session: r.u64()? },
-            ERROR => {
-                let number = r.u8()?;
-                let code = ErrorCode::ALL.into_iter().find(|c| *c as u8 == number);
-                let code = code.ok_or(DecodeError::Value { field: "code" })?;
-                FromRelay::Error { code, detail: r.text("detail", DETAIL_BYTES_MAX)?.to_owned() }
+            UNREACHABLE => FromRelay::Unreachable {
+                peer: PeerId(r.array()?),
+                session: r.u64()?,
+                why: SignalRefusal::from_number(r.u8()?)?,
+            },
+            ERROR => FromRelay::Error {
+                code: code(r.u8()?)?,
+                retry_after_ms: r.u32()?,
+                detail: r.text("detail", DETAIL_BYTES_MAX)?.to_owned(),
+            },
+            ANNOUNCE_REFUSED => {
+                let (code, retry_after_ms) = (code(r.u8()?)?, r.u32()?);
+                let mut contents = Vec::with_capacity((r.left() / 32).min(ANNOUNCES_PER_FRAME_MAX));
+                while r.left() > 0 || contents.is_empty() {
+                    if contents.len() == ANNOUNCES_PER_FRAME_MAX {
+                        return Err(DecodeError::TooLong { field: "contents", max: ANNOUNCES_PER_FRAME_MAX });
+                    }
+                    contents.push(ContentId(r.array()?));
+                }
+                FromRelay::AnnounceRefused { code, retry_after_ms, contents }
             }
             PREFETCH => FromRelay::Prefetch { content: ContentId(r.array()?) },
             RELEASE => FromRelay::Release { content: ContentId(r.array()?) },
@@ -319,4 +398,8 @@ impl FromRelay {
         r.end()?;
         Ok(message)
     }
+}
+
+fn code(number: u8) -> Result<ErrorCode, DecodeError> {
+    ErrorCode::ALL.into_iter().find(|c| *c as u8 == number).ok_or(DecodeError::Value { field: "code" })
 }

@@ -14,16 +14,19 @@ mod tasks;
 mod to_relay;
 
 pub use carry::CarryEnd;
-pub use from_relay::{ErrorCode, FromRelay};
+pub use from_relay::{ErrorCode, FromRelay, SignalRefusal};
 pub use receipt::Receipt;
 pub use tasks::{
     Blob, TaskAssurance, TaskFromRelay, TaskLimits, TaskMark, TaskRefusal, TaskRequest, TaskToRelay,
 };
-pub use to_relay::{Report, ToRelay};
+pub use to_relay::{Holding, Report, ToRelay};
 
-use crate::PeerId;
+use crate::{PeerId, Writer};
 
-/// The bytes that a peer signs with its Ed25519 key (RFC 8032) to prove it: bound to this relay and this challenge.
-pub fn hello_payload(nonce: &[u8; 32], relay: &PeerId) -> Vec<u8> {
-    [b"peeredge hello v1".as_slice(), nonce, &relay.0].concat()
+/// The bytes that a peer signs with its Ed25519 key (RFC 8032) to prove it: bound to this challenge, to this relay, and to the
+/// address by which the peer reached it, so that a relay in between cannot pass the proof on as its own.
+pub fn hello_payload(nonce: &[u8; 32], relay: &PeerId, authority: &str) -> Vec<u8> {
+    // A tag is one byte; the text's first one stands for it.
+    let (first, text) = b"peeredge hello v2".split_at(1);
+    Writer::new(first[0], 96).raw(text).raw(nonce).raw(&relay.0).short_text(authority).finish()
 }

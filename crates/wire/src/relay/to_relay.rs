@@ -2,9 +2,10 @@ use super::carry;
 use super::receipt::{RECEIPT, Receipt};
 use super::tasks::TaskToRelay;
 use crate::limits::{
-    CARRIED_PIECE_BYTES_MAX, LIVE_HEAD_BYTES_MAX, NAME_BYTES_MAX, RELAY_FRAME_BYTES_MAX, SIGNAL_BYTES_MAX,
+    ANNOUNCES_PER_FRAME_MAX, CARRIED_PIECE_BYTES_MAX, LIVE_HEAD_BYTES_MAX, NAME_BYTES_MAX,
+    RELAY_FRAME_BYTES_MAX, SIGNAL_BYTES_MAX,
 };
-use crate::{ContentId, DecodeError, PeerId, Reader, Writer};
+use crate::{ContentId, DecodeError, PROTOCOL_VERSION, PeerId, Reader, Writer};
 
 /// What happened since the last report, as the peer itself sees it: a claim, until receivers' receipts bear it out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,6 +24,33 @@ pub struct Report {
     pub channels: u16,
 }
 
+/// "I hold this share of this content" and, if `wants`, "introduce me to others who do". Neither is a withdrawal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Holding {
+    /// Which content.
+    pub content: ContentId,
+    /// Share of the content held, in thousandths.
+    pub have_permille: u16,
+    /// How many introductions the peer can still use; 0 for none.
+    pub wants: u8,
+}
+
+impl Holding {
+    const BYTES: usize = 35;
+
+    fn write(&self, writer: Writer) -> Writer {
+        writer.raw(&self.content.0).u16(self.have_permille).u8(self.wants)
+    }
+
+    fn read(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let (content, have_permille) = (ContentId(r.array()?), r.u16()?);
+        if have_permille > 1000 {
+            return Err(DecodeError::Value { field: "have_permille" });
+        }
+        Ok(Holding { content, have_permille, wants: r.u8()? })
+    }
+}
+
 /// A message from a peer to its relay.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ToRelay {
@@ -32,8 +60,10 @@ pub enum ToRelay {
         version: u16,
         /// The peer's public key.
         peer: PeerId,
-        /// Ed25519 signature of the challenge.
+        /// Ed25519 signature of [`super::hello_payload`].
         signature: [u8; 64],
+        /// `host[:port]` of the address that the peer connected to, lower case, without the scheme's own port.
+        authority: String,
     },
     /// "I hold this share of this content" and, if `wants`, "introduce me to others who do".
     Announce {
@@ -44,6 +74,8 @@ pub enum ToRelay {
         /// How many introductions the peer can still use; 0 for none.
         wants: u8,
     },
+    /// The same of many contents, 1 to [`ANNOUNCES_PER_FRAME_MAX`]: see [`ToRelay::cost`].
+    Announces(Vec<Holding>),
     /// "I neither hold nor want this content any more."
     Withdraw {
         /// Which content.
@@ -98,6 +130,14 @@ pub enum ToRelay {
         /// Which content.
         content: ContentId,
         /// Its length.
+        bytes: u64,
+    },
+    /// "I sent so many bytes of this content since the last time." The relay believes its own node only: what publishers pay for is
+    /// counted by who paid for the line, and not by who received.
+    Gave {
+        /// Of which content.
+        content: ContentId,
+        /// Payload bytes.
         bytes: u64,
     },
     /// About tasks.
@@ -167,10 +207,12 @@ const WITHDRAW: u8 = 0x03;
 const SIGNAL: u8 = 0x04;
 const REPORT: u8 = 0x05;
 const BLAME: u8 = 0x06;
+const ANNOUNCES: u8 = 0x07;
 const CAPACITY: u8 = 0x10;
 const MET: u8 = 0x11;
 const SPARE: u8 = 0x18;
 const LENGTH: u8 = 0x19;
+const GAVE: u8 = 0x1a;
 const CARRY_OPEN: u8 = 0x30;
 const CARRY: u8 = 0x31;
 const CARRY_CREDIT: u8 = 0x32;
@@ -180,21 +222,59 @@ const FOLLOW: u8 = 0x35;
 const UNFOLLOW: u8 = 0x36;
 /// No connection takes so many milliseconds to open.
 const NEVER_OPENED: u32 = u32::MAX;
+/// A frame counts once more for each so many bytes.
+const COST_BYTES: usize = 1024;
+/// So many contents that are only held count once.
+const HOLDINGS_PER_COST: usize = 16;
+/// A receipt counts so often: its signature takes longer to check than another frame to be handled.
+const RECEIPT_COST: usize = 4;
 
 impl ToRelay {
-    /// Whether a frame is a piece that passes through: it is metered by bytes, not by frames.
-    pub fn is_carried(frame: &[u8]) -> bool {
-        frame.first() == Some(&CARRY)
+    /// To whom, and in which session, a piece passes that this frame carries.
+    pub fn carried_in(frame: &[u8]) -> Option<(PeerId, u64)> {
+        let mut r = Reader::new(frame);
+        match r.u8() {
+            Ok(CARRY) => Some((PeerId(r.array().ok()?), r.u64().ok()?)),
+            _ => None,
+        }
+    }
+
+    /// What a frame counts against the rate of the welcome: once, once more for each KiB, in a batch of announces once for each
+    /// content that asks for introductions and once for 16 others; a receipt counts four times. Both sides count alike, so a peer
+    /// can keep below the rate.
+    pub fn cost(frame: &[u8]) -> u32 {
+        let size = 1 + frame.len() / COST_BYTES;
+        let said = match frame.split_first() {
+            Some((&ANNOUNCES, said)) => said,
+            Some((&RECEIPT, _)) => return (size - 1 + RECEIPT_COST) as u32,
+            _ => return size as u32,
+        };
+        let all = said.chunks_exact(Holding::BYTES);
+        let (asking, held) = all.fold((0, 0), |(asking, held), said| match said[Holding::BYTES - 1] {
+            0 => (asking, held + 1),
+            _ => (asking + 1, held),
+        });
+        (size + asking + held / HOLDINGS_PER_COST) as u32
     }
 
     /// The message as one frame.
     pub fn encode(&self) -> Vec<u8> {
         match self {
-            ToRelay::Hello { version, peer, signature } => {
-                Writer::new(HELLO, 99).u16(*version).raw(&peer.0).raw(signature)
+            ToRelay::Hello { version, peer, signature, authority } => {
+                Writer::new(HELLO, 100 + authority.len())
+                    .u16(*version)
+                    .raw(&peer.0)
+                    .raw(signature)
+                    .short_text(authority)
+            }
+            ToRelay::Announces(all) => {
+                all.iter().fold(Writer::new(ANNOUNCES, 1 + Holding::BYTES * all.len()), |writer, said| {
+                    said.write(writer)
+                })
             }
             ToRelay::Announce { content, have_permille, wants } => {
-                Writer::new(ANNOUNCE, 36).raw(&content.0).u16(*have_permille).u8(*wants)
+                let said = Holding { content: *content, have_permille: *have_permille, wants: *wants };
+                said.write(Writer::new(ANNOUNCE, 36))
             }
             ToRelay::Withdraw { content } => Writer::new(WITHDRAW, 33).raw(&content.0),
             ToRelay::Signal { to, session, signal } => {
@@ -221,6 +301,7 @@ impl ToRelay {
                 Writer::new(SPARE, 17).u64(*storage_bytes).u64(*up_bytes_per_s)
             }
             ToRelay::Length { content, bytes } => Writer::new(LENGTH, 41).raw(&content.0).u64(*bytes),
+            ToRelay::Gave { content, bytes } => Writer::new(GAVE, 41).raw(&content.0).u64(*bytes),
             ToRelay::Task(message) => message.write(),
             ToRelay::CarryOpen { to, session, credit_bytes } => {
                 Writer::new(CARRY_OPEN, 45).raw(&to.0).u64(*session).u32(*credit_bytes)
@@ -252,14 +333,31 @@ impl ToRelay {
         }
         let mut r = Reader::new(frame);
         let message = match r.u8()? {
-            HELLO => ToRelay::Hello { version: r.u16()?, peer: PeerId(r.array()?), signature: r.array()? },
-            ANNOUNCE => {
-                let content = ContentId(r.array()?);
-                let have_permille = r.u16()?;
-                if have_permille > 1000 {
-                    return Err(DecodeError::Value { field: "have_permille" });
+            HELLO => {
+                let version = r.u16()?;
+                if version != PROTOCOL_VERSION {
+                    return Err(DecodeError::Version(version));
                 }
-                ToRelay::Announce { content, have_permille, wants: r.u8()? }
+                let (peer, signature) = (PeerId(r.array()?), r.array()?);
+                let authority = r.short_text("authority")?.to_owned();
+                ToRelay::Hello { version, peer, signature, authority }
+            }
+            ANNOUNCE => {
+                let Holding { content, have_permille, wants } = Holding::read(&mut r)?;
+                ToRelay::Announce { content, have_permille, wants }
+            }
+            ANNOUNCES => {
+                let mut all = Vec::with_capacity((r.left() / Holding::BYTES).min(ANNOUNCES_PER_FRAME_MAX));
+                while r.left() > 0 || all.is_empty() {
+                    if all.len() == ANNOUNCES_PER_FRAME_MAX {
+                        return Err(DecodeError::TooLong {
+                            field: "announces",
+                            max: ANNOUNCES_PER_FRAME_MAX,
+                        });
+                    }
+                    all.push(Holding::read(&mut r)?);
+                }
+                ToRelay::Announces(all)
             }
             WITHDRAW => ToRelay::Withdraw { content: ContentId(r.array()?) },
             SIGNAL => {
@@ -298,6 +396,7 @@ impl ToRelay {
             }),
             SPARE => ToRelay::Spare { storage_bytes: r.u64()?, up_bytes_per_s: r.u64()? },
             LENGTH => ToRelay::Length { content: ContentId(r.array()?), bytes: r.u64()? },
+            GAVE => ToRelay::Gave { content: ContentId(r.array()?), bytes: r.u64()? },
             CARRY_OPEN => {
                 ToRelay::CarryOpen { to: PeerId(r.array()?), session: r.u64()?, credit_bytes: r.u32()? }
             }

@@ -69,7 +69,9 @@ fn what_the_relay_says() {
          0700000000000000   # session
          02010000           # bytes",
     );
-    for (number, end) in [(1, CarryEnd::Gone), (2, CarryEnd::Refused), (3, CarryEnd::Capped)] {
+    for (number, end) in
+        [(1, CarryEnd::Gone), (2, CarryEnd::Refused), (3, CarryEnd::Capped), (4, CarryEnd::Idle)]
+    {
         from_relay(
             FromRelay::CarryClosed { peer: PEER, session: 7, end },
             &format!(
@@ -90,7 +92,7 @@ fn wrong_frames_name_the_field() {
     assert_eq!(ToRelay::decode(&carry(CARRIED_PIECE_BYTES_MAX + 1)), Err(too_long));
     let flag = bytes("31 aa*32 0700000000000000 02");
     assert_eq!(ToRelay::decode(&flag), Err(DecodeError::Value { field: "last" }));
-    for number in ["00", "04", "ff"] {
+    for number in ["00", "05", "ff"] {
         let frame = bytes(&format!("b4 aa*32 0700000000000000 {number}"));
         assert_eq!(FromRelay::decode(&frame), Err(DecodeError::Value { field: "end" }));
     }
@@ -103,7 +105,7 @@ proptest! {
     ) {
         let peer = PeerId(peer);
         let sent = ToRelay::Carry { to: peer, session, last, piece: piece.clone() };
-        prop_assert!(ToRelay::is_carried(&sent.encode()));
+        prop_assert_eq!(ToRelay::carried_in(&sent.encode()), Some((peer, session)));
         prop_assert_eq!(ToRelay::decode(&sent.encode()), Ok(sent));
         let received = FromRelay::Carried { from: peer, session, last, piece };
         prop_assert_eq!(FromRelay::decode(&received.encode()), Ok(received));

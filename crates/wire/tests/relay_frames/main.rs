@@ -6,12 +6,12 @@ mod receipts;
 #[path = "../support/mod.rs"]
 mod support;
 
-use peeredge_wire::limits::{RELAY_FRAME_BYTES_MAX, SIGNAL_BYTES_MAX};
+use peeredge_wire::limits::{ANNOUNCES_PER_FRAME_MAX, RELAY_FRAME_BYTES_MAX, SIGNAL_BYTES_MAX};
 use peeredge_wire::relay::{
-    Blob, ErrorCode, FromRelay, Receipt, Report, TaskAssurance, TaskFromRelay, TaskLimits, TaskMark,
-    TaskRefusal, TaskRequest, TaskToRelay, ToRelay, hello_payload,
+    Blob, ErrorCode, FromRelay, Holding, Receipt, Report, SignalRefusal, TaskAssurance, TaskFromRelay,
+    TaskLimits, TaskMark, TaskRefusal, TaskRequest, TaskToRelay, ToRelay, hello_payload,
 };
-use peeredge_wire::{ContentId, DecodeError, PeerId};
+use peeredge_wire::{ContentId, DecodeError, PROTOCOL_VERSION, PeerId};
 use proptest::prelude::*;
 use support::{bytes, hex};
 
@@ -33,20 +33,36 @@ fn from_relay(message: FromRelay, frame: &str) {
 #[test]
 fn hello() {
     to_relay(
-        ToRelay::Hello { version: 1, peer: PEER, signature: [0x55; 64] },
+        ToRelay::Hello {
+            version: 3,
+            peer: PEER,
+            signature: [0x55; 64],
+            authority: "relay.example:8080".into(),
+        },
         "01         # tag
-         0100       # version
+         0300       # version
          aa*32      # peer
-         55*64      # signature",
+         55*64      # signature
+         12         # length of authority in bytes
+         72656c61792e6578616d706c653a38303830   # authority",
     );
 }
 
 #[test]
+fn a_hello_of_another_version_says_which() {
+    let older = ToRelay::decode(&bytes("01 0200 aa*32 55*64"));
+    assert_eq!(older, Err(DecodeError::Version(2)));
+    assert_eq!(ToRelay::decode(&bytes("01 ffff")), Err(DecodeError::Version(0xffff)));
+}
+
+#[test]
 fn what_a_hello_signs() {
-    let expected = "7065657265646765 2068656c6c6f 207631   # 'peeredge hello v1'
+    let expected = "7065657265646765 2068656c6c6f 207632   # 'peeredge hello v2'
          11*32                                             # nonce
-         bb*32                                             # the relay's key";
-    assert_eq!(hex(&hello_payload(&[0x11; 32], &PeerId([0xbb; 32]))), hex(&bytes(expected)));
+         bb*32                                             # the relay's key
+         03                                                # length of authority in bytes
+         612e62                                            # authority";
+    assert_eq!(hex(&hello_payload(&[0x11; 32], &PeerId([0xbb; 32]), "a.b")), hex(&bytes(expected)));
 }
 
 #[test]
@@ -57,6 +73,63 @@ fn announce() {
          cc*32      # content
          e803       # have_permille
          08         # wants",
+    );
+}
+
+#[test]
+fn announces() {
+    let held = Holding { content: CONTENT, have_permille: 1000, wants: 0 };
+    let asked = Holding { content: ContentId([0xdd; 32]), have_permille: 0, wants: 8 };
+    to_relay(
+        ToRelay::Announces(vec![held, asked]),
+        "07         # tag
+         cc*32      # content
+         e803       # have_permille
+         00         # wants
+         dd*32      # content
+         0000       # have_permille
+         08         # wants",
+    );
+    let many = |n| ToRelay::Announces(vec![held; n]).encode();
+    assert!(ToRelay::decode(&many(ANNOUNCES_PER_FRAME_MAX)).is_ok());
+    assert_eq!(
+        ToRelay::decode(&many(ANNOUNCES_PER_FRAME_MAX + 1)),
+        Err(DecodeError::TooLong { field: "announces", max: ANNOUNCES_PER_FRAME_MAX })
+    );
+}
+
+#[test]
+fn what_a_frame_counts() {
+    let cost = |message: ToRelay| ToRelay::cost(&message.encode());
+    let said = |wants, n| vec![Holding { content: CONTENT, have_permille: 500, wants }; n];
+    assert_eq!(ToRelay::cost(&[]), 1);
+    assert_eq!(cost(ToRelay::Withdraw { content: CONTENT }), 1);
+    assert_eq!(cost(ToRelay::Signal { to: PEER, session: 1, signal: vec![0; 2048] }), 3);
+    assert_eq!(ToRelay::cost(&[0x12; 145]), 4, "a receipt");
+    assert_eq!(cost(ToRelay::Announces(said(0, 1))), 1);
+    assert_eq!(cost(ToRelay::Announces(said(0, 256))), 1 + 8 + 16);
+    assert_eq!(cost(ToRelay::Announces(said(1, 256))), 1 + 8 + 256);
+}
+
+#[test]
+fn refused_announces() {
+    from_relay(
+        FromRelay::AnnounceRefused {
+            code: ErrorCode::TooMany,
+            retry_after_ms: 60_000,
+            contents: vec![CONTENT, ContentId([0xdd; 32])],
+        },
+        "87         # tag
+         07         # code
+         60ea0000   # retry_after_ms
+         cc*32      # content
+         dd*32      # content",
+    );
+    let decode = |text: &str| FromRelay::decode(&bytes(text)).expect_err("this frame is wrong");
+    assert_eq!(decode("87 07 00000000"), DecodeError::Short { needed: 32, left: 0 });
+    assert_eq!(
+        decode("87 07 00000000 cc*8224"),
+        DecodeError::TooLong { field: "contents", max: ANNOUNCES_PER_FRAME_MAX }
     );
 }
 
@@ -133,6 +206,16 @@ fn length() {
 }
 
 #[test]
+fn gave() {
+    to_relay(
+        ToRelay::Gave { content: CONTENT, bytes: 0x0102 },
+        "1a                 # tag
+         cc*32              # content
+         0201000000000000   # bytes",
+    );
+}
+
+#[test]
 fn prefetch_and_release() {
     from_relay(
         FromRelay::Prefetch { content: CONTENT },
@@ -159,10 +242,12 @@ fn challenge() {
 #[test]
 fn welcome() {
     from_relay(
-        FromRelay::Welcome { version: 1, report_every_s: 30 },
+        FromRelay::Welcome { version: 1, report_every_s: 30, frames_per_s: 50, frames_burst: 400 },
         "82         # tag
          0100       # version
-         1e00       # report_every_s",
+         1e00       # report_every_s
+         3200       # frames_per_s
+         9001       # frames_burst",
     );
 }
 
@@ -190,22 +275,30 @@ fn signal_from_a_peer() {
 
 #[test]
 fn unreachable_peer() {
-    from_relay(
-        FromRelay::Unreachable { peer: PEER, session: 7 },
-        "85                 # tag
-         aa*32              # peer
-         0700000000000000   # session",
-    );
+    for (number, why) in (1..).zip(SignalRefusal::ALL) {
+        from_relay(
+            FromRelay::Unreachable { peer: PEER, session: 7, why },
+            &format!(
+                "85                 # tag
+                 aa*32              # peer
+                 0700000000000000   # session
+                 {number:02x}       # why"
+            ),
+        );
+    }
+    let unknown = FromRelay::decode(&bytes("85 aa*32 0700000000000000 04"));
+    assert_eq!(unknown, Err(DecodeError::Value { field: "why" }));
 }
 
 #[test]
 fn every_error_code_has_its_number() {
     for (number, code) in (1..).zip(ErrorCode::ALL) {
         from_relay(
-            FromRelay::Error { code, detail: "é!".into() },
+            FromRelay::Error { code, retry_after_ms: 258, detail: "é!".into() },
             &format!(
                 "86         # tag
                  {number:02x}   # code
+                 02010000   # retry_after_ms
                  0300       # length of detail in bytes
                  c3a921     # detail"
             ),
@@ -215,24 +308,18 @@ fn every_error_code_has_its_number() {
 
 #[test]
 fn a_long_detail_is_cut_between_characters() {
-    let frame = FromRelay::Error { code: ErrorCode::Full, detail: "é".repeat(150) + "x" }.encode();
-    assert_eq!(
-        FromRelay::decode(&frame),
-        Ok(FromRelay::Error { code: ErrorCode::Full, detail: "é".repeat(100) })
-    );
-    let frame =
-        FromRelay::Error { code: ErrorCode::Full, detail: "x".to_owned() + &"é".repeat(150) }.encode();
-    assert_eq!(
-        FromRelay::decode(&frame),
-        Ok(FromRelay::Error { code: ErrorCode::Full, detail: "x".to_owned() + &"é".repeat(99) })
-    );
+    let error = |detail: String| FromRelay::Error { code: ErrorCode::Full, retry_after_ms: 0, detail };
+    let frame = error("é".repeat(150) + "x").encode();
+    assert_eq!(FromRelay::decode(&frame), Ok(error("é".repeat(100))));
+    let frame = error("x".to_owned() + &"é".repeat(150)).encode();
+    assert_eq!(FromRelay::decode(&frame), Ok(error("x".to_owned() + &"é".repeat(99))));
 }
 
 #[test]
 fn wrong_frames_name_the_field() {
     let decode = |text: &str| ToRelay::decode(&bytes(text)).expect_err("this frame is wrong");
     assert_eq!(decode(""), DecodeError::Short { needed: 1, left: 0 });
-    assert_eq!(decode("07"), DecodeError::UnknownTag(7));
+    assert_eq!(decode("08"), DecodeError::UnknownTag(8));
     assert_eq!(decode("81"), DecodeError::UnknownTag(0x81));
     assert_eq!(decode("03 cc*31"), DecodeError::Short { needed: 32, left: 31 });
     assert_eq!(decode("03 cc*33"), DecodeError::Trailing { left: 1 });
@@ -250,11 +337,11 @@ fn wrong_frames_name_the_field() {
 
     let decode = |text: &str| FromRelay::decode(&bytes(text)).expect_err("this frame is wrong");
     assert_eq!(decode("01"), DecodeError::UnknownTag(1));
-    assert_eq!(decode("86 00 0000"), DecodeError::Value { field: "code" });
-    assert_eq!(decode("86 0b 0000"), DecodeError::Value { field: "code" });
-    assert_eq!(decode("86 01 c900 78*201"), DecodeError::TooLong { field: "detail", max: 200 });
-    assert_eq!(decode("86 01 0100 ff"), DecodeError::Value { field: "detail" });
-    assert_eq!(decode("86 01 0500 78"), DecodeError::Short { needed: 5, left: 1 });
+    assert_eq!(decode("86 00 00000000 0000"), DecodeError::Value { field: "code" });
+    assert_eq!(decode("86 0c 00000000 0000"), DecodeError::Value { field: "code" });
+    assert_eq!(decode("86 01 00000000 c900 78*201"), DecodeError::TooLong { field: "detail", max: 200 });
+    assert_eq!(decode("86 01 00000000 0100 ff"), DecodeError::Value { field: "detail" });
+    assert_eq!(decode("86 01 00000000 0500 78"), DecodeError::Short { needed: 5, left: 1 });
 }
 
 const LIMITS: TaskLimits =
@@ -507,12 +594,18 @@ fn any_to_relay() -> impl Strategy<Value = ToRelay> {
     let peer = || any::<[u8; 32]>().prop_map(PeerId);
     let content = || any::<[u8; 32]>().prop_map(ContentId);
     prop_oneof![
-        (any::<u16>(), peer(), any::<[u8; 32]>(), any::<[u8; 32]>()).prop_map(|(version, peer, a, b)| {
+        (peer(), any::<[u8; 32]>(), any::<[u8; 32]>(), "[ -~]{0,255}").prop_map(|(peer, a, b, authority)| {
             let mut signature = [0; 64];
             signature[..32].copy_from_slice(&a);
             signature[32..].copy_from_slice(&b);
-            ToRelay::Hello { version, peer, signature }
+            ToRelay::Hello { version: PROTOCOL_VERSION, peer, signature, authority }
         }),
+        prop::collection::vec((content(), 0..=1000u16, any::<u8>()), 1..=ANNOUNCES_PER_FRAME_MAX).prop_map(
+            |all| {
+                let said = |(content, have_permille, wants)| Holding { content, have_permille, wants };
+                ToRelay::Announces(all.into_iter().map(said).collect())
+            }
+        ),
         (content(), 0..=1000u16, any::<u8>()).prop_map(|(content, have_permille, wants)| ToRelay::Announce {
             content,
             have_permille,
@@ -551,6 +644,7 @@ fn any_to_relay() -> impl Strategy<Value = ToRelay> {
         any::<(u64, u64)>()
             .prop_map(|(storage_bytes, up_bytes_per_s)| ToRelay::Spare { storage_bytes, up_bytes_per_s }),
         (content(), any::<u64>()).prop_map(|(content, bytes)| ToRelay::Length { content, bytes }),
+        (content(), any::<u64>()).prop_map(|(content, bytes)| ToRelay::Gave { content, bytes }),
         any_task_to_relay().prop_map(ToRelay::Task),
     ]
 }
@@ -560,8 +654,9 @@ fn any_from_relay() -> impl Strategy<Value = FromRelay> {
     let content = || any::<[u8; 32]>().prop_map(ContentId);
     prop_oneof![
         (any::<[u8; 32]>(), peer()).prop_map(|(nonce, relay)| FromRelay::Challenge { nonce, relay }),
-        any::<(u16, u16)>()
-            .prop_map(|(version, report_every_s)| FromRelay::Welcome { version, report_every_s }),
+        any::<[u16; 4]>().prop_map(|[version, report_every_s, frames_per_s, frames_burst]| {
+            FromRelay::Welcome { version, report_every_s, frames_per_s, frames_burst }
+        }),
         (content(), peer(), any::<u16>()).prop_map(|(content, peer, have_permille)| FromRelay::Introduce {
             content,
             peer,
@@ -572,9 +667,20 @@ fn any_from_relay() -> impl Strategy<Value = FromRelay> {
             session,
             signal
         }),
-        (peer(), any::<u64>()).prop_map(|(peer, session)| FromRelay::Unreachable { peer, session }),
-        (prop::sample::select(&ErrorCode::ALL[..]), "[ -~]{0,200}")
-            .prop_map(|(code, detail)| FromRelay::Error { code, detail }),
+        (peer(), any::<u64>(), prop::sample::select(&SignalRefusal::ALL[..]))
+            .prop_map(|(peer, session, why)| FromRelay::Unreachable { peer, session, why }),
+        (prop::sample::select(&ErrorCode::ALL[..]), any::<u32>(), "[ -~]{0,200}")
+            .prop_map(|(code, retry_after_ms, detail)| FromRelay::Error { code, retry_after_ms, detail }),
+        (
+            prop::sample::select(&ErrorCode::ALL[..]),
+            any::<u32>(),
+            prop::collection::vec(content(), 1..=ANNOUNCES_PER_FRAME_MAX)
+        )
+            .prop_map(|(code, retry_after_ms, contents)| FromRelay::AnnounceRefused {
+                code,
+                retry_after_ms,
+                contents
+            }),
         content().prop_map(|content| FromRelay::Prefetch { content }),
         content().prop_map(|content| FromRelay::Release { content }),
         any_task_from_relay().prop_map(FromRelay::Task),
@@ -611,6 +717,11 @@ proptest! {
         let cut = &frame[..cut.index(frame.len())];
         match ToRelay::decode(cut) {
             Err(_) => {}
+            // A batch cut behind one of its contents is a shorter batch.
+            Ok(ToRelay::Announces(_)) => {
+                let open = matches!(message, ToRelay::Announces(_));
+                prop_assert!(open, "announces from a part of {:?}", message);
+            }
             Ok(ToRelay::Signal { .. }) => {
                 let open = matches!(message, ToRelay::Signal { .. });
                 prop_assert!(open, "a signal from a part of {:?}", message);
