@@ -19,6 +19,7 @@ const COMPUTE: Omit<Compute, "slots"> = {
   memoryBytes: 64 << 20,
   whileHidden: false,
   onLowBattery: false,
+  anybody: false,
 };
 
 const TUNING: Tuning = {
@@ -103,7 +104,7 @@ export function mergeCompute(base: Compute, compute: Partial<Compute>): Compute 
   whole("compute.slots", merged.slots, 1, 64);
   whole("compute.dutyPermille", merged.dutyPermille, 1, 1000);
   number("compute.memoryBytes", merged.memoryBytes, 65_536, 2 ** 32);
-  for (const key of ["allowed", "whileHidden", "onLowBattery"] as const) flag(`compute.${key}`, merged[key]);
+  for (const key of ["allowed", "whileHidden", "onLowBattery", "anybody"] as const) flag(`compute.${key}`, merged[key]);
   return merged;
 }
 

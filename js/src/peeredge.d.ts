@@ -47,6 +47,8 @@ export type Output =
       workers: string[],
       output: Uint8Array | string,
       digest: Uint8Array,
+      doubtPpm: number,
+      others: string[],
     ]
   | [kind: "taskProgress", request: number, runs: number, worker: string]
   | [kind: "marked", request: number, checkpoint: string]
@@ -116,7 +118,8 @@ export class Engine {
   abort(nowUs: number, request: number): void;
   remove(nowUs: number, content: string): void;
   caps(nowUs: number, caps: EngineCaps): void;
-  offerTasks(nowUs: number, slots: number, memoryPages: number): void;
+  offerTasks(nowUs: number, slots: number, memoryPages: number, anybody: boolean): void;
+  taskUntrue(nowUs: number, request: number): void;
   submitTask(
     nowUs: number,
     request: number,

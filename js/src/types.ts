@@ -74,6 +74,10 @@ export interface Compute {
   dutyPermille: number;
   /** Memory that each may have, in bytes. Default 64 MiB. */
   memoryBytes: number;
+  /**
+   * Whether tasks of anybody whom the relay lets hand in are taken. Default `false`: only those of pages of this page's own origin.
+   */
+  anybody: boolean;
   /** Whether tasks are taken while the page is hidden. Default `false`. */
   whileHidden: boolean;
   /** Whether tasks are taken when the battery is below a fifth and not charging. Default `false`. */
@@ -137,6 +141,11 @@ export interface TaskResult {
   runs: number;
   /** Whether the relay ran it itself to decide. */
   refereed: boolean;
+  /**
+   * How likely the answer is wrong by the relay's reckoning, from 0 (it ran the task itself) to 1. Two strangers' votes leave about
+   * 0.04; `cheap` and `strict` promise what their names stand for.
+   */
+  doubt: number;
   /** Whose answers agree. */
   workers: string[];
 }
@@ -369,7 +378,8 @@ export interface Peer {
    * @param task The module: its bytes, which this tab then shares, or the link of a published one. See `docs/task-abi.md`.
    * @param input Its input; a text becomes UTF-8.
    * @throws {PeerEdgeError} `task_refused` (the module is no task), `task_failed` (it ended in a trap, or met a limit; `cause` has
-   * `end` and `gas`), `no_worker`, `task_trouble`, `task_disputed`, `tasks_off`, `too_many_tasks`, `invalid_option` (a limit that
+   * `end` and `gas`), `no_worker`, `nobody_fits`, `task_trouble`, `task_disputed`, `tasks_off`, `tasks_not_allowed`,
+   * `too_many_tasks`, `task_quota`, `task_limits`, `invalid_option` (a limit that
    * cannot hold, such as an input larger than the memory), `aborted` (`cause` is the signal's reason), `consent_required`,
    * `unavailable`, `closed`, `internal`. Nothing else, and limits are told before anything is done.
    */
@@ -570,6 +580,10 @@ export type ErrorCode =
   | "task_failed"
   | "task_trouble"
   | "task_disputed"
+  | "task_limits"
+  | "nobody_fits"
+  | "tasks_not_allowed"
+  | "task_quota"
   | "tasks_off"
   | "too_many_tasks"
   | "no_worker"

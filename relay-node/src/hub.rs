@@ -132,6 +132,10 @@ pub struct Caller {
     pub cost_class: u8,
     /// The relay's own addresses, one of which it must have connected to.
     pub authorities: Vec<String>,
+    /// The site whose page it is, as a number for its origin; none for a native peer.
+    pub site: Option<u64>,
+    /// Whether it may hand tasks in.
+    pub may_submit: bool,
 }
 
 #[derive(Debug)]
@@ -237,11 +241,12 @@ async fn run(mut tracker: Tracker, mut inbox: mpsc::Receiver<Message>, pulse: Ar
             None => tracker.handle(clock::now(), TrackerInput::Wake),
             Some(Message::Connected { conn, caller, frames, shared }) => {
                 outboxes.insert(conn, Outbox { frames, shared });
-                let Caller { owner, alone, cost_class, authorities } = caller;
+                let Caller { owner, alone, cost_class, authorities, site, may_submit } = caller;
                 tracker.handle(clock::now(), TrackerInput::Connected { conn, authorities });
                 if let Some(owner) = owner {
                     tracker.handle(clock::now(), TrackerInput::Owner { conn, owner });
                 }
+                tracker.handle(clock::now(), TrackerInput::Site { conn, site, may_submit });
                 if alone {
                     tracker.handle(clock::now(), TrackerInput::Alone { conn });
                 }

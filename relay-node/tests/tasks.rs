@@ -3,7 +3,7 @@ mod support;
 
 use peeredge_node::{Config, Input, Node, Output, TaskInput};
 use peeredge_relay::peer::{Driver, Endpoint, Parts, RelayLink};
-use peeredge_wire::relay::{Blob, TaskFromRelay};
+use peeredge_wire::relay::{Blob, TaskFromRelay, TaskOf};
 use std::process::{Child, Stdio};
 use support::{Folder, Relay, command, run, text, wait_for};
 
@@ -140,7 +140,7 @@ fn lie(relay: &Relay) {
             let parts = Parts::new(node, RelayLink::Remote(relay));
             let mut handle = Driver::spawn(parts).unwrap();
             let say = |task| drop(handle.inputs.send(Input::Task(task)));
-            say(TaskInput::Offer { slots: 1, memory_pages: 1_024 });
+            say(TaskInput::Offer { slots: 1, memory_pages: 1_024, whose: TaskOf::Anybody });
             while let Some(told) = handle.told.recv().await {
                 if let Output::Task(TaskFromRelay::Lease { lease, .. }) = told {
                     let output = Blob::Inline(b"lies".to_vec());

@@ -2,7 +2,7 @@ use crate::{output, refused, settings, stats, whole};
 use js_sys::Array;
 use peeredge_node::{HttpFailure, Input, LiveEntry, LiveInput, Node, RangeSpec, TaskInput};
 use peeredge_wire::limits::TASK_INLINE_BYTES_MAX;
-use peeredge_wire::relay::{Blob, TaskAssurance, TaskLimits, TaskMark, TaskRequest};
+use peeredge_wire::relay::{Blob, TaskAssurance, TaskLimits, TaskMark, TaskOf, TaskRequest};
 use peeredge_wire::{ConnectionId, ContentId, RequestId, Time, Token};
 use wasm_bindgen::prelude::*;
 
@@ -200,8 +200,15 @@ impl Engine {
 
     /// The visitor allows so many tasks at once.
     #[wasm_bindgen(js_name = offerTasks)]
-    pub fn offer_tasks(&mut self, now_us: f64, slots: u8, memory_pages: u32) {
-        self.input(now_us, Input::Task(TaskInput::Offer { slots, memory_pages }));
+    pub fn offer_tasks(&mut self, now_us: f64, slots: u8, memory_pages: u32, anybody: bool) {
+        let whose = if anybody { TaskOf::Anybody } else { TaskOf::OwnSite };
+        self.input(now_us, Input::Task(TaskInput::Offer { slots, memory_pages, whose }));
+    }
+
+    /// No output that a result named hashes to its digest.
+    #[wasm_bindgen(js_name = taskUntrue)]
+    pub fn task_untrue(&mut self, now_us: f64, request: u32) {
+        self.input(now_us, Input::Task(TaskInput::Untrue { request }));
     }
 
     /// The page hands a task in. `assurance`: so many replicas, 254 for cheap, 255 for strict.

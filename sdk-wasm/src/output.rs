@@ -116,9 +116,33 @@ fn to_task(task: TaskFromRelay) -> Array {
             ]
         }
         TaskFromRelay::Revoke { lease } => array!["revoke", lease as f64],
-        TaskFromRelay::Result { request, end, gas, digest, runs, refereed, voters, output } => {
+        TaskFromRelay::Result {
+            request,
+            end,
+            gas,
+            digest,
+            runs,
+            refereed,
+            voters,
+            doubt_ppm,
+            output,
+            others,
+        } => {
+            let others: Array = others.iter().map(|other| JsValue::from(other.to_string())).collect();
             let voters: Array = voters.iter().map(|voter| JsValue::from(voter.to_string())).collect();
-            array!["result", request, end, gas, runs, refereed, voters, blob(output), bytes(digest.to_vec())]
+            array![
+                "result",
+                request,
+                end,
+                gas,
+                runs,
+                refereed,
+                voters,
+                blob(output),
+                bytes(digest.to_vec()),
+                doubt_ppm,
+                others
+            ]
         }
         TaskFromRelay::Progress { request, runs, worker } => {
             array!["taskProgress", request, runs, worker.to_string()]

@@ -20,6 +20,8 @@ pub enum Kind {
     Boaster,
     /// Lies in this share of tasks, the same ones and with the same answers as its whole ring, after so many honest runs.
     Ring { ring: u32, share: f64, after: u32 },
+    /// One of a ring that hands tasks in to itself, is right in those, and once it has had so many lies in this share of all others.
+    Dealer { share: f64, after: u32 },
 }
 
 /// Who cheats.
@@ -35,6 +37,12 @@ pub enum Cheats {
     OneSeldomRing,
     /// All of them one ring that is honest until it is trusted.
     OneSleeperRing,
+    /// A ring of distinct owners that hands in as many tasks as all others together, and is trusted for those.
+    SelfDealers,
+    /// The same with tasks that only the memory which the ring claims can take.
+    Choosers,
+    /// The same with tiny tasks, from submitters' networks of its own.
+    Colluders,
 }
 
 /// One device.
@@ -50,9 +58,12 @@ pub struct Device {
     pub comes: f64,
     /// When it goes, in s.
     pub goes: f64,
-    /// Runs so far.
+    /// Runs so far; of a dealer, those of the tasks that its ring handed in.
     pub runs: u32,
 }
+
+/// Tasks from here on are those that cheats hand in themselves.
+pub const DEALT: u64 = 1 << 40;
 
 /// Gas a second of a typical device.
 pub const SPEED: f64 = 1e9;
@@ -93,6 +104,7 @@ fn cheat(i: usize, of: usize, cheats: Cheats) -> (Kind, u64) {
         Cheats::Alone => (alone[i % alone.len()], 0),
         Cheats::OneRing => (ring[i % ring.len()], 0),
         Cheats::OneSeldomRing => (Kind::Ring { ring: 1, share: 0.01, after: 0 }, 0),
+        Cheats::SelfDealers | Cheats::Choosers | Cheats::Colluders => (Kind::Dealer { share: 0.3, after: 60 }, 0),
         Cheats::OneSleeperRing => (Kind::Ring { ring: 1, share: 0.3, after: 100 }, 0),
         Cheats::Mixed if i < of / 2 => (alone[i % alone.len()], 0),
         // A quarter of those who collude are ten keys each of one owner.
@@ -107,7 +119,7 @@ fn cheat(i: usize, of: usize, cheats: Cheats) -> (Kind, u64) {
 impl Device {
     /// What it says to this task, as a number: the truth is the task's own; and its gas. None when it never answers.
     pub fn answer(&mut self, task: u64, gas: u64, run: u64) -> Option<(u64, u64)> {
-        self.runs += 1;
+        self.runs += u32::from(!matches!(self.kind, Kind::Dealer { .. }) || task >= DEALT);
         let truth = mix(task);
         let wrong = |who: u64| mix(task ^ mix(who + 1));
         Some(match self.kind {
@@ -117,6 +129,10 @@ impl Device {
             Kind::Withholder => return None,
             Kind::Replayer | Kind::Copier => (wrong(run + (1 << 41)), gas),
             Kind::Boaster => (truth, gas * 10),
+            Kind::Dealer { share, after } => {
+                let lies = task < DEALT && self.runs > after && unit(mix(task ^ 0x51de)) < share;
+                (if lies { wrong(7) } else { truth }, gas)
+            }
             Kind::Ring { ring, share, after } => {
                 let lies = self.runs > after && unit(mix(task ^ 0x51de)) < share;
                 (if lies { wrong(u64::from(ring)) } else { truth }, gas)

@@ -119,7 +119,7 @@ impl Plain {
 }
 
 impl Scheme for Plain {
-    fn join(&mut self, now: f64, device: usize, owner: u64) {
+    fn join(&mut self, now: f64, device: usize, owner: u64, _memory_bytes: u64) {
         self.owner.insert(device, owner);
         self.idle.push(device);
         self.match_up(now);
@@ -133,7 +133,7 @@ impl Scheme for Plain {
         self.match_up(now);
     }
 
-    fn submit(&mut self, now: f64, task: u64, _gas: u64) {
+    fn submit(&mut self, now: f64, task: u64, _gas: u64, _owner: u64, _memory_bytes: u64) {
         let copies = if self.adaptive { 1 } else { self.quorum };
         self.tasks.insert(task, Task { votes: Vec::new(), pending: copies, owners: Vec::new() });
         (0..copies).for_each(|_| self.queue.push_back(task));

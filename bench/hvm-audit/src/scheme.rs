@@ -1,5 +1,6 @@
 //! What a way of deciding looks like to the world, and PeerHVM's own machine in that shape.
 
+use crate::devices::DEALT;
 use core::time::Duration;
 use peeredge_hvm::{
     Answer, Assurance, Claim, Dispatch, DispatchInput, DispatchOutput, DispatchSettings, LeaseId, Need,
@@ -21,11 +22,11 @@ pub enum Act {
 /// A way of deciding who runs what and what is right.
 pub trait Scheme {
     /// A device comes.
-    fn join(&mut self, now: f64, device: usize, owner: u64);
+    fn join(&mut self, now: f64, device: usize, owner: u64, memory_bytes: u64);
     /// A device goes.
     fn leave(&mut self, now: f64, device: usize);
-    /// A task is handed in; `gas` is what it will use.
-    fn submit(&mut self, now: f64, task: u64, gas: u64);
+    /// A task is handed in by this owner; `gas` is what it will use.
+    fn submit(&mut self, now: f64, task: u64, gas: u64, owner: u64, memory_bytes: u64);
     /// A device answers.
     fn answer(&mut self, now: f64, lease: u64, device: usize, task: u64, digest: u64, gas: u64);
     /// The relay's own answer.
@@ -112,34 +113,41 @@ impl Ours {
                     self.claims.remove(&lease.0);
                 }
                 DispatchOutput::GivenUp { task, why } => panic!("{task:?} was given up: {why:?}"),
-                DispatchOutput::Exposed { .. } | DispatchOutput::Forget { .. } => {}
+                DispatchOutput::Exposed { .. }
+                | DispatchOutput::Forget { .. }
+                | DispatchOutput::RefereeStop { .. } => {}
             }
         }
     }
 }
 
 impl Scheme for Ours {
-    fn join(&mut self, now: f64, device: usize, owner: u64) {
+    fn join(&mut self, now: f64, device: usize, owner: u64, memory_bytes: u64) {
         let (worker, owner) = (peer(device), Owner(owner));
-        self.tell(now, DispatchInput::Offer { worker, owner, slots: 1, memory_bytes: 1 << 30 });
+        self.tell(
+            now,
+            DispatchInput::Offer { worker, owner, slots: 1, memory_bytes, for_site: None },
+        );
     }
 
     fn leave(&mut self, now: f64, device: usize) {
         self.tell(now, DispatchInput::Gone { worker: peer(device) });
     }
 
-    fn submit(&mut self, now: f64, task: u64, _gas: u64) {
+    fn submit(&mut self, now: f64, task: u64, _gas: u64, owner: u64, memory_bytes: u64) {
         // The submitter does not know what a task will use: all are handed in with one estimate.
-        let need = Need { gas: 10_000_000_000, memory_bytes: 1 << 20 };
-        let (submitter, module, input) = (PeerId([255; 32]), [7; 32], bytes(task));
+        let need = Need { gas: 10_000_000_000, memory_bytes };
+        let (submitter, module, input) = (PeerId([255; 32]), [if task < DEALT { 7 } else { 8 }; 32], bytes(task));
         let (task, assurance) = (TaskId(task), self.assurance);
-        let submission = Submission { task, submitter, module, input, need, assurance, value: 0 };
+        let owner = Owner(owner);
+        let submission =
+            Submission { task, submitter, owner, site: None, module, input, need, assurance, value: 0 };
         self.tell(now, DispatchInput::Submit(submission));
     }
 
     fn answer(&mut self, now: f64, lease: u64, device: usize, task: u64, digest: u64, gas: u64) {
         let answer = Answer { digest: bytes(digest), gas };
-        let claim = Claim { lease, module: [7; 32], input: bytes(task), worker: peer(device), answer };
+        let claim = Claim { lease, module: [if task < DEALT { 7 } else { 8 }; 32], input: bytes(task), worker: peer(device), answer };
         self.claims.insert(lease, claim);
         let commitment = claim.commitment(&[1; 32]);
         self.tell(now, DispatchInput::Commit { lease: LeaseId(lease), commitment });

@@ -1,6 +1,6 @@
 //! The devices, the clock, and what a scheme made of them.
 
-use crate::devices::{Device, Kind, SPEED};
+use crate::devices::{Cheats, DEALT, Device, Kind, SPEED};
 use crate::dice::Dice;
 use crate::scheme::{Act, Scheme};
 use peeredge_wire::dice::mix;
@@ -51,13 +51,34 @@ enum Event {
     Refereed(u64),
 }
 
-/// The gas of a task: most near 10 G, a few of them four times as much.
+/// Networks that honest submitters come from.
+const SUBMITTERS: u64 = 50;
+
+/// Who hands in a task of the cheats beside the honest one of this number, and the memory that it asks for.
+fn dealt(cheats: Cheats, task: u64, devices: &[Device]) -> Option<(u64, u64)> {
+    match cheats {
+        Cheats::SelfDealers => {
+            let from = (mix(task) % devices.len() as u64) as usize;
+            let all = devices[from..].iter().chain(&devices[..from]);
+            let dealer = all.into_iter().find(|device| matches!(device.kind, Kind::Dealer { .. }))?;
+            Some((dealer.owner, 1 << 20))
+        }
+        Cheats::Choosers => Some(((1 << 61) + task % 5, 4 << 30)),
+        Cheats::Colluders => Some(((1 << 61) + task % 20, 1 << 20)),
+        _ => None,
+    }
+}
+
+/// The gas of a task: most near 10 G, a few of them four times as much; what cheats hand in costs them next to nothing.
 pub fn gas_of(task: u64) -> u64 {
+    if task >= DEALT {
+        return 20_000_000;
+    }
     (10e9 * (0.5 * Dice::new(mix(task ^ 0x9a5)).normal()).exp().clamp(0.25, 4.0)) as u64
 }
 
 /// Lets `scheme` do `tasks` tasks with these devices.
-pub fn run(mut scheme: impl Scheme, mut devices: Vec<Device>, tasks: u64) -> Found {
+pub fn run(mut scheme: impl Scheme, mut devices: Vec<Device>, tasks: u64, cheats: Cheats) -> Found {
     let micros = |s: f64| (s * 1e6) as u64;
     let mut events: BinaryHeap<Reverse<(u64, Event)>> = BinaryHeap::new();
     for (i, device) in devices.iter().enumerate() {
@@ -70,19 +91,22 @@ pub fn run(mut scheme: impl Scheme, mut devices: Vec<Device>, tasks: u64) -> Fou
     let (mut now, mut gas_run) = (0.0f64, 0.0f64);
     while accepted < tasks {
         while submitted < tasks && scheme.waiting() < AHEAD {
-            scheme.submit(now, submitted, gas_of(submitted));
+            scheme.submit(now, submitted, gas_of(submitted), (1 << 60) + submitted % SUBMITTERS, 1 << 20);
+            if let Some((owner, memory_bytes)) = dealt(cheats, submitted, &devices) {
+                scheme.submit(now, DEALT + submitted, gas_of(DEALT + submitted), owner, memory_bytes);
+            }
             submitted += 1;
         }
         while let Some(act) = scheme.poll() {
             match act {
                 Act::Run { lease, device, task } => {
-                    runs += 1;
+                    runs += u64::from(task < DEALT);
                     let gas = gas_of(task);
                     let who = &mut devices[device];
                     let share = if who.computes() { 1.0 } else { 0.1 };
                     let takes = gas as f64 / who.speed * share;
                     if let Some(answer) = who.answer(task, gas, lease) {
-                        if who.kind == Kind::Honest {
+                        if who.kind == Kind::Honest && task < DEALT {
                             gas_run += gas as f64;
                         }
                         answers.insert(lease, answer);
@@ -90,12 +114,14 @@ pub fn run(mut scheme: impl Scheme, mut devices: Vec<Device>, tasks: u64) -> Fou
                         events.push(Reverse((at, Event::Done { lease, device, task })));
                     }
                 }
+                // What cheats had run for themselves is nobody's result.
+                Act::Accept { task, .. } if task >= DEALT => {}
                 Act::Accept { task, digest } => {
                     accepted += 1;
                     wrong += u64::from(digest != mix(task));
                 }
                 Act::Referee { task } => {
-                    referee += 1;
+                    referee += u64::from(task < DEALT);
                     events.push(Reverse((micros(now + gas_of(task) as f64 / SPEED), Event::Refereed(task))));
                 }
             }
@@ -109,7 +135,8 @@ pub fn run(mut scheme: impl Scheme, mut devices: Vec<Device>, tasks: u64) -> Fou
                 match event {
                     Event::Comes(i) => {
                         here[i] = true;
-                        scheme.join(now, i, devices[i].owner);
+                        let claims = if matches!(devices[i].kind, Kind::Dealer { .. }) { 8 << 30 } else { 1 << 30 };
+                        scheme.join(now, i, devices[i].owner, claims);
                     }
                     Event::Goes(i) => {
                         here[i] = false;

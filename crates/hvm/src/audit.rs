@@ -50,7 +50,8 @@ impl Assurance {
         }
     }
 
-    /// So many agreeing votes of distinct owners, and the answer at once.
+    /// So many agreeing votes of distinct owners, and the answer at once. Two hosts that agree on a lie are found by the referee, in
+    /// one result of fifty.
     pub fn replicas(votes: u8) -> Self {
         Assurance {
             doubt_max: 1.0,
@@ -60,7 +61,7 @@ impl Assurance {
             check_new_permille: 0,
             wait: Duration::ZERO,
             settle: Duration::ZERO,
-            referee_permille: 0,
+            referee_permille: 20,
         }
     }
 

@@ -1,6 +1,6 @@
 //! State: who runs what until when.
 
-use crate::{Answer, GasPerS, TaskId, WorkerId};
+use crate::{Answer, GasPerS, Owner, TaskId, WorkerId};
 use core::time::Duration;
 use peeredge_wire::Time;
 
@@ -39,6 +39,14 @@ pub(crate) struct Lease {
     pub(crate) expected: Duration,
     pub(crate) rate: GasPerS,
     pub(crate) hedged: bool,
+    /// Whether nothing is known of what the module uses.
+    pub(crate) unknown: bool,
+    /// Its worker's owner, if the worker never returned a run before.
+    pub(crate) stranger: Option<Owner>,
+    /// Who stands behind the submitter.
+    pub(crate) submitter: Owner,
+    /// Whether it was drawn among several owners.
+    pub(crate) drawn: bool,
     pub(crate) stage: Stage,
     /// Whose steps this run goes on from.
     pub(crate) lineage: Vec<WorkerId>,

@@ -9,6 +9,7 @@
 //! | `duty` | what a visitor gives of a device, and when it pauses |
 //! | `receipt` | what a worker signs for |
 //! | `record` | what a worker's past is worth |
+//! | `evidence` | policy: how much a verified result adds to it |
 //! | [`audit`] | policy: when a result is believed |
 //! | [`schedule`] | policy: who takes a run |
 //! | `pool`, `queue`, `lease` | state: the workers, the tasks that wait, the runs that were given |
@@ -18,6 +19,7 @@
 pub mod audit;
 pub mod dispatch;
 mod duty;
+mod evidence;
 mod lease;
 mod meter;
 mod pool;
@@ -34,6 +36,7 @@ pub use dispatch::{
     Believed, Dispatch, DispatchInput, DispatchOutput, DispatchSettings, DispatchStats, GivenUp, Submission,
 };
 pub use duty::{Conditions, Duty, Pause};
+pub use evidence::EvidenceSettings;
 pub use lease::{LeaseId, Mark};
 pub use meter::Meter;
 pub use pool::{Owner, Pool, Worker, WorkerId};

@@ -1,7 +1,8 @@
-//! State: tasks that wait for their first run. Submitters take turns by the gas they were given; within one, value goes first.
+//! State: tasks that wait for their first run. Submitters' owners take turns by the gas they were given; within one, value goes
+//! first. Keys are free, so turns are not theirs.
 
+use crate::Owner;
 use core::cmp::Reverse;
-use peeredge_wire::PeerId;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// One task; chosen by whoever submits it, never used for two.
@@ -20,10 +21,10 @@ struct Line {
 /// The tasks that nobody has begun.
 #[derive(Debug, Default)]
 pub struct Queue {
-    lines: BTreeMap<PeerId, Line>,
+    lines: BTreeMap<Owner, Line>,
     /// Lines that are not empty, least given first.
-    turns: BTreeSet<(u128, PeerId)>,
-    places: BTreeMap<TaskId, (PeerId, Place)>,
+    turns: BTreeSet<(u128, Owner)>,
+    places: BTreeMap<TaskId, (Owner, Place)>,
     arrivals: u64,
 }
 
@@ -39,7 +40,7 @@ impl Queue {
     }
 
     /// Puts a task into its submitter's line. `gas` is what the turn will count as.
-    pub fn push(&mut self, task: TaskId, submitter: PeerId, value: u32, gas: u64) {
+    pub fn push(&mut self, task: TaskId, submitter: Owner, value: u32, gas: u64) {
         let floor = self.turns.first().map_or(0, |(given, _)| *given);
         let line = self.lines.entry(submitter).or_default();
         if line.waiting.is_empty() {
@@ -93,8 +94,8 @@ impl Queue {
 mod tests {
     use super::*;
 
-    const A: PeerId = PeerId([1; 32]);
-    const B: PeerId = PeerId([2; 32]);
+    const A: Owner = Owner(1);
+    const B: Owner = Owner(2);
 
     fn drain(queue: &mut Queue, n: usize) -> Vec<u64> {
         (0..n).filter_map(|_| queue.pop()).map(|task| task.0).collect()

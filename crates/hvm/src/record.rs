@@ -49,6 +49,16 @@ impl Record {
         }
     }
 
+    /// Runs that it may hold at once: one until it has returned one, then one more for each that came back of late.
+    pub fn slots_earned(&self) -> u8 {
+        self.returned.saturating_add(1).min(255) as u8
+    }
+
+    /// Whether no lease of it ever came back.
+    pub fn is_stranger(&self) -> bool {
+        self.returned == 0
+    }
+
     /// Verified results.
     pub fn evidence(&self) -> f64 {
         self.evidence

@@ -52,6 +52,11 @@ pub fn hedge_after(expected: Duration) -> Duration {
     expected.saturating_mul(3) + Duration::from_secs(2)
 }
 
+/// The same while somebody is idle anyway: a copy costs nobody a turn.
+pub fn hedge_idle_after(expected: Duration) -> Duration {
+    expected.saturating_mul(3) / 2 + Duration::from_secs(1)
+}
+
 /// How long a worker may take at all.
 pub fn lost_after(expected: Duration) -> Duration {
     expected.saturating_mul(8) + Duration::from_secs(10)

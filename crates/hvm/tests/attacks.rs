@@ -3,6 +3,7 @@
 mod world;
 
 use core::time::Duration;
+use peeredge_attacks::Attack;
 use peeredge_hvm::*;
 use world::*;
 
@@ -82,15 +83,21 @@ fn with_whom_one_votes_is_drawn_only_when_one_has_shown_ones_answer() {
 
 #[test]
 fn nothing_is_shown_while_somebody_else_still_runs_the_task() {
-    let mut world = World::new(settings());
-    world.join_of(Kind::Honest, 1, Duration::from_secs(30));
+    // Strangers are hedged within seconds; here they are given the time that known workers have.
+    let patient = Duration::from_secs(1000);
+    let mut world =
+        World::new(DispatchSettings { stranger_hedge: patient, unknown_hedge: patient, ..settings() });
+    world.join_of(Kind::Honest, 1, Duration::from_secs(20));
     world.submit(1, Assurance::replicas(2));
     world.join_of(Kind::Withholder, 2, Duration::from_secs(1));
     // The first is slow and hedged; while the hedge runs, the first commits and is not yet asked.
-    world.until(31);
-    assert_eq!((world.leases.len(), world.asked.len()), (2, 0));
+    world.until(15);
+    // Nobody is idle meanwhile, or the hedge would be hedged at once.
+    world.submit(2, Assurance::replicas(1));
+    world.until(21);
+    assert_eq!((world.leases.len(), world.asked.len()), (3, 0));
     world.until(300);
-    assert_eq!(world.asked, [world.leases[0].0]);
+    assert_eq!(world.asked.first(), Some(&world.leases[0].0));
 }
 
 #[test]
@@ -174,4 +181,194 @@ fn hidden_checks_find_a_ring_that_would_always_agree_with_itself() {
     });
     world.until(20_000);
     assert_eq!((world.believed.len(), world.wrong_results()), (300, 0));
+}
+
+/// How many of 20 submitters' one-second tasks are done how long after they were handed in, at the latest, beside silent workers.
+fn latest_beside_silent(silent: usize, owner: impl Fn(usize) -> u64, assurance: Assurance) -> (usize, u64) {
+    let mut world = World::new(DispatchSettings { silence: Duration::from_secs(15), ..settings() });
+    for n in 0..silent {
+        world.join_of(Kind::Withholder, owner(n), Duration::from_secs(1));
+    }
+    (0..4).for_each(|_| {
+        world.join(Kind::Honest);
+    });
+    let mut latest = 0;
+    for task in 0..20 {
+        let began = world.now;
+        world.submit(task, assurance);
+        let mut waited = 0;
+        while !world.believed.contains_key(&TaskId(task)) && waited < 100 {
+            waited += 1;
+            world.until(began.as_micros() / 1_000_000 + waited);
+        }
+        latest = latest.max(waited);
+    }
+    (world.believed.len(), latest)
+}
+
+#[test]
+fn attack_silent_workers_of_one_network_cost_a_caller_seconds() {
+    for (assurance, name) in [(Assurance::replicas(1), "one vote"), (Assurance::replicas(2), "two votes")] {
+        let (done, latest) = latest_beside_silent(64, |_| 99, assurance);
+        Attack::new("tasks", "tasks", "64 keys of one network take runs and answer nothing")
+            .spent(format!("64 keys, {name} a task"))
+            .lost(format!("{latest} s at most for a task of one second, {done} of 20 done"))
+            .end(done == 20 && latest <= 10);
+    }
+}
+
+#[test]
+fn attack_one_worker_with_64_places_holds_one_run_until_it_has_returned_one() {
+    let mut world = World::new(settings());
+    let silent = world.join_of(Kind::Withholder, 99, Duration::from_secs(1));
+    let offer = DispatchInput::Offer {
+        worker: silent,
+        owner: Owner(99),
+        slots: 64,
+        memory_bytes: 1 << 30,
+        for_site: None,
+    };
+    world.tell(offer);
+    (0..50).for_each(|task| world.submit(task, Assurance::replicas(1)));
+    let held = world.leases.iter().filter(|(_, worker, ..)| *worker == silent).count();
+    Attack::new("tasks", "tasks", "a stranger offers 64 places and answers nothing")
+        .spent("1 key")
+        .lost(format!("{held} of 50 runs held"))
+        .end(held == 1);
+}
+
+/// A submission of this owner's, needing so much memory.
+fn submission(task: u64, owner: u64, memory_bytes: u64) -> Submission {
+    Submission {
+        task: TaskId(task),
+        submitter: peeredge_wire::PeerId([9; 32]),
+        owner: Owner(owner),
+        site: None,
+        module: [7; 32],
+        input: input_of(TaskId(task)),
+        need: Need { gas: GAS, memory_bytes },
+        assurance: Assurance::replicas(2),
+        value: 0,
+    }
+}
+
+/// Evidence of the worker with the most, after an hour of these tasks.
+fn bought(honest: usize, liars: &[u64], memory_bytes: u64, tasks: impl Iterator<Item = Submission>) -> f64 {
+    let mut world = World::new(settings());
+    (0..honest).for_each(|_| {
+        world.join(Kind::Honest);
+    });
+    let liars: Vec<_> =
+        liars.iter().map(|owner| world.join_of(Kind::Honest, *owner, Duration::from_millis(500))).collect();
+    for (liar, owner) in
+        liars.iter().zip(liars.iter().map(|liar| world.devices[liar].owner).collect::<Vec<_>>())
+    {
+        world.tell(DispatchInput::Offer { worker: *liar, owner, slots: 64, memory_bytes, for_site: None });
+    }
+    tasks.for_each(|task| world.tell(DispatchInput::Submit(task)));
+    world.until(3600);
+    liars.iter().map(|liar| world.evidence(liar)).fold(0.0, f64::max)
+}
+
+#[test]
+fn attack_tasks_that_one_hands_in_oneself_buy_no_record() {
+    let best = bought(10, &[50, 51], 1 << 30, (0..2000).map(|n| submission(n, 50 + n % 2, 1 << 20)));
+    Attack::new("tasks", "tasks", "two networks hand in tasks and run them")
+        .spent("2 networks, 2,000 tasks")
+        .lost(format!("evidence {best:.1} for a liar"))
+        // The other network's tasks count, as anybody's would, up to a bound a day.
+        .end(best <= 100.0);
+}
+
+#[test]
+fn attack_tasks_that_only_ones_own_memory_fits_buy_no_record() {
+    let best = bought(10, &[50, 51, 52], 8 << 30, (0..2000).map(|n| submission(n, 60, 4 << 30)));
+    Attack::new("tasks", "tasks", "a friend hands in tasks that only the liars' claimed memory fits")
+        .spent("3 networks, 2,000 tasks")
+        .lost(format!("evidence {best:.1} for a liar"))
+        .end(best == 0.0);
+}
+
+#[test]
+fn attack_a_crowd_of_small_tasks_buys_little() {
+    let mut world = World::new(settings());
+    (0..6).for_each(|_| {
+        world.join(Kind::Honest);
+    });
+    let liar = world.join_of(Kind::Honest, 50, Duration::from_micros(50));
+    for n in 0..3000 {
+        world.tell(DispatchInput::Submit(submission(n, 1000 + n % 5, 1 << 20)));
+    }
+    world.until(10);
+    let best = world.evidence(&liar);
+    Attack::new("tasks", "tasks", "answers within microseconds count by their time")
+        .spent("1 network, ten seconds")
+        .lost(format!("evidence {best:.2}"))
+        .end(best < 5.0);
+}
+
+#[test]
+fn attack_submitters_that_leave_stop_no_hidden_checks() {
+    let mut world = World::new(DispatchSettings { spots_permille: 100, ..settings() });
+    (0..6).for_each(|_| {
+        world.join(Kind::Honest);
+    });
+    // While the referee runs tasks ahead, their submitter takes all back; again and again.
+    for round in 0..20 {
+        let tasks = round * 200..round * 200 + 200;
+        tasks.clone().for_each(|task| world.submit(task, batch()));
+        tasks.for_each(|task| world.tell(DispatchInput::Cancel { task: TaskId(task) }));
+        world.until(world.now.as_micros() / 1_000_000 + 5);
+    }
+    let before = world.dispatch.stats().spots;
+    (10_000..10_600).for_each(|task| world.submit(task, batch()));
+    world.until(20_000);
+    let spots = world.dispatch.stats().spots - before;
+    Attack::new("tasks", "tasks", "tasks are taken back while the referee runs them ahead")
+        .spent("4,000 tasks handed in and taken back")
+        .lost(format!("{spots} hidden checks afterwards"))
+        .end(spots > 0 && world.believed.len() >= 600);
+}
+
+#[test]
+fn attack_a_site_of_ones_own_makes_no_record_for_others() {
+    let mut world = World::new(settings());
+    let tabs: Vec<_> =
+        (0..3).map(|n| world.join_of(Kind::Honest, 70 + n, Duration::from_millis(500))).collect();
+    let offer = |world: &mut World, n: usize, for_site| {
+        let (worker, owner) = (tabs[n], Owner(70 + n as u64));
+        world.tell(DispatchInput::Offer { worker, owner, slots: 1, memory_bytes: 1 << 30, for_site });
+    };
+    (0..3).for_each(|n| offer(&mut world, n, Some(5)));
+    for n in 0..200 {
+        world.tell(DispatchInput::Submit(Submission {
+            site: Some(5),
+            ..submission(n, 1000 + n % 9, 1 << 20)
+        }));
+    }
+    world.until(3600);
+    let own = world.evidence(&tabs[0]);
+    (0..3).for_each(|n| offer(&mut world, n, None));
+    let elsewhere = world.evidence(&tabs[0]);
+    Attack::new("tasks", "tasks", "tabs of a site of one's own get a record there and go elsewhere with it")
+        .spent("3 networks, 200 tasks")
+        .lost(format!("evidence {own:.1} there, {elsewhere} elsewhere"))
+        .end(own > 0.0 && elsewhere == 0.0);
+}
+
+#[test]
+fn attack_two_hosts_that_agree_on_a_lie_are_found_by_the_referee() {
+    let mut world = World::new(settings());
+    let ring: Vec<_> = (0..2).map(|_| world.join(Kind::Ring(1))).collect();
+    (0..400).for_each(|task| world.submit(task, Assurance::replicas(2)));
+    world.until(300);
+    (0..4).for_each(|_| {
+        world.join(Kind::Honest);
+    });
+    world.until(5_000);
+    let doubt = world.believed.values().filter(|b| !b.refereed).map(|b| b.doubt).fold(1.0, f64::min);
+    Attack::new("tasks", "tasks", "two networks agree on every lie where two votes are enough")
+        .spent("2 networks")
+        .lost(format!("{} wrong of 400, the least doubt stated was {doubt:.3}", world.wrong_results()))
+        .end(ring.iter().all(|liar| world.exposed.contains(liar)) && world.wrong_results() < 200);
 }

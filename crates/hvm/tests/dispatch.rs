@@ -99,10 +99,22 @@ fn a_pausing_worker_finishes_what_it_has_and_gets_no_more() {
     let worker = world.join(Kind::Honest);
     world.submit(1, Assurance::replicas(1));
     world.submit(2, Assurance::replicas(1));
-    world.tell(DispatchInput::Offer { worker, owner: Owner(1), slots: 0, memory_bytes: 1 << 30 });
+    world.tell(DispatchInput::Offer {
+        worker,
+        owner: Owner(1),
+        slots: 0,
+        memory_bytes: 1 << 30,
+        for_site: None,
+    });
     world.until(30);
     assert_eq!(world.believed.len(), 1);
-    world.tell(DispatchInput::Offer { worker, owner: Owner(1), slots: 1, memory_bytes: 1 << 30 });
+    world.tell(DispatchInput::Offer {
+        worker,
+        owner: Owner(1),
+        slots: 1,
+        memory_bytes: 1 << 30,
+        for_site: None,
+    });
     world.until(60);
     assert_eq!(world.believed.len(), 2);
 }
@@ -165,6 +177,8 @@ fn what_needs_more_memory_than_anyone_has_does_not_stop_the_rest() {
         world.tell(DispatchInput::Submit(Submission {
             task: TaskId(task),
             submitter: PeerId([1; 32]),
+            owner: Owner(1),
+            site: None,
             module: [7; 32],
             input: [0; 32],
             need: Need { gas: GAS, memory_bytes },

@@ -5,7 +5,9 @@ use crate::Node;
 use crate::output::Output;
 use peeredge_hvm::{Answer, Claim};
 use peeredge_wire::ContentId;
-use peeredge_wire::relay::{Blob, TaskFromRelay, TaskMark, TaskRefusal, TaskRequest, TaskToRelay, ToRelay};
+use peeredge_wire::relay::{
+    Blob, TaskFromRelay, TaskMark, TaskOf, TaskRefusal, TaskRequest, TaskToRelay, ToRelay,
+};
 use std::collections::BTreeMap;
 
 /// What a shell tells a node about tasks.
@@ -17,11 +19,19 @@ pub enum TaskInput {
         slots: u8,
         /// Pages of 64 KiB that each may have.
         memory_pages: u32,
+        /// Whose tasks the visitor agreed to run.
+        whose: TaskOf,
     },
     /// The page hands a task in; what it names, this peer shares.
     Submit(TaskRequest),
     /// The page no longer wants a task.
     Cancel {
+        /// Which.
+        request: u32,
+    },
+    /// No output that the result named hashes to its digest. Another result may follow, or a refusal; of a task that has no result
+    /// yet this says nothing.
+    Untrue {
         /// Which.
         request: u32,
     },
@@ -54,6 +64,9 @@ pub enum TaskInput {
     },
 }
 
+/// Results whose outputs may still turn out untrue.
+const SETTLED_MAX: usize = 64;
+
 /// A run that this peer was given.
 #[derive(Debug)]
 struct Held {
@@ -67,14 +80,16 @@ struct Held {
 pub(crate) struct Tasks {
     offer: Option<TaskToRelay>,
     submitted: BTreeMap<u32, TaskToRelay>,
+    /// Tasks whose result names an output that the shell still has to fetch and check, oldest first.
+    settled: BTreeMap<u32, TaskToRelay>,
     held: BTreeMap<u64, Held>,
 }
 
 impl Node {
     pub(crate) fn task_input(&mut self, input: TaskInput) {
         match input {
-            TaskInput::Offer { slots, memory_pages } => {
-                let offer = TaskToRelay::Offer { slots, memory_pages };
+            TaskInput::Offer { slots, memory_pages, whose } => {
+                let offer = TaskToRelay::Offer { slots, memory_pages, whose };
                 self.tasks.offer = Some(offer.clone());
                 self.relay_send(ToRelay::Task(offer));
             }
@@ -87,6 +102,12 @@ impl Node {
             TaskInput::Cancel { request } => {
                 if self.tasks.submitted.remove(&request).is_some() {
                     self.relay_send(ToRelay::Task(TaskToRelay::Cancel { request }));
+                }
+            }
+            TaskInput::Untrue { request } => {
+                if let Some(submit) = self.tasks.settled.remove(&request) {
+                    self.tasks.submitted.insert(request, submit);
+                    self.relay_send(ToRelay::Task(TaskToRelay::Untrue { request }));
                 }
             }
             TaskInput::Beat { lease, mark } => {
@@ -140,8 +161,12 @@ impl Node {
                 return;
             }
             TaskFromRelay::Result { request, end, gas, digest, output, .. } => {
-                if self.tasks.submitted.remove(request).is_none() {
-                    return;
+                let Some(submit) = self.tasks.submitted.remove(request) else { return };
+                if matches!(output, Blob::Content(_)) {
+                    if self.tasks.settled.len() >= SETTLED_MAX {
+                        self.tasks.settled.pop_first();
+                    }
+                    self.tasks.settled.insert(*request, submit);
                 }
                 // The shell checks a content when it has fetched it; what came along is checked here.
                 let fits = match output {

@@ -6,7 +6,7 @@ use peeredge_hvm::{Answer, Claim, Receipt, name_of_input};
 use peeredge_node::{Input, TaskInput};
 use peeredge_wire::ContentId;
 use peeredge_wire::relay::{
-    Blob, FromRelay, TaskAssurance, TaskFromRelay, TaskLimits, TaskRefusal, TaskRequest, TaskToRelay,
+    Blob, FromRelay, TaskAssurance, TaskFromRelay, TaskLimits, TaskOf, TaskRefusal, TaskRequest, TaskToRelay,
 };
 use world::World;
 
@@ -96,7 +96,9 @@ fn a_result_that_its_own_digest_contradicts_is_not_taken_for_one() {
         runs: 1,
         refereed: false,
         voters: vec![],
+        doubt_ppm: 0,
         output: Blob::Inline(output.to_vec()),
+        others: vec![],
     };
     tell(&mut world, result(1, b"out"));
     tell(&mut world, result(1, b"out"));
@@ -108,7 +110,7 @@ fn a_result_that_its_own_digest_contradicts_is_not_taken_for_one() {
 #[test]
 fn after_the_relay_was_away_leases_are_over_and_everything_else_is_said_again() {
     let mut world = ready();
-    world.input(0, Input::Task(TaskInput::Offer { slots: 1, memory_pages: 5 }));
+    world.input(0, Input::Task(TaskInput::Offer { slots: 1, memory_pages: 5, whose: TaskOf::OwnSite }));
     let (input, assurance) = (Blob::Inline(vec![1]), TaskAssurance::Strict);
     let submit = TaskInput::Submit(TaskRequest {
         request: 1,

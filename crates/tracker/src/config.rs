@@ -1,5 +1,6 @@
 use crate::ahead::AheadSettings;
 use crate::purse::Publisher;
+use crate::tasks::TaskQuotas;
 use core::fmt;
 use core::time::Duration;
 use peeredge_hvm::DispatchSettings;
@@ -57,6 +58,8 @@ pub struct TrackerConfig {
     pub tasks: Option<DispatchSettings>,
     /// Tasks without a result that one peer may have handed in, each up to 17 KiB. Default 1024.
     pub tasks_per_peer_max: usize,
+    /// What the submitters of one owner may have.
+    pub task_quotas: TaskQuotas,
     /// Live contents that one connection may publish or follow. Each keeps one head of at most 4 KiB here. Default 32.
     pub live_contents_max: usize,
     /// UDP port at which the relay answers STUN, told to every peer; 0 for none. Default 0.
@@ -252,6 +255,7 @@ impl TrackerConfig {
                 ..DispatchSettings::new(0)
             }),
             tasks_per_peer_max: 1024,
+            task_quotas: TaskQuotas::default(),
             live_contents_max: 32,
             stun_port: 0,
             carry: CarrySettings::default(),
@@ -285,6 +289,7 @@ impl fmt::Debug for TrackerConfig {
             .field("ahead", &self.ahead)
             .field("tasks", &self.tasks.is_some())
             .field("tasks_per_peer_max", &self.tasks_per_peer_max)
+            .field("task_quotas", &self.task_quotas)
             .field("live_contents_max", &self.live_contents_max)
             .field("stun_port", &self.stun_port)
             .field("carry", &self.carry)

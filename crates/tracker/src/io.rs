@@ -28,6 +28,15 @@ pub enum TrackerInput {
         /// Which connection.
         conn: ConnId,
     },
+    /// What the shell knows of a connection that bears on tasks.
+    Site {
+        /// Which connection.
+        conn: ConnId,
+        /// Names the site whose page it is; none for a native peer.
+        site: Option<u64>,
+        /// Whether it may hand tasks in. Without this input everybody may.
+        may_submit: bool,
+    },
     /// What a connection's bytes cost the operator, as far as the shell can tell by its address.
     CostClass {
         /// Which connection.

@@ -28,4 +28,5 @@ pub use peeredge_hvm::{DispatchSettings, DispatchStats};
 pub use peeredge_routing::matching::{MarketPicture, MatchSettings, Terms};
 pub use purse::{Publisher, PurseStats};
 pub use stats::TrackerStats;
+pub use tasks::TaskQuotas;
 pub use tracker::Tracker;

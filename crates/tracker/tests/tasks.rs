@@ -6,7 +6,7 @@ use peeredge_hvm::{Answer, Claim};
 use peeredge_tracker::TrackerInput;
 use peeredge_wire::PeerId;
 use peeredge_wire::relay::{
-    Blob, FromRelay, TaskAssurance, TaskFromRelay, TaskLimits, TaskMark, TaskRefusal, TaskRequest,
+    Blob, FromRelay, TaskAssurance, TaskFromRelay, TaskLimits, TaskMark, TaskOf, TaskRefusal, TaskRequest,
     TaskToRelay, ToRelay,
 };
 use support::{Place, RELAY_KEY, content, id, key};
@@ -17,7 +17,8 @@ const NONCE: [u8; 32] = [5; 32];
 
 fn offer(place: &mut Place, n: u8) -> peeredge_tracker::ConnId {
     let conn = place.join(n);
-    place.say(conn, &ToRelay::Task(TaskToRelay::Offer { slots: 1, memory_pages: 64 }));
+    place
+        .say(conn, &ToRelay::Task(TaskToRelay::Offer { slots: 1, memory_pages: 64, whose: TaskOf::Anybody }));
     conn
 }
 
@@ -208,7 +209,10 @@ fn two_keys_of_one_network_do_not_vote_on_one_task() {
         .map(|n| {
             let conn = place.join(n);
             place.input(TrackerInput::Owner { conn, owner: 1 });
-            place.say(conn, &ToRelay::Task(TaskToRelay::Offer { slots: 1, memory_pages: 64 }));
+            place.say(
+                conn,
+                &ToRelay::Task(TaskToRelay::Offer { slots: 1, memory_pages: 64, whose: TaskOf::Anybody }),
+            );
             (conn, n)
         })
         .collect();
@@ -278,4 +282,162 @@ fn a_task_goes_on_from_the_newest_checkpoint_that_outlives_its_worker() {
         }
     };
     assert_eq!(resumed(both), second, "in whatever order they come");
+}
+
+/// Answers a lease with a large output that lies elsewhere.
+fn answer_elsewhere(
+    place: &mut Place,
+    conn: peeredge_tracker::ConnId,
+    n: u8,
+    lease: u64,
+    output: &[u8],
+    at: peeredge_wire::ContentId,
+) {
+    let answer = Answer::parts(0, output, 77).expect("done");
+    let input = *blake3::hash(&[1, 2, 3]).as_bytes();
+    let claim = Claim { lease, module: content(9).0, input, worker: id(n), answer };
+    place.say(conn, &ToRelay::Task(TaskToRelay::Commit { lease, commitment: claim.commitment(&NONCE) }));
+    let signature = claim.sign(&key(n)).signature;
+    let (digest, nonce, gas, end) = (answer.digest, NONCE, 77, 0);
+    let output = Blob::Content(at);
+    place
+        .say(conn, &ToRelay::Task(TaskToRelay::Reveal { lease, end, gas, digest, nonce, signature, output }));
+}
+
+/// The relay's own node, as referee.
+fn referee(place: &mut Place) -> peeredge_tracker::ConnId {
+    let (conn, nonce) = place.open();
+    place.say(conn, &support::hello(RELAY_KEY, &nonce));
+    place.read(conn);
+    place
+        .say(conn, &ToRelay::Task(TaskToRelay::Offer { slots: 1, memory_pages: 64, whose: TaskOf::Anybody }));
+    conn
+}
+
+#[test]
+fn every_voters_output_is_given_and_who_showed_an_untrue_one_is_exposed() {
+    let mut place = Place::new();
+    let page = place.join(1);
+    let workers = [(offer(&mut place, 2), 2), (offer(&mut place, 3), 3)];
+    submit(&mut place, page, 7, TaskAssurance::Replicas(2));
+    // The first to show names something else under the right digest.
+    let mut liar = 0;
+    for round in 0..2 {
+        let (conn, n, run) = workers
+            .iter()
+            .find_map(|(conn, n)| lease(&mut place, *conn).map(|run| (*conn, *n, run)))
+            .expect("one of the two has it");
+        liar = if round == 0 { n } else { liar };
+        answer_elsewhere(&mut place, conn, n, run, b"large", content(50 + round));
+    }
+    let found = tasks(&mut place, page);
+    let Some(TaskFromRelay::Result { output, others, doubt_ppm, .. }) =
+        found.iter().find(|message| matches!(message, TaskFromRelay::Result { .. }))
+    else {
+        panic!("{found:?}")
+    };
+    let mut shown = vec![output.clone()];
+    shown.extend(others.iter().map(|id| Blob::Content(*id)));
+    assert_eq!(shown, [Blob::Content(content(50)), Blob::Content(content(51))]);
+    assert!(*doubt_ppm > 0, "two strangers are no proof");
+    // With a referee the submitter's word sets a run going, whose outcome decides.
+    let own = referee(&mut place);
+    place.say(page, &ToRelay::Task(TaskToRelay::Untrue { request: 7 }));
+    let run = lease(&mut place, own).expect("the referee runs it");
+    answer_elsewhere(&mut place, own, RELAY_KEY, run, b"large", content(51));
+    let again = tasks(&mut place, page);
+    assert!(
+        matches!(&again[..], [TaskFromRelay::Result { output, refereed: true, doubt_ppm: 0, .. }]
+            if *output == Blob::Content(content(51))),
+        "{again:?}"
+    );
+    assert_eq!(place.tracker.stats().dispatched.exposed, 1);
+    // The liar gets nothing any more, the other one goes on.
+    submit(&mut place, page, 8, TaskAssurance::Replicas(1));
+    for (conn, n) in workers {
+        assert_eq!(lease(&mut place, conn).is_some(), n != liar, "worker {n}");
+    }
+    // Nor can the same be said twice.
+    place.say(page, &ToRelay::Task(TaskToRelay::Untrue { request: 7 }));
+    assert_eq!(
+        tasks(&mut place, page)
+            .into_iter()
+            .filter(|message| matches!(message, TaskFromRelay::Refused { request: 7, .. }))
+            .count(),
+        1
+    );
+}
+
+#[test]
+fn calling_a_true_output_untrue_exposes_nobody() {
+    let mut place = Place::new();
+    let own = referee(&mut place);
+    let page = place.join(1);
+    let a = offer(&mut place, 2);
+    submit(&mut place, page, 7, TaskAssurance::Replicas(1));
+    let run = lease(&mut place, a).expect("the only worker");
+    answer_elsewhere(&mut place, a, 2, run, b"large", content(50));
+    place.read(page);
+    place.say(page, &ToRelay::Task(TaskToRelay::Untrue { request: 7 }));
+    let run = lease(&mut place, own).expect("the referee runs it");
+    answer_elsewhere(&mut place, own, RELAY_KEY, run, b"large", content(50));
+    assert_eq!(place.tracker.stats().dispatched.exposed, 0);
+}
+
+#[test]
+fn who_may_not_hand_in_and_what_cannot_hold_is_told_before_any_work() {
+    let mut place = Place::with(|config| {
+        config.task_quotas.tasks_max = 2;
+        config.task_quotas.memory_pages_max = 100;
+    });
+    let (page, stranger) = (place.join(1), place.join(4));
+    place.input(TrackerInput::Site { conn: stranger, site: Some(5), may_submit: false });
+    let worker = offer(&mut place, 2);
+    let refusal = |place: &mut Place, conn, change: &dyn Fn(&mut TaskLimits)| {
+        let mut limits = LIMITS;
+        change(&mut limits);
+        let (module, input, value) = (content(9), Blob::Inline(vec![0; 1000]), 0);
+        let request =
+            TaskRequest { request: 1, module, input, limits, assurance: TaskAssurance::Replicas(1), value };
+        place.say(conn, &ToRelay::Task(TaskToRelay::Submit(request)));
+        tasks(place, conn).into_iter().find_map(|message| match message {
+            TaskFromRelay::Refused { why, .. } => Some(why),
+            _ => None,
+        })
+    };
+    assert_eq!(refusal(&mut place, stranger, &|_| {}), Some(TaskRefusal::NotAllowed));
+    assert_eq!(refusal(&mut place, page, &|limits| limits.memory_pages = 0), Some(TaskRefusal::Limits));
+    assert_eq!(refusal(&mut place, page, &|limits| limits.memory_pages = 101), Some(TaskRefusal::Limits));
+    assert_eq!(refusal(&mut place, page, &|limits| limits.memory_pages = 65), Some(TaskRefusal::NobodyFits));
+    assert_eq!(tasks(&mut place, worker), [], "nobody was bothered");
+    // Two keys of one network have one quota.
+    let others: Vec<_> = (10..14).map(|n| place.join(n)).collect();
+    for conn in &others {
+        place.input(TrackerInput::Owner { conn: *conn, owner: 77 });
+    }
+    let refused: Vec<_> = others.iter().map(|conn| refusal(&mut place, *conn, &|_| {})).collect();
+    assert_eq!(refused, [None, None, Some(TaskRefusal::Quota), Some(TaskRefusal::Quota)]);
+    place.leave(others[0]);
+    assert_eq!(refusal(&mut place, others[3], &|_| {}), None, "what ends gives its place back");
+}
+
+#[test]
+fn a_tab_runs_tasks_of_its_own_site_unless_its_visitor_agreed_to_more() {
+    let mut place = Place::new();
+    let (page, native) = (place.join(1), place.join(5));
+    place.input(TrackerInput::Site { conn: page, site: Some(1), may_submit: true });
+    let tab = |place: &mut Place, n, site, whose| {
+        let conn = place.join(n);
+        place.input(TrackerInput::Site { conn, site: Some(site), may_submit: true });
+        place.say(conn, &ToRelay::Task(TaskToRelay::Offer { slots: 1, memory_pages: 64, whose }));
+        conn
+    };
+    let other_site = tab(&mut place, 2, 2, TaskOf::OwnSite);
+    submit(&mut place, page, 1, TaskAssurance::Replicas(1));
+    submit(&mut place, native, 1, TaskAssurance::Replicas(1));
+    assert_eq!(lease(&mut place, other_site), None);
+    let same_site = tab(&mut place, 3, 1, TaskOf::OwnSite);
+    assert!(lease(&mut place, same_site).is_some());
+    let generous = tab(&mut place, 4, 2, TaskOf::Anybody);
+    assert!(lease(&mut place, generous).is_some(), "the native peer's");
 }

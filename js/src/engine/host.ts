@@ -481,7 +481,9 @@ function callLive(engine: Engine, now: number, live: LiveCall): void {
 function callTask(engine: Engine, now: number, task: TaskCall): void {
   switch (task.call) {
     case "offer":
-      return engine.offerTasks(now, task.slots, task.memoryPages);
+      return engine.offerTasks(now, task.slots, task.memoryPages, task.anybody);
+    case "untrue":
+      return engine.taskUntrue(now, task.request);
     case "submit": {
       const { request, module, input, inputContent, gas, memoryPages, outputBytes, checkpointSteps, assurance, value } = task;
       return engine.submitTask(now, request, module, input, inputContent, gas, memoryPages, outputBytes, checkpointSteps, assurance, value);

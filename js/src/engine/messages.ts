@@ -65,7 +65,8 @@ export interface SessionMemory {
 
 /** What the page says about tasks; numbers of leases stay below 2^53, gas does not. */
 export type TaskCall =
-  | { call: "offer"; slots: number; memoryPages: number }
+  | { call: "offer"; slots: number; memoryPages: number; anybody: boolean }
+  | { call: "untrue"; request: number }
   | {
       call: "submit";
       request: number;

@@ -34,7 +34,14 @@ const REFUSALS: Record<string, string> = {
   no_worker: "nobody took the task in time",
   task_trouble: "those who took the task could not run it",
   task_disputed: "the answers contradict each other",
+  task_limits: "the task's limits cannot hold: its input is larger than its memory, or they are beyond what this relay allows",
+  nobody_fits: "nobody who is here has so much memory",
+  tasks_not_allowed: "this relay runs no tasks for this page's origin",
+  task_quota: "this network has had as many tasks as it may for now",
 };
+
+/** What is offered before the visitor agreed. */
+const NO_OFFER = "";
 
 /** What a desk has of its page and engine. */
 export interface DeskHost {
@@ -56,6 +63,8 @@ interface Waiting {
   limits: TaskLimits;
   /** Checkpoints of others that are kept for this task. */
   marks: string[];
+  /** Whether the relay was told that no output was what its workers signed for. */
+  isContested: boolean;
 }
 
 interface Lease {
@@ -78,7 +87,7 @@ export class Desk {
   readonly #speed = new Speed();
   #compute: Compute;
   #lowBattery: boolean;
-  #offered = 0;
+  #offered = NO_OFFER;
   #next = 1;
   #tasks = 0;
   #gas = 0;
@@ -148,7 +157,7 @@ export class Desk {
       const inputContent = shared && (await until(signal, shared));
       return await new Promise<TaskResult>((resolve, reject) => {
         const onProgress = options.onProgress ?? (() => {});
-        this.#waiting.set(request, { resolve, reject, onProgress, end: new AbortController(), limits, marks: [] });
+        this.#waiting.set(request, { resolve, reject, onProgress, end: new AbortController(), limits, marks: [], isContested: false });
         this.#host.send({
           call: "submit",
           request,
@@ -207,14 +216,15 @@ export class Desk {
   }
 
   readonly #offer = (): void => {
-    const { allowed, slots, whileHidden, onLowBattery, memoryBytes } = this.#compute;
+    const { allowed, slots, whileHidden, onLowBattery, memoryBytes, anybody } = this.#compute;
     const isHidden = globalThis.document?.hidden === true;
     const pauses = !allowed || (isHidden && !whileHidden) || (this.#lowBattery && !onLowBattery);
-    const offered = pauses ? 0 : slots;
+    const offer = { slots: pauses ? 0 : slots, memoryPages: Math.floor(memoryBytes / PAGE_BYTES), anybody };
+    const offered = pauses ? NO_OFFER : JSON.stringify(offer);
     // A visitor who never agreed is never mentioned to the relay.
     if (offered === this.#offered) return;
     this.#offered = offered;
-    this.#host.send({ call: "offer", slots: offered, memoryPages: Math.floor(memoryBytes / PAGE_BYTES) });
+    this.#host.send({ call: "offer", ...offer });
   };
 
   #stopAll(): void {
@@ -269,25 +279,46 @@ export class Desk {
     }
   }
 
-  async #result([, request, end, gas, runs, refereed, workers, output, digest]: Word<"result">): Promise<void> {
+  async #result(word: Word<"result">): Promise<void> {
+    const [, request, end, gas, runs, refereed, workers, output, digest, doubtPpm, others] = word;
     const waiting = this.#waiting.get(request);
     if (!waiting) return;
-    const { signal } = waiting.end;
+    const doubt = doubtPpm / 1e6;
     try {
-      const bytes = typeof output === "string" ? await this.#host.take(output, waiting.limits.outputBytes, signal) : output;
-      // Whoever delivered it: it is what the workers signed for, or it is nothing.
-      if (!isEqual(await answer(end, bytes, signal), digest)) {
+      const bytes = await this.#output([output, ...others], end, digest, waiting);
+      if (!bytes) {
+        // Only the relay can say who showed something else: it runs the task itself, once.
+        if (typeof output === "string" && !waiting.isContested) {
+          waiting.isContested = true;
+          return this.#host.send({ call: "untrue", request });
+        }
         throw new PeerEdgeError("task_disputed", "the output is not what its workers signed for", { cause: { workers } });
       }
       if (end !== End.Done) {
         const name = ENDS[end] ?? "unknown";
-        const cause = { end: name, gas, runs, refereed, workers };
+        const cause = { end: name, gas, runs, refereed, doubt, workers };
         throw new PeerEdgeError("task_failed", `the task ended: ${name}, after ${gas} gas`, { cause });
       }
-      this.#end(request)?.resolve({ output: bytes, gas, runs, refereed, workers });
+      this.#end(request)?.resolve({ output: bytes, gas, runs, refereed, doubt, workers });
     } catch (error) {
       this.#end(request)?.reject(error);
     }
+  }
+
+  /** The first of these outputs that is what the workers signed for, whoever delivered it. */
+  async #output(shown: (Uint8Array | string)[], end: number, digest: Uint8Array, waiting: Waiting): Promise<Uint8Array | null> {
+    const { signal } = waiting.end;
+    for (const output of shown) {
+      try {
+        const bytes = typeof output === "string" ? await this.#host.take(output, waiting.limits.outputBytes, signal) : output;
+        if (isEqual(await answer(end, bytes, signal), digest)) return bytes;
+      } catch (error) {
+        signal.throwIfAborted();
+        // Its voter may have left: another's may still be there.
+        if (output === shown.at(-1) && waiting.isContested) throw error;
+      }
+    }
+    return null;
   }
 
   async #work(word: Word<"lease">): Promise<void> {

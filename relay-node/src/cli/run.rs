@@ -93,7 +93,10 @@ fn write(args: &Args, ran: &Ran) -> Result<(), Failure> {
 }
 
 fn summary(ran: &Ran) -> String {
-    let judge = if ran.refereed { "decided by the relay" } else { "agreed" };
+    let judge = match (ran.refereed, f64::from(ran.doubt_ppm) / 1e4) {
+        (true, _) => "decided by the relay".to_owned(),
+        (false, percent) => format!("wrong with at most {percent} %, by the relay's reckoning; agreed"),
+    };
     let workers: Vec<String> = ran.workers.iter().map(|worker| worker.to_string()[..8].to_owned()).collect();
     let runs = if ran.runs == 1 { "run" } else { "runs" };
     let (bytes, workers) = (ran.output.len(), workers.join(", "));

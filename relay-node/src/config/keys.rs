@@ -129,6 +129,9 @@ settings! {
     task_memory_bytes_max: Bytes = Bytes(256 << 20);
     /// Milliseconds after which a task that is run here is given up.
     task_timeout_ms: Millis = Millis(600_000);
+    /// Who may have tasks run by others: "off" nobody, "origins" pages of this relay and of the origins named in `origins`, and
+    /// programs on this machine, "open" everybody.
+    tasks: String = "origins".into();
     /// Web origins whose pages may use this relay (https://site.example). `*` is any.
     origins: Vec<String> = vec!["*".into()];
     /// TCP connections at a time, and no more than file descriptors allow.

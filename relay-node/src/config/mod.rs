@@ -118,6 +118,10 @@ impl Config {
             );
             return Err(("public_url", says));
         }
+        if !["off", "origins", "open"].contains(&self.tasks.as_str()) {
+            let says = format!("{} is none of \"off\", \"origins\", \"open\"", value::quote(&self.tasks));
+            return Err(("tasks", says));
+        }
         let url = self.public_url.trim_end_matches('/');
         let authority = url.strip_prefix("http://").or(url.strip_prefix("https://"));
         for host in &self.hosts {

@@ -47,6 +47,26 @@ pub(super) fn is_allowed(origins: &[String], request: &HeaderMap) -> bool {
     of_own || origins.iter().any(|allowed| allowed == "*" || allowed.trim_end_matches('/') == origin)
 }
 
+/// A number for the origin whose page sends the request; none if no page does.
+pub(super) fn site(request: &HeaderMap) -> Option<u64> {
+    let origin = request.get(header::ORIGIN)?.to_str().ok()?.to_ascii_lowercase();
+    blake3::hash(origin.as_bytes()).as_bytes().first_chunk().map(|bytes| u64::from_le_bytes(*bytes))
+}
+
+/// Whether the request comes from a page of the relay's own or one that its operator named, or from this machine. A script can state
+/// any origin: what it hands in then is bounded by its network.
+pub(super) fn is_of_operator(origins: &[String], request: &HeaderMap, is_here: bool) -> bool {
+    let Some(origin) = request.get(header::ORIGIN).and_then(|origin| origin.to_str().ok()) else {
+        return is_here;
+    };
+    let authority = origin.split_once("://").map_or("", |(_, authority)| authority);
+    let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
+    let own = request.get(header::HOST).and_then(|host| host.to_str().ok());
+    own == Some(authority)
+        || (is_here && ["127.0.0.1", "localhost", "[::1]"].contains(&host))
+        || origins.iter().any(|allowed| allowed != "*" && allowed.trim_end_matches('/') == origin)
+}
+
 /// The answer to a page that asks beforehand whether it may ask (CORS preflight).
 pub(super) fn preflight<B>(origins: &[String], request: &Request<B>) -> Response {
     debug_assert_eq!(request.method(), Method::OPTIONS);

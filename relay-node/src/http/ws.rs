@@ -58,6 +58,12 @@ pub(super) async fn upgrade(
         cost_class: app.config.cost_class(caller.ip),
         // The request was let in under one of them.
         authorities: named.unwrap_or_default(),
+        site: headers::site(request.headers()),
+        may_submit: match app.config.tasks.as_str() {
+            "open" => true,
+            "origins" => headers::is_of_operator(&app.config.origins, request.headers(), caller.is_here()),
+            _ => false,
+        },
     };
     let upgrading = hyper::upgrade::on(&mut request);
     tokio::spawn(async move {

@@ -79,7 +79,7 @@ impl Line {
 /// The tracker never waits for the node here, nor for a node that stands still: what it brings is sorted at once, and of
 /// strangers' signals only so many are kept.
 async fn local(hub: &Hub, owners: &Owners, mut out: mpsc::Receiver<Vec<u8>>, inputs: &mpsc::Sender<Input>) {
-    let caller = Caller { authorities: vec![LOCAL_AUTHORITY.into()], ..Caller::default() };
+    let caller = Caller { authorities: vec![LOCAL_AUTHORITY.into()], may_submit: true, ..Caller::default() };
     let Some((connection, mut mailbox)) = hub.connect(LOCAL_MAILBOX_BYTES, caller).await else { return };
     if inputs.send(Input::RelayOpened).await.is_err() {
         return;

@@ -165,6 +165,9 @@ pub async fn serve(mut config: Config, stop: impl Future<Output = ()>) -> Result
         let places = config.upload_bytes_per_s_max.0 / u64::from(tracker.trust.place_bytes_per_s);
         tracker.matching.reserve.places = places.clamp(1, 10_000) as u32;
     }
+    if config.tasks == "off" {
+        tracker.tasks = None;
+    }
     tracker.cost_classes = config.cost_classes();
     tracker.publishers = config.publishers();
     let hub = Hub::start(tracker, pulses.tracker.clone());

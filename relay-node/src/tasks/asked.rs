@@ -34,6 +34,8 @@ pub struct Ran {
     pub runs: u16,
     /// Whether the relay ran it itself.
     pub refereed: bool,
+    /// How likely the answer is wrong by the relay's reckoning, in millionths.
+    pub doubt_ppm: u32,
     /// Whose answers agree.
     pub workers: Vec<PeerId>,
 }
@@ -94,7 +96,7 @@ impl Desk {
         self.say(TaskInput::Submit(TaskRequest { request, module, input, limits, assurance, value: 0 }));
         let (marked, marks) = mpsc::unbounded_channel();
         let result = tokio::select! {
-            result = self.result(words, &marked, progress) => result,
+            result = self.result(request, words, &marked, progress) => result,
             never = self.keep(marks) => match never {},
         };
         self.forget(request);
@@ -104,36 +106,74 @@ impl Desk {
     /// What the relay says of a task, to its end.
     async fn result(
         &self,
+        request: u32,
         mut words: mpsc::UnboundedReceiver<TaskFromRelay>,
         marked: &mpsc::UnboundedSender<ContentId>,
         mut progress: impl FnMut(u16, PeerId),
     ) -> Result<Ran, RunError> {
+        let mut contested = false;
         loop {
             match words.recv().await {
                 Some(TaskFromRelay::Progress { runs, worker, .. }) => progress(runs, worker),
                 Some(TaskFromRelay::Marked { mark, .. }) => drop(marked.send(mark.checkpoint)),
                 Some(TaskFromRelay::Refused { why, .. }) => return Err(RunError::Refused(why)),
-                Some(TaskFromRelay::Result { end, gas, digest, runs, refereed, voters, output, .. }) => {
-                    let output = match output {
-                        Blob::Inline(bytes) => bytes,
-                        Blob::Content(content) => {
-                            self.take(content, CONTENT_BYTES_MAX).await.map_err(RunError::Content)?
+                Some(TaskFromRelay::Result {
+                    end,
+                    gas,
+                    digest,
+                    runs,
+                    refereed,
+                    voters,
+                    doubt_ppm,
+                    output,
+                    others,
+                    ..
+                }) => {
+                    let is_elsewhere = matches!(output, Blob::Content(_));
+                    let shown = core::iter::once(output).chain(others.into_iter().map(Blob::Content));
+                    let Some(output) = self.output(shown, end, gas, &digest).await else {
+                        // Only the relay can say who showed something else: it runs the task itself, once.
+                        if is_elsewhere && !contested {
+                            contested = true;
+                            self.say(TaskInput::Untrue { request });
+                            continue;
                         }
-                    };
-                    // Whoever delivered it: it is what the workers signed for, or it is nothing.
-                    if Answer::parts(end, &output, gas).map(|answer| answer.digest) != Some(digest) {
                         return Err(RunError::Refused(TaskRefusal::Disputed));
-                    }
+                    };
                     let end = End::from_number(end).unwrap_or(End::Trap);
                     if end != End::Done {
                         return Err(RunError::Ended { end, gas });
                     }
-                    return Ok(Ran { output, gas, runs, refereed, workers: voters });
+                    return Ok(Ran { output, gas, runs, refereed, doubt_ppm, workers: voters });
                 }
                 Some(_) => {}
                 None => return Err(RunError::Closed),
             }
         }
+    }
+
+    /// The first of these outputs that is what the workers signed for, whoever delivered it.
+    async fn output(
+        &self,
+        shown: impl Iterator<Item = Blob>,
+        end: u8,
+        gas: u64,
+        digest: &[u8; 32],
+    ) -> Option<Vec<u8>> {
+        for blob in shown {
+            let bytes = match blob {
+                Blob::Inline(bytes) => bytes,
+                Blob::Content(content) => match self.take(content, CONTENT_BYTES_MAX).await {
+                    Ok(bytes) => bytes,
+                    // Its voter may have left: another's may still be there.
+                    Err(_) => continue,
+                },
+            };
+            if Answer::parts(end, &bytes, gas).is_some_and(|answer| answer.digest == *digest) {
+                return Some(bytes);
+            }
+        }
+        None
     }
 }
 

@@ -8,7 +8,7 @@ use peeredge_hvm::{Checkpoint, End, Limits, instrument};
 use peeredge_node::{Input, Output, RangeSpec, TaskInput};
 use peeredge_task_runner::{From, Job, Stop, TaskRunner};
 use peeredge_wire::limits::TASK_INLINE_BYTES_MAX;
-use peeredge_wire::relay::{Blob, TaskFromRelay, TaskLimits, TaskMark};
+use peeredge_wire::relay::{Blob, TaskFromRelay, TaskLimits, TaskMark, TaskOf};
 use peeredge_wire::{ContentId, RequestId};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -116,7 +116,9 @@ impl Desk {
     /// Offers so many tasks at once; 0 pauses.
     pub fn offer(&self, slots: u8, memory_pages: u32) {
         self.0.memory_pages.store(memory_pages, Ordering::Relaxed);
-        self.say(TaskInput::Offer { slots, memory_pages });
+        // The operator of a machine chose the relay: whoever that lets hand in is served.
+        let whose = TaskOf::Anybody;
+        self.say(TaskInput::Offer { slots, memory_pages, whose });
     }
 
     /// After how long a run is given up. Default: ten minutes.

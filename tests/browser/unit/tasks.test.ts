@@ -71,7 +71,7 @@ test("every way to have no result is an error with a code", async () => {
   expect(await refused).toBe("no_worker");
   const trapped = run();
   await vi.waitFor(() => expect(calls).toHaveLength(2));
-  desk.receive(["result", 2, 2, 9n, 2, false, ["a"], new Uint8Array(), Uint8Array.of(0)]);
+  desk.receive(["result", 2, 2, 9n, 2, false, ["a"], new Uint8Array(), Uint8Array.of(0), 40_000, []]);
   expect(await trapped).toBe("task_failed");
 });
 
@@ -90,11 +90,14 @@ test("an output that its workers did not sign for is not given out, in the frame
   const run = () => desk.run("module", new Uint8Array(), {}).then(() => "no error", (error) => error.code);
   const inline = run();
   await said("submit");
-  desk.receive(["result", 1, 0, 7n, 2, false, ["a"], Uint8Array.of(8), Uint8Array.of(9)]);
+  desk.receive(["result", 1, 0, 7n, 2, false, ["a"], Uint8Array.of(8), Uint8Array.of(9), 40_000, []]);
   expect(await inline).toBe("task_disputed");
   const content = run();
   await vi.waitFor(() => expect(calls).toHaveLength(2));
-  desk.receive(["result", 2, 0, 7n, 2, false, ["a"], "output", Uint8Array.of(9)]);
+  desk.receive(["result", 2, 0, 7n, 2, false, ["a"], "output", Uint8Array.of(9), 40_000, ["another"]]);
+  // Both voters' were tried: the relay is asked to run it itself, once.
+  await vi.waitFor(() => expect(calls.at(-1)).toEqual({ call: "untrue", request: 2 }));
+  desk.receive(["result", 2, 0, 7n, 3, true, [], "output", Uint8Array.of(9), 0, []]);
   expect(await content).toBe("task_disputed");
 });
 

@@ -5,9 +5,8 @@ use super::io::DispatchOutput;
 use super::task::{Stage, Task};
 use super::{Dispatch, Due, Known, happens};
 use crate::lease::{Lease, Stage as LeaseStage};
-use crate::schedule::{Need, hedge_after};
+use crate::schedule::Need;
 use crate::{LeaseId, Mark, TaskId, WorkerId};
-use core::time::Duration;
 use std::collections::BTreeMap;
 
 /// Runs put aside before the idle are left alone until something changes.
@@ -23,7 +22,7 @@ impl Dispatch {
     pub(super) fn match_up(&mut self) {
         self.precompute();
         let mut aside = Vec::new();
-        while !self.pool.idle().is_empty() && aside.len() < ASIDE_MAX {
+        while self.pool.is_any_idle() && aside.len() < ASIDE_MAX {
             if happens(&mut self.dice, self.settings.spots_permille) && self.give_spot() {
                 continue;
             }
@@ -66,12 +65,13 @@ impl Dispatch {
     /// While there is much to do, the referee runs a few tasks itself, for hidden checks.
     fn precompute(&mut self) {
         let wanted = self.settings.referee && self.settings.spots_permille > 0;
-        let short = self.known.len() + self.precomputing < KNOWN_MIN && self.queue.len() >= PRECOMPUTE_FROM;
+        let short =
+            self.known.len() + self.precomputing.len() < KNOWN_MIN && self.queue.len() >= PRECOMPUTE_FROM;
         if wanted
             && short
             && let Some(task) = self.queue.pop()
         {
-            self.precomputing += 1;
+            self.precomputing.insert(task);
             self.referee(task);
         }
     }
@@ -89,10 +89,12 @@ impl Dispatch {
         let resumed: Vec<WorkerId> = resumed.copied().collect();
         let (mut best, mut found): (Option<(f64, WorkerId)>, _) = (None, 0);
         for _ in 0..DRAWS {
-            let idle = self.pool.idle();
-            let id = idle[self.dice.below(idle.len())];
+            let id = self.pool.draw_idle(&mut self.dice)?;
             let worker = self.pool.get(id).expect("the idle are in the pool");
-            if owners.contains(&worker.owner) || resumed.contains(&id) && self.pool.here() > 1 {
+            if owners.contains(&worker.owner)
+                || !worker.takes_of(task.what.site)
+                || resumed.contains(&id) && self.pool.here() > 1
+            {
                 continue;
             }
             let Some(candidate) = self.pool.candidate(self.now, id).filter(|c| c.fits(&need)) else {
@@ -116,6 +118,8 @@ impl Dispatch {
         self.next_lease += 1;
         let lease = LeaseId(self.next_lease);
         let gas = expected_gas(&self.typical, &task.what).high;
+        let unknown = !self.typical.contains_key(&task.what.module);
+        let drawn = self.pool.is_open_to_many(task.what.need.memory_bytes, task.what.site);
         let (mark, lineage) = task.resume.take().map_or((None, Vec::new()), |(mark, by)| (Some(mark), by));
         let expected = rate.time_for(gas);
         task.leases.push(lease);
@@ -131,6 +135,10 @@ impl Dispatch {
                 expected,
                 rate,
                 hedged: false,
+                unknown,
+                stranger: None,
+                submitter: task.what.owner,
+                drawn,
                 stage: LeaseStage::Running,
                 lineage,
                 from_gas: mark.map_or(0, |mark| mark.gas),
@@ -140,7 +148,7 @@ impl Dispatch {
                 input: task.what.input,
             },
         );
-        self.lease_out(lease, id, worker, mark, expected);
+        self.lease_out(lease, id, worker, mark);
     }
 
     /// Gives a run whose answer is known to somebody who cannot tell it from another.
@@ -149,15 +157,19 @@ impl Dispatch {
             return false;
         }
         let at = self.dice.below(self.known.len());
-        let idle = self.pool.idle();
-        let worker = idle[self.dice.below(idle.len())];
+        let Some(worker) = self.pool.draw_idle(&mut self.dice) else { return false };
         let Some(candidate) = self.pool.candidate(self.now, worker) else { return false };
         let Some(owner) = self.pool.get(worker).map(|worker| worker.owner) else { return false };
+        let site = self.known[at].site;
+        if !self.pool.get(worker).is_some_and(|worker| worker.takes_of(site)) {
+            return false;
+        }
         let known = &mut self.known[at];
         if !candidate.fits(&known.need) || !known.seen.insert(owner) {
             return false;
         }
-        let Known { task, module, input, need, answer, .. } = known.clone();
+        let Known { task, module, input, need, answer, owner: submitter, .. } = known.clone();
+        let drawn = self.pool.is_open_to_many(need.memory_bytes, site);
         self.next_lease += 1;
         let (lease, rate) = (LeaseId(self.next_lease), candidate.rate);
         let expected = rate.time_for(need.gas);
@@ -174,6 +186,10 @@ impl Dispatch {
                 expected,
                 rate,
                 hedged: true,
+                unknown: false,
+                stranger: None,
+                submitter,
+                drawn,
                 stage,
                 lineage,
                 from_gas: 0,
@@ -184,23 +200,21 @@ impl Dispatch {
             },
         );
         self.stats.spots += 1;
-        self.lease_out(lease, task, worker, None, expected);
+        self.lease_out(lease, task, worker, None);
         true
     }
 
-    fn lease_out(
-        &mut self,
-        lease: LeaseId,
-        task: TaskId,
-        worker: WorkerId,
-        resume: Option<Mark>,
-        expected: Duration,
-    ) {
+    fn lease_out(&mut self, lease: LeaseId, task: TaskId, worker: WorkerId, resume: Option<Mark>) {
         self.stats.leases += 1;
         self.given_at = self.now;
-        self.pool.take(self.now, worker);
-        let look = hedge_after(expected).min(self.settings.silence);
-        self.due.insert((self.now + look, Due::Lease(lease)));
+        let stranger = self.pool.take(self.now, worker);
+        if let Some(state) = self.leases.get_mut(&lease) {
+            state.stranger = stranger;
+        }
+        if let Some(state) = self.leases.get(&lease) {
+            let look = self.hedge_idle_at(state).min(self.now + self.settings.silence);
+            self.due.insert((look, Due::Lease(lease)));
+        }
         let worker = self.pool.get(worker).expect("it was drawn from the pool").peer;
         self.out.push_back(DispatchOutput::Lease { lease, worker, task, resume });
     }

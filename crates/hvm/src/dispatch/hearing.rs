@@ -3,8 +3,9 @@
 use super::io::{DispatchOutput, GivenUp};
 use super::task::{Stage, Vote};
 use super::{Dispatch, Due, happens};
+use crate::evidence::Work;
 use crate::lease::{Lease, Stage as LeaseStage};
-use crate::{Claim, LeaseId, Mark, Pool, ReceiptError, TaskId, WorkerId};
+use crate::{Claim, LeaseId, Mark, Owner, Pool, ReceiptError, TaskId, WorkerId};
 use core::time::Duration;
 use peeredge_wire::PeerId;
 
@@ -35,8 +36,8 @@ impl Dispatch {
         let Some(lease) = self.leases.get_mut(&id).filter(|lease| lease.running()) else { return };
         lease.heard = self.now;
         lease.stage = LeaseStage::Committed { commitment, took: self.now.since(lease.given), asked: false };
-        let (task, worker) = (lease.task, lease.worker);
-        self.pool.release(self.now, worker);
+        let (task, worker, stranger) = (lease.task, lease.worker, lease.stranger.take());
+        self.let_go(worker, stranger);
         self.ask_reveals(task, Some(id));
     }
 
@@ -85,6 +86,8 @@ impl Dispatch {
             worker.record.returned();
             worker.record.regain();
         }
+        // It may hold more now.
+        self.pool.returned(self.now, lease.worker);
         if let Some(known) = lease.known {
             self.spot_answered(&lease, claim.answer == known, took);
             return Ok(());
@@ -114,7 +117,9 @@ impl Dispatch {
             lineage: lease.lineage,
             gas,
             took,
+            drawn: lease.drawn,
         });
+        task.straggler_until = None;
         self.agreed(lease.task);
         self.look(lease.task);
         Ok(())
@@ -125,39 +130,47 @@ impl Dispatch {
         let Some(task) = self.tasks.get(&id) else { return };
         let Some((newest, earlier)) = task.votes.split_last() else { return };
         let (newest, module, answer) = (newest.clone(), task.what.module, newest.answer);
+        let submitter = task.what.owner;
         let partners: Vec<Vote> = earlier.iter().filter(|vote| vote.answer == answer).cloned().collect();
         // A stranger's gas is its word until somebody agrees.
         let known =
             self.pool.get(newest.worker).is_some_and(|worker| worker.record.evidence() >= MEASURED_FROM);
-        if known || !partners.is_empty() {
+        if newest.drawn && (known || !partners.is_empty()) {
             self.pool.measured(newest.worker, newest.gas, newest.took);
         }
         let Some(first) = partners.first() else { return };
-        if partners.len() == 1
+        if first.drawn
+            && partners.len() == 1
             && !self.pool.get(first.worker).is_some_and(|w| w.record.evidence() >= MEASURED_FROM)
         {
             self.pool.measured(first.worker, first.gas, first.took);
         }
-        let first = first.worker;
+        let (first, first_work) = (first.worker, Dispatch::work(submitter, first));
+        let newest_work = Dispatch::work(submitter, &newest);
         self.learn_gas(module, answer.gas);
         let prior = self.settings.prior;
         let doubt = |pool: &Pool, id| pool.get(id).map_or(1.0, |worker| worker.record.doubt(prior));
         let (of_first, of_newest) = (doubt(&self.pool, first), doubt(&self.pool, newest.worker));
-        self.verified(newest.worker, 1.0 - of_first, Some(first));
+        self.verified(newest.worker, &newest_work, 1.0 - of_first, Some(first));
         if partners.len() == 1 {
-            self.verified(first, 1.0 - of_newest, Some(newest.worker));
+            self.verified(first, &first_work, 1.0 - of_newest, Some(newest.worker));
         }
         for worker in [first, newest.worker] {
             self.look_again(worker);
         }
     }
 
-    pub(super) fn verified(&mut self, id: WorkerId, weight: f64, by: Option<WorkerId>) {
-        if let Some(worker) = self.pool.get_mut(id) {
-            worker.record.verified(weight);
-            if let Some(by) = by {
-                worker.vouch(by);
-            }
+    /// What a vote on a task of this submitter's owner cost its worker.
+    pub(super) fn work(submitter: Owner, vote: &Vote) -> Work {
+        Work { submitter, drawn: vote.drawn, gas: vote.gas, took: vote.took }
+    }
+
+    pub(super) fn verified(&mut self, id: WorkerId, work: &Work, weight: f64, by: Option<WorkerId>) {
+        let Some(worker) = self.pool.get_mut(id) else { return };
+        let counts = self.evidence.count(self.now, worker.owner, work, weight);
+        worker.record.verified(counts);
+        if let Some(by) = by.filter(|_| counts > 0.0) {
+            worker.vouch(by);
         }
     }
 
@@ -179,8 +192,11 @@ impl Dispatch {
     fn spot_answered(&mut self, lease: &Lease, right: bool, took: Duration) {
         let Some(known) = lease.known else { return };
         if right {
-            self.pool.measured(lease.worker, known.gas, took);
-            self.verified(lease.worker, 1.0, None);
+            let work = Work { submitter: lease.submitter, drawn: lease.drawn, gas: known.gas, took };
+            if lease.drawn {
+                self.pool.measured(lease.worker, known.gas, took);
+            }
+            self.verified(lease.worker, &work, 1.0, None);
             self.look_again(lease.worker);
         } else {
             self.expose(lease.worker, lease.task);
@@ -247,7 +263,7 @@ impl Dispatch {
     pub(super) fn drop_lease(&mut self, id: LeaseId) {
         let Some(lease) = self.leases.remove(&id) else { return };
         if lease.running() {
-            self.pool.release(self.now, lease.worker);
+            self.let_go(lease.worker, lease.stranger);
         }
         if lease.known.is_some() {
             return;

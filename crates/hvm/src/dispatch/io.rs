@@ -6,8 +6,12 @@ use peeredge_wire::PeerId;
 pub struct Submission {
     /// Chosen by whoever submits, never used for two.
     pub task: TaskId,
-    /// Whose turn it counts as.
+    /// Who hands it in.
     pub submitter: PeerId,
+    /// Who stands behind the submitter: whose turn it counts as, and whose workers gain nothing by it.
+    pub owner: Owner,
+    /// The site whose page it is; none for a native submitter.
+    pub site: Option<u64>,
     /// BLAKE3 of the module.
     pub module: [u8; 32],
     /// BLAKE3 of the input.
@@ -33,6 +37,8 @@ pub enum DispatchInput {
         slots: u8,
         /// Memory that a task may have there.
         memory_bytes: u64,
+        /// Takes only tasks that pages of this site hand in; none for anybody's.
+        for_site: Option<u64>,
     },
     /// A worker is gone.
     Gone {
@@ -41,6 +47,11 @@ pub enum DispatchInput {
     },
     /// A task is handed in.
     Submit(Submission),
+    /// A submitter is gone: what it shared can no longer be run, not even as a hidden check.
+    SubmitterGone {
+        /// Who.
+        submitter: PeerId,
+    },
     /// Nobody wants the task any more.
     Cancel {
         /// Which.
@@ -88,6 +99,13 @@ pub enum DispatchInput {
     Trouble {
         /// Under which lease.
         lease: LeaseId,
+    },
+    /// A worker is proved to lie by something that only the shell can see: what it showed does not hash to its answer.
+    Expose {
+        /// Who.
+        worker: PeerId,
+        /// On which task.
+        task: TaskId,
     },
     /// The referee's answer; none when it cannot run the task.
     Refereed {
@@ -169,6 +187,11 @@ pub enum DispatchOutput {
         task: TaskId,
         /// Why.
         why: GivenUp,
+    },
+    /// The referee need not go on.
+    RefereeStop {
+        /// With which task.
+        task: TaskId,
     },
     /// A worker was proved to lie. It gets nothing any more.
     Exposed {

@@ -25,7 +25,7 @@ impl Dispatch {
             Verdict::Dispute if self.settings.referee => self.referee(id),
             Verdict::Dispute => self.outvote(id),
             // Whoever takes long is the second vote, if it comes.
-            Verdict::Vote | Verdict::Wait if stragglers => {}
+            Verdict::Vote | Verdict::Wait if stragglers => self.wait_for_straggler(id),
             Verdict::Vote => self.another(id),
             Verdict::Believe(answer, doubt) => {
                 let drawn = !matches!(task.stage, Stage::Settling(_)) && self.settings.referee;
@@ -50,6 +50,24 @@ impl Dispatch {
                 } else {
                     self.another(id);
                 }
+            }
+        }
+    }
+
+    /// Others have answered: the slowest voter has a while longer, then somebody else votes in its place.
+    fn wait_for_straggler(&mut self, id: TaskId) {
+        let Some(task) = self.tasks.get_mut(&id) else { return };
+        match task.straggler_until {
+            Some(until) if until <= self.now => {
+                task.straggler_until = None;
+                self.another(id);
+            }
+            Some(_) => {}
+            None => {
+                let took = task.votes.iter().map(|vote| vote.took).max().unwrap_or_default();
+                let until = self.now + self.settings.straggler_grace + took;
+                task.straggler_until = Some(until);
+                self.due.insert((until, Due::Task(id)));
             }
         }
     }
@@ -104,23 +122,24 @@ impl Dispatch {
     /// What the referee came to is beyond doubt: it exposes, and it serves as a hidden check of others.
     pub(super) fn refereed(&mut self, id: TaskId, answer: Option<Answer>) {
         let Some(task) = self.tasks.get(&id).filter(|task| task.stage == Stage::Refereeing) else { return };
-        if task.votes.is_empty() {
-            self.precomputing = self.precomputing.saturating_sub(1);
-        }
+        self.precomputing.remove(&id);
         let Some(answer) = answer else {
             let stage = &mut self.tasks.get_mut(&id).expect("it is open").stage;
             *stage = Stage::Open;
             return self.outvote(id);
         };
         let votes = task.votes.clone();
-        let seen = task.owners.iter().copied().collect();
-        let Submission { module, input, need, .. } = task.what;
+        // Whoever still runs it knows it as well.
+        let leased = task.leases.iter().filter_map(|lease| self.leases.get(lease));
+        let running = leased.filter_map(|lease| self.pool.get(lease.worker)).map(|worker| worker.owner);
+        let seen = task.owners.iter().copied().chain(running).collect();
+        let Submission { module, input, need, submitter, owner, site, .. } = task.what;
         let need = Need { gas: answer.gas, ..need };
-        self.known.push_back(Known { task: id, module, input, need, answer, seen });
+        self.known.push_back(Known { task: id, module, input, need, answer, seen, site, submitter, owner });
         self.learn_gas(module, answer.gas);
         for vote in votes {
             if vote.answer == answer {
-                self.verified(vote.worker, 1.0, None);
+                self.verified(vote.worker, &Dispatch::work(owner, &vote), 1.0, None);
                 self.look_again(vote.worker);
             } else if vote.lineage.is_empty() {
                 self.expose(vote.worker, id);
@@ -132,6 +151,10 @@ impl Dispatch {
                     }
                 }
             }
+        }
+        if let Some(task) = self.tasks.get_mut(&id) {
+            // The referee is done: there is nothing to stop.
+            task.stage = Stage::Open;
         }
         self.believe(id, answer, 0.0, true);
         if self.known.len() > self.settings.known_max.max(1) {
@@ -190,7 +213,7 @@ impl Dispatch {
             return;
         }
         worker.record.lied();
-        let peer = worker.peer;
+        let (peer, owner) = (worker.peer, worker.owner);
         let touched: Vec<TaskId> = core::mem::take(&mut worker.open).into_iter().collect();
         let vouched = core::mem::take(&mut worker.vouched);
         self.pool.settle_idle(self.now, id);
@@ -203,7 +226,14 @@ impl Dispatch {
         }
         let held: Vec<LeaseId> =
             self.leases.iter().filter(|(_, lease)| lease.worker == id).map(|(id, _)| *id).collect();
-        held.into_iter().for_each(|lease| self.drop_lease(lease));
+        for lease in held {
+            // What it was about to answer goes to nobody of its owner.
+            let of = self.leases.get(&lease).map(|lease| lease.task);
+            if let Some(task) = of.and_then(|task| self.tasks.get_mut(&task)) {
+                task.owners.push(owner);
+            }
+            self.drop_lease(lease);
+        }
         for touched in touched.into_iter().filter(|touched| *touched != task) {
             let Some(task) = self.tasks.get_mut(&touched) else { continue };
             task.votes.retain(|vote| vote.worker != id && !vote.lineage.contains(&id));
@@ -224,6 +254,10 @@ impl Dispatch {
         }
         self.queue.remove(id);
         self.waiting.remove(&id);
+        self.precomputing.remove(&id);
+        if task.stage == Stage::Refereeing {
+            self.out.push_back(DispatchOutput::RefereeStop { task: id });
+        }
         for vote in &task.votes {
             if let Some(worker) = self.pool.get_mut(vote.worker) {
                 worker.open.remove(&id);
@@ -232,7 +266,7 @@ impl Dispatch {
         for lease in task.leases {
             if let Some(state) = self.leases.remove(&lease) {
                 if state.running() {
-                    self.pool.release(self.now, state.worker);
+                    self.let_go(state.worker, state.stranger);
                 }
                 if let Some(worker) = self.pool.get(state.worker).filter(|worker| worker.here()) {
                     self.out.push_back(DispatchOutput::Revoke { lease, worker: worker.peer });

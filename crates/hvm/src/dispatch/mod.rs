@@ -17,6 +17,7 @@ mod timing;
 pub use io::{Believed, DispatchInput, DispatchOutput, GivenUp, Submission};
 pub use settings::DispatchSettings;
 
+use crate::evidence::Evidence;
 use crate::lease::Lease;
 use crate::schedule::Need;
 use crate::{Answer, LeaseId, Owner, Pool, Queue, TaskId, WorkerId};
@@ -42,6 +43,10 @@ struct Known {
     answer: Answer,
     /// Owners that ran it: none gets it twice.
     seen: BTreeSet<Owner>,
+    site: Option<u64>,
+    /// Who handed it in, and who stands behind that.
+    submitter: PeerId,
+    owner: Owner,
 }
 
 /// Counts since the start.
@@ -84,7 +89,9 @@ pub struct Dispatch {
     leases: BTreeMap<LeaseId, Lease>,
     due: BTreeSet<(Time, Due)>,
     known: VecDeque<Known>,
-    precomputing: usize,
+    /// Tasks that the referee runs ahead, for hidden checks.
+    precomputing: BTreeSet<TaskId>,
+    evidence: Evidence,
     /// Gas that runs of a module used, newest weighing most; bounded by forgetting the first.
     typical: BTreeMap<[u8; 32], Gas>,
     next_lease: u64,
@@ -100,7 +107,7 @@ impl Dispatch {
         Dispatch {
             now: Time::ZERO,
             dice: SplitMix64::new(settings.seed),
-            pool: Pool::new(settings.remembered_max),
+            pool: Pool::new(settings.remembered_max, settings.stranger_leases_per_owner_max),
             queue: Queue::default(),
             begun: Vec::new(),
             waiting: BTreeSet::new(),
@@ -108,7 +115,8 @@ impl Dispatch {
             leases: BTreeMap::new(),
             due: BTreeSet::new(),
             known: VecDeque::new(),
-            precomputing: 0,
+            precomputing: BTreeSet::new(),
+            evidence: Evidence::new(settings.evidence),
             typical: BTreeMap::new(),
             next_lease: 0,
             given_at: Time::ZERO,
@@ -122,11 +130,17 @@ impl Dispatch {
     pub fn handle(&mut self, now: Time, input: DispatchInput) {
         self.now = now.max(self.now);
         match input {
-            DispatchInput::Offer { worker, owner, slots, memory_bytes } => {
-                self.pool.offer(self.now, worker, owner, slots, memory_bytes);
+            DispatchInput::Offer { worker, owner, slots, memory_bytes, for_site } => {
+                self.pool.offer(self.now, worker, owner, slots, memory_bytes, for_site);
             }
             DispatchInput::Gone { worker } => self.gone(&worker),
             DispatchInput::Submit(submission) => self.submit(submission),
+            DispatchInput::SubmitterGone { submitter } => self.forget_known_of(&submitter),
+            DispatchInput::Expose { worker, task } => {
+                if let Some(worker) = self.pool.id(&worker) {
+                    self.expose(worker, task);
+                }
+            }
             DispatchInput::Cancel { task } => self.close_task(task),
             DispatchInput::Beat { lease } => self.beat(lease),
             DispatchInput::Kept { lease, mark } => self.kept(lease, mark),
@@ -191,12 +205,27 @@ impl Dispatch {
         Some((self.pool.get(lease.worker)?.peer, lease.task))
     }
 
+    /// A run is no longer under way: its worker has a place free again.
+    fn let_go(&mut self, worker: WorkerId, stranger: Option<Owner>) {
+        self.pool.release(self.now, worker, stranger);
+    }
+
+    fn forget_known_of(&mut self, submitter: &PeerId) {
+        for at in (0..self.known.len()).rev() {
+            if self.known[at].submitter == *submitter
+                && let Some(known) = self.known.remove(at)
+            {
+                self.out.push_back(DispatchOutput::Forget { task: known.task });
+            }
+        }
+    }
+
     fn submit(&mut self, what: Submission) {
         if self.tasks.contains_key(&what.task) || !self.has_room() {
             return self.out.push_back(DispatchOutput::GivenUp { task: what.task, why: GivenUp::NoWorker });
         }
         let (id, gas) = (what.task, what.need.gas);
-        self.queue.push(id, what.submitter, what.value, gas);
+        self.queue.push(id, what.owner, what.value, gas);
         self.due.insert((self.now + self.settings.patience, Due::Task(id)));
         self.tasks.insert(id, Task::new(self.now, what));
     }

@@ -1,3 +1,4 @@
+use crate::EvidenceSettings;
 use core::time::Duration;
 
 /// How a dispatch behaves.
@@ -27,6 +28,17 @@ pub struct DispatchSettings {
     pub tasks_max: usize,
     /// Workers remembered beyond those here. Default 20,000.
     pub remembered_max: usize,
+    /// Runs that workers of one owner hold together which never returned any. Default 2: keys are free, and a silent one costs others
+    /// their time.
+    pub stranger_leases_per_owner_max: u32,
+    /// How long a stranger may take over a module of which nothing is known before somebody else is asked, too. Default 5 s.
+    pub stranger_hedge: Duration,
+    /// The same while somebody is idle anyway, for everybody. Default 2 s.
+    pub unknown_hedge: Duration,
+    /// How long a task waits for its slowest voter once others have answered, and as long again as they took. Default 2 s.
+    pub straggler_grace: Duration,
+    /// What a verified result is worth.
+    pub evidence: EvidenceSettings,
 }
 
 impl DispatchSettings {
@@ -44,6 +56,11 @@ impl DispatchSettings {
             patience: Duration::from_secs(600),
             tasks_max: 100_000,
             remembered_max: 20_000,
+            stranger_leases_per_owner_max: 2,
+            stranger_hedge: Duration::from_secs(5),
+            unknown_hedge: Duration::from_secs(2),
+            straggler_grace: Duration::from_secs(2),
+            evidence: EvidenceSettings::default(),
         }
     }
 }

@@ -13,6 +13,8 @@ pub(super) struct Vote {
     pub(super) lineage: Vec<WorkerId>,
     /// What it cost this worker.
     pub(super) gas: u64,
+    /// Whether it was drawn among several owners.
+    pub(super) drawn: bool,
     pub(super) took: Duration,
 }
 
@@ -41,6 +43,8 @@ pub(super) struct Task {
     pub(super) begun_at: Option<usize>,
     pub(super) queued_since: Time,
     pub(super) resume: Option<(Mark, Vec<WorkerId>)>,
+    /// Until when its slowest voter is waited for.
+    pub(super) straggler_until: Option<Time>,
     /// Whether its first vote was drawn for a second one.
     pub(super) checked: bool,
     pub(super) runs: u16,
@@ -58,6 +62,7 @@ impl Task {
             begun_at: None,
             queued_since: now,
             resume: None,
+            straggler_until: None,
             checked: false,
             runs: 0,
             troubles: 0,

@@ -64,7 +64,7 @@ fn wrong(task: TaskId, who: u64) -> Answer {
     Answer { digest: *blake3::hash(&[task.0.to_le_bytes(), who.to_le_bytes()].concat()).as_bytes(), gas: GAS }
 }
 
-fn input_of(task: TaskId) -> [u8; 32] {
+pub fn input_of(task: TaskId) -> [u8; 32] {
     *blake3::hash(&[b"input".as_slice(), &task.0.to_le_bytes()].concat()).as_bytes()
 }
 
@@ -103,7 +103,13 @@ impl World {
         let peer = PeerId(*blake3::hash(&n.to_le_bytes()).as_bytes());
         let owner = Owner(owner);
         self.devices.insert(peer, Device { peer, owner, kind, takes, runs: 0 });
-        self.tell(DispatchInput::Offer { worker: peer, owner, slots: 1, memory_bytes: 1 << 30 });
+        self.tell(DispatchInput::Offer {
+            worker: peer,
+            owner,
+            slots: 1,
+            memory_bytes: 1 << 30,
+            for_site: None,
+        });
         peer
     }
 
@@ -111,9 +117,13 @@ impl World {
         let task = TaskId(task);
         let (module, input, need) = ([7; 32], input_of(task), Need { gas: GAS, memory_bytes: 1 << 20 });
         let (submitter, value) = (SUBMITTER, 0);
+        // Many visitors of one site, each behind a network of its own.
+        let owner = Owner(2_000_000 + task.0 % 16);
         self.tell(DispatchInput::Submit(Submission {
             task,
             submitter,
+            owner,
+            site: None,
             module,
             input,
             need,
@@ -167,7 +177,7 @@ impl World {
             DispatchOutput::Forget { task } => {
                 assert!(self.forgotten.insert(task), "forgotten once");
             }
-            DispatchOutput::Revoke { .. } => {}
+            DispatchOutput::Revoke { .. } | DispatchOutput::RefereeStop { .. } => {}
         }
     }
 

@@ -28,6 +28,8 @@ impl Tracker {
                 told_quota: None,
                 owner: None,
                 alone: false,
+                site: None,
+                may_submit: true,
                 cost_class: 0,
             },
         );

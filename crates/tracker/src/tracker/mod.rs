@@ -18,10 +18,10 @@ use crate::owners::{OwnerId, Owners, Seat, number};
 use crate::purse::Purses;
 use crate::standing::{Party, Standings};
 use crate::stats::TrackerStats;
-use crate::tasks::Tasks;
+use crate::tasks::{self, Tasks};
 use core::time::Duration;
 use passing::Shares;
-use peeredge_hvm::Units;
+use peeredge_hvm::{Owner, Units};
 use peeredge_routing::matching::{Matcher, Terms};
 use peeredge_routing::registry::{Member, Registry, RegistryLimits};
 use peeredge_wire::relay::{
@@ -72,6 +72,9 @@ struct Conn {
     owner: Option<u64>,
     /// Whether each of its owner's keys is a party of its own.
     alone: bool,
+    /// The site that its page is of, and whether it may hand tasks in.
+    site: Option<u64>,
+    may_submit: bool,
     cost_class: u8,
 }
 
@@ -155,10 +158,9 @@ impl Tracker {
             standings: Standings::new(config.trust),
             purses: Purses::new(&config.publishers),
             ahead: Ahead::new(config.ahead),
-            tasks: config
-                .tasks
-                .clone()
-                .map(|settings| Tasks::new(config.relay, settings, config.tasks_per_peer_max)),
+            tasks: config.tasks.clone().map(|settings| {
+                Tasks::new(config.relay, settings, config.tasks_per_peer_max, config.task_quotas)
+            }),
             carries: Carries::new(config.carry),
             lives: Lives::default(),
             owners: Owners::new(config.owners),
@@ -185,6 +187,11 @@ impl Tracker {
             TrackerInput::Alone { conn } => {
                 if let Some(conn) = self.conns.get_mut(&conn) {
                     conn.alone = true;
+                }
+            }
+            TrackerInput::Site { conn, site, may_submit } => {
+                if let Some(conn) = self.conns.get_mut(&conn) {
+                    (conn.site, conn.may_submit) = (site, may_submit);
                 }
             }
             TrackerInput::CostClass { conn, class } => {
@@ -429,10 +436,11 @@ impl Tracker {
             }
             return;
         };
-        let mut own = [0; 8];
-        own.copy_from_slice(&peer.0[..8]);
-        let owner = self.conns.get(&conn).and_then(Conn::judge).unwrap_or(u64::from_le_bytes(own));
-        tasks.message(now, peer, owner, message);
+        let Some(Party { owner, .. }) = party_of(&self.conns, conn) else { return };
+        let site = self.conns.get(&conn).and_then(|conn| conn.site);
+        let may_submit = self.conns.get(&conn).is_some_and(|conn| conn.may_submit);
+        let party = tasks::Party { peer, owner: Owner(owner), site, may_submit };
+        tasks.message(now, party, message);
     }
 
     /// What the tasks want said goes out behind everything else.

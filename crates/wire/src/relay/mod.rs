@@ -17,7 +17,7 @@ pub use carry::CarryEnd;
 pub use from_relay::{ErrorCode, FromRelay, SignalRefusal};
 pub use receipt::Receipt;
 pub use tasks::{
-    Blob, TaskAssurance, TaskFromRelay, TaskLimits, TaskMark, TaskRefusal, TaskRequest, TaskToRelay,
+    Blob, TaskAssurance, TaskFromRelay, TaskLimits, TaskMark, TaskOf, TaskRefusal, TaskRequest, TaskToRelay,
 };
 pub use to_relay::{Holding, Report, ToRelay};
 

@@ -163,6 +163,8 @@ pub enum TaskToRelay {
         slots: u8,
         /// Pages of 64 KiB that each may have.
         memory_pages: u32,
+        /// Whose tasks the visitor agreed to run.
+        whose: TaskOf,
     },
     /// "Have this run."
     Submit(TaskRequest),
@@ -202,6 +204,12 @@ pub enum TaskToRelay {
         /// The output.
         output: Blob,
     },
+    /// "The output that I was given does not hash to the result's digest": the relay runs the task itself, and whoever showed that
+    /// output is exposed.
+    Untrue {
+        /// The submitter's number of the task.
+        request: u32,
+    },
     /// "I cannot run this", for reasons of the worker's own.
     Trouble {
         /// Which lease.
@@ -209,6 +217,17 @@ pub enum TaskToRelay {
         /// For people; at most 200 bytes.
         detail: String,
     },
+}
+
+/// Whose tasks a visitor runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub enum TaskOf {
+    /// Those that pages of the worker's own site hand in.
+    #[default]
+    OwnSite = 0,
+    /// Everybody's whom the relay lets hand in.
+    Anybody = 1,
 }
 
 /// Why a task gave no result. The numbers are part of the protocol.
@@ -225,16 +244,28 @@ pub enum TaskRefusal {
     Trouble = 4,
     /// The answers contradict each other and nobody decides.
     Disputed = 5,
+    /// Its limits cannot hold: its input is larger than its memory, or they are beyond what this relay allows.
+    Limits = 6,
+    /// Nobody who is here has so much memory.
+    NobodyFits = 7,
+    /// This relay runs no tasks for whoever asks.
+    NotAllowed = 8,
+    /// The submitter's network has had as much as it may for now.
+    Quota = 9,
 }
 
 impl TaskRefusal {
     /// All of them, in order of their numbers.
-    pub const ALL: [TaskRefusal; 5] = [
+    pub const ALL: [TaskRefusal; 9] = [
         TaskRefusal::Off,
         TaskRefusal::TooMany,
         TaskRefusal::NoWorker,
         TaskRefusal::Trouble,
         TaskRefusal::Disputed,
+        TaskRefusal::Limits,
+        TaskRefusal::NobodyFits,
+        TaskRefusal::NotAllowed,
+        TaskRefusal::Quota,
     ];
 
     /// A stable name for the page's error codes.
@@ -245,6 +276,10 @@ impl TaskRefusal {
             TaskRefusal::NoWorker => "no_worker",
             TaskRefusal::Trouble => "task_trouble",
             TaskRefusal::Disputed => "task_disputed",
+            TaskRefusal::Limits => "task_limits",
+            TaskRefusal::NobodyFits => "nobody_fits",
+            TaskRefusal::NotAllowed => "tasks_not_allowed",
+            TaskRefusal::Quota => "task_quota",
         }
     }
 }
@@ -293,8 +328,13 @@ pub enum TaskFromRelay {
         refereed: bool,
         /// Whose votes it is; at most [`TASK_VOTERS_MAX`].
         voters: Vec<PeerId>,
-        /// The output.
+        /// How likely the answer is wrong by the relay's reckoning, in millionths; 0 when the relay ran it itself.
+        doubt_ppm: u32,
+        /// The output, of one of the voters.
         output: Blob,
+        /// What other voters showed for the same answer, where that is another content: the next to try if the output does not
+        /// hash to the digest. At most [`TASK_VOTERS_MAX`].
+        others: Vec<ContentId>,
     },
     /// A run of a submitted task was given to somebody.
     Progress {
@@ -328,6 +368,7 @@ const BEAT: u8 = 0x23;
 const COMMIT: u8 = 0x24;
 const REVEAL: u8 = 0x25;
 const TROUBLE: u8 = 0x26;
+const UNTRUE: u8 = 0x27;
 const LEASE: u8 = 0xa0;
 const REVOKE: u8 = 0xa1;
 const ASK_REVEAL: u8 = 0xa2;
@@ -346,12 +387,15 @@ impl TaskToRelay {
 
     pub(super) fn write(&self) -> Writer {
         match self {
-            TaskToRelay::Offer { slots, memory_pages } => Writer::new(OFFER, 6).u8(*slots).u32(*memory_pages),
+            TaskToRelay::Offer { slots, memory_pages, whose } => {
+                Writer::new(OFFER, 7).u8(*slots).u32(*memory_pages).u8(*whose as u8)
+            }
             TaskToRelay::Submit(TaskRequest { request, module, input, limits, assurance, value }) => {
                 let w = Writer::new(SUBMIT, 62 + input.len()).u32(*request).raw(&module.0);
                 limits.write(input.write(w)).u8(assurance.number()).u32(*value)
             }
             TaskToRelay::Cancel { request } => Writer::new(CANCEL, 5).u32(*request),
+            TaskToRelay::Untrue { request } => Writer::new(UNTRUE, 5).u32(*request),
             TaskToRelay::Beat { lease, mark } => write_mark(Writer::new(BEAT, 50).u64(*lease), mark),
             TaskToRelay::Commit { lease, commitment } => Writer::new(COMMIT, 41).u64(*lease).raw(commitment),
             TaskToRelay::Reveal { lease, end, gas, digest, nonce, signature, output } => {
@@ -374,7 +418,12 @@ impl TaskToRelay {
                 if memory_pages > 65_536 {
                     return Err(DecodeError::Value { field: "memory_pages" });
                 }
-                TaskToRelay::Offer { slots, memory_pages }
+                let whose = match r.u8()? {
+                    0 => TaskOf::OwnSite,
+                    1 => TaskOf::Anybody,
+                    _ => return Err(DecodeError::Value { field: "whose" }),
+                };
+                TaskToRelay::Offer { slots, memory_pages, whose }
             }
             SUBMIT => TaskToRelay::Submit(TaskRequest {
                 request: r.u32()?,
@@ -385,6 +434,7 @@ impl TaskToRelay {
                 value: r.u32()?,
             }),
             CANCEL => TaskToRelay::Cancel { request: r.u32()? },
+            UNTRUE => TaskToRelay::Untrue { request: r.u32()? },
             BEAT => TaskToRelay::Beat { lease: r.u64()?, mark: read_mark(r)? },
             COMMIT => TaskToRelay::Commit { lease: r.u64()?, commitment: r.array()? },
             REVEAL => TaskToRelay::Reveal {
@@ -414,9 +464,22 @@ impl TaskFromRelay {
             }
             TaskFromRelay::Revoke { lease } => Writer::new(REVOKE, 9).u64(*lease),
             TaskFromRelay::AskReveal { lease } => Writer::new(ASK_REVEAL, 9).u64(*lease),
-            TaskFromRelay::Result { request, end, gas, digest, runs, refereed, voters, output } => {
+            TaskFromRelay::Result {
+                request,
+                end,
+                gas,
+                digest,
+                runs,
+                refereed,
+                voters,
+                doubt_ppm,
+                output,
+                others,
+            } => {
                 let voters = &voters[..voters.len().min(TASK_VOTERS_MAX)];
-                let mut w = Writer::new(RESULT, 50 + 32 * voters.len() + output.len())
+                let others = &others[..others.len().min(TASK_VOTERS_MAX)];
+                let len = 55 + 32 * (voters.len() + others.len()) + output.len();
+                let mut w = Writer::new(RESULT, len)
                     .u32(*request)
                     .u8(*end)
                     .u64(*gas)
@@ -426,6 +489,10 @@ impl TaskFromRelay {
                     .u8(voters.len() as u8);
                 for voter in voters {
                     w = w.raw(&voter.0);
+                }
+                w = w.u32(*doubt_ppm).u8(others.len() as u8);
+                for other in others {
+                    w = w.raw(&other.0);
                 }
                 output.write(w)
             }
@@ -464,8 +531,27 @@ impl TaskFromRelay {
                     return Err(DecodeError::TooLong { field: "voters", max: TASK_VOTERS_MAX });
                 }
                 let voters = (0..count).map(|_| r.array().map(PeerId)).collect::<Result<_, _>>()?;
+                let (doubt_ppm, count) = (r.u32()?, usize::from(r.u8()?));
+                if doubt_ppm > 1_000_000 {
+                    return Err(DecodeError::Value { field: "doubt_ppm" });
+                }
+                if count > TASK_VOTERS_MAX {
+                    return Err(DecodeError::TooLong { field: "others", max: TASK_VOTERS_MAX });
+                }
+                let others = (0..count).map(|_| r.array().map(ContentId)).collect::<Result<_, _>>()?;
                 let output = Blob::read(r, "output")?;
-                TaskFromRelay::Result { request, end, gas, digest, runs, refereed, voters, output }
+                TaskFromRelay::Result {
+                    request,
+                    end,
+                    gas,
+                    digest,
+                    runs,
+                    refereed,
+                    voters,
+                    doubt_ppm,
+                    output,
+                    others,
+                }
             }
             PROGRESS => {
                 TaskFromRelay::Progress { request: r.u32()?, runs: r.u16()?, worker: PeerId(r.array()?) }

@@ -9,7 +9,7 @@ mod support;
 use peeredge_wire::limits::{ANNOUNCES_PER_FRAME_MAX, RELAY_FRAME_BYTES_MAX, SIGNAL_BYTES_MAX};
 use peeredge_wire::relay::{
     Blob, ErrorCode, FromRelay, Holding, Receipt, Report, SignalRefusal, TaskAssurance, TaskFromRelay,
-    TaskLimits, TaskMark, TaskRefusal, TaskRequest, TaskToRelay, ToRelay, hello_payload,
+    TaskLimits, TaskMark, TaskOf, TaskRefusal, TaskRequest, TaskToRelay, ToRelay, hello_payload,
 };
 use peeredge_wire::{ContentId, DecodeError, PROTOCOL_VERSION, PeerId};
 use proptest::prelude::*;
@@ -350,12 +350,14 @@ const LIMITS: TaskLimits =
 #[test]
 fn offer_and_cancel() {
     to_relay(
-        ToRelay::Task(TaskToRelay::Offer { slots: 2, memory_pages: 1024 }),
+        ToRelay::Task(TaskToRelay::Offer { slots: 2, memory_pages: 1024, whose: TaskOf::Anybody }),
         "20         # tag
          02         # slots
-         00040000   # memory_pages",
+         00040000   # memory_pages
+         01         # whose: anybody's; 0 for the own site's",
     );
     to_relay(ToRelay::Task(TaskToRelay::Cancel { request: 5 }), "22 05000000");
+    to_relay(ToRelay::Task(TaskToRelay::Untrue { request: 5 }), "27 05000000");
 }
 
 #[test]
@@ -458,7 +460,9 @@ fn result_progress_and_refusal() {
             runs: 2,
             refereed: true,
             voters: vec![PEER],
+            doubt_ppm: 40_000,
             output: Blob::Inline(Vec::new()),
+            others: vec![CONTENT],
         }),
         "a3                 # tag
          05000000           # request
@@ -468,6 +472,8 @@ fn result_progress_and_refusal() {
          0200               # runs
          01                 # refereed
          01 aa*32           # voters: count, keys
+         409c0000           # doubt_ppm
+         01 cc*32           # others: count, contents
          00 0000            # output, inline and empty",
     );
     from_relay(
@@ -483,7 +489,7 @@ fn result_progress_and_refusal() {
 #[test]
 fn wrong_task_frames_name_the_field() {
     let decode = |text: &str| ToRelay::decode(&bytes(text)).expect_err("this frame is wrong");
-    assert_eq!(decode("20 01 01000100"), DecodeError::Value { field: "memory_pages" });
+    assert_eq!(decode("20 01 01000100 00"), DecodeError::Value { field: "memory_pages" });
     assert_eq!(decode("21 05000000 cc*32 02"), DecodeError::Value { field: "input" });
     let long = DecodeError::TooLong { field: "input", max: 16 * 1024 };
     assert_eq!(decode("21 05000000 cc*32 00 0140 00*16385"), long);
@@ -494,7 +500,7 @@ fn wrong_task_frames_name_the_field() {
         DecodeError::Value { field: "assurance" }
     );
     let decode = |text: &str| FromRelay::decode(&bytes(text)).expect_err("this frame is wrong");
-    assert_eq!(decode("a5 05000000 06"), DecodeError::Value { field: "why" });
+    assert_eq!(decode("a5 05000000 0a"), DecodeError::Value { field: "why" });
     let many = DecodeError::TooLong { field: "voters", max: 32 };
     assert_eq!(decode("a3 00*4 00 00*8 00*32 0000 00 21"), many);
 }
@@ -530,8 +536,11 @@ fn any_task_to_relay() -> impl Strategy<Value = TaskToRelay> {
         Just(TaskAssurance::Strict)
     ];
     prop_oneof![
-        (any::<u8>(), 0..=65_536u32)
-            .prop_map(|(slots, memory_pages)| TaskToRelay::Offer { slots, memory_pages }),
+        (any::<u8>(), 0..=65_536u32, any::<bool>()).prop_map(|(slots, memory_pages, anybody)| {
+            let whose = if anybody { TaskOf::Anybody } else { TaskOf::OwnSite };
+            TaskToRelay::Offer { slots, memory_pages, whose }
+        }),
+        any::<u32>().prop_map(|request| TaskToRelay::Untrue { request }),
         (any::<(u32, [u8; 32], u32)>(), blob(), limits(), assurance).prop_map(
             |((request, module, value), input, limits, assurance)| TaskToRelay::Submit(TaskRequest {
                 request,
@@ -569,20 +578,25 @@ fn any_task_from_relay() -> impl Strategy<Value = TaskFromRelay> {
         (
             any::<(u32, u8, u64, [u8; 32], u16, bool)>(),
             prop::collection::vec(any::<[u8; 32]>(), 0..=32),
-            blob()
+            prop::collection::vec(any::<[u8; 32]>(), 0..=32),
+            (0..=1_000_000u32, blob())
         )
-            .prop_map(|((request, end, gas, digest, runs, refereed), voters, output)| {
-                TaskFromRelay::Result {
-                    request,
-                    end,
-                    gas,
-                    digest,
-                    runs,
-                    refereed,
-                    voters: voters.into_iter().map(PeerId).collect(),
-                    output,
+            .prop_map(
+                |((request, end, gas, digest, runs, refereed), voters, others, (doubt_ppm, output))| {
+                    TaskFromRelay::Result {
+                        request,
+                        end,
+                        gas,
+                        digest,
+                        runs,
+                        refereed,
+                        voters: voters.into_iter().map(PeerId).collect(),
+                        doubt_ppm,
+                        output,
+                        others: others.into_iter().map(ContentId).collect(),
+                    }
                 }
-            }),
+            ),
     ]
 }
 
