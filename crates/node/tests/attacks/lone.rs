@@ -27,7 +27,12 @@ impl Lone {
         let mut lone = Lone { node: Node::new(config), now: Time::from_millis(1), outs: Vec::new() };
         lone.input(Input::RelayOpened);
         lone.relay(FromRelay::Challenge { nonce: [7; 32], relay: PeerId([0; 32]) });
-        lone.relay(FromRelay::Welcome { version: PROTOCOL_VERSION, report_every_s: 30 });
+        lone.relay(FromRelay::Welcome {
+            version: PROTOCOL_VERSION,
+            report_every_s: 30,
+            frames_per_s: 50,
+            frames_burst: 400,
+        });
         lone.outs.clear();
         lone
     }

@@ -94,7 +94,12 @@ pub fn run(script: &[u8]) {
     victim.input(Input::RelayOpened);
     let challenge = FromRelay::Challenge { nonce: [7; 32], relay: PeerId([0; 32]) };
     victim.input(Input::RelayMessage(challenge.encode()));
-    let welcome = FromRelay::Welcome { version: PROTOCOL_VERSION, report_every_s: 30 };
+    let welcome = FromRelay::Welcome {
+        version: PROTOCOL_VERSION,
+        report_every_s: 30,
+        frames_per_s: 50,
+        frames_burst: 400,
+    };
     victim.input(Input::RelayMessage(welcome.encode()));
     let held = Input::Stored { content: victim.contents[1].id, state: victim.contents[1].state.clone() };
     victim.input(held);
