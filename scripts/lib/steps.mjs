@@ -5,7 +5,7 @@ import { dirname, join, resolve } from "node:path";
 import { CACHE, ROOT, Stop, output, run, say, step } from "./run.mjs";
 
 const JS_GZIP_BYTES_MAX = 46_000;
-const WASM_GZIP_BYTES_MAX = 262_000;
+const WASM_GZIP_BYTES_MAX = 275_000;
 /** What a build of these crates depends on: not their tests. */
 const crates = (...folders) => ["Cargo.toml", "Cargo.lock", ...folders.flatMap((folder) => [`${folder}/Cargo.toml`, `${folder}/src`])];
 const PURE = ["crates/wire", "crates/code", "crates/dts", "crates/hvm", "crates/routing", "crates/node"];

@@ -141,7 +141,8 @@ fn what_one_peer_says_that_it_holds_of_many_contents() {
     let mut lone = Lone::new(|_| {});
     let connection = lone.stranger(9, SESSION);
     let symbols = 8000;
-    let contents: Vec<_> = (0..40u32)
+    // Few, as each frame has all that are being fetched planned anew: in a debug build forty of this size take minutes.
+    let contents: Vec<_> = (0..4u32)
         .map(|n| {
             let mut record = [0; 32];
             record[..4].copy_from_slice(&n.to_le_bytes());
@@ -161,7 +162,7 @@ fn what_one_peer_says_that_it_holds_of_many_contents() {
     let mut frames = 0;
     for first in 0..BLOCKS_MAX {
         for (content, _) in &contents {
-            if frames < 4_000 && lone.is_open(9) {
+            if frames < 400 && lone.is_open(9) {
                 frames += 1;
                 lone.say(connection, &PeerMessage::HaveSymbols { content: *content, first, bits: &bits });
                 lone.outs.clear();
