@@ -145,6 +145,7 @@ export class Engine {
     outputHash: Uint8Array,
   ): void;
   taskTrouble(nowUs: number, lease: number, detail: string): void;
+  liveClock(nowUs: number, unixMs: number): void;
   liveBegin(nowUs: number, name: string, epochMs: number): void;
   liveAppend(nowUs: number, name: string, content: string, length: number, durationMs: number): void;
   liveEnd(nowUs: number, name: string): void;

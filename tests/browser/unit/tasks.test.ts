@@ -52,8 +52,8 @@ test("a task is checked, shared, handed in, and resolves with its result", async
   expect(await said("submit")).toMatchObject({ request: 1, module: "shared task.wasm", assurance: 3, memoryPages: 1024 });
   desk.receive(["taskProgress", 1, 1, "somebody"]);
   const gas = 2n ** 53n + 1n;
-  desk.receive(["result", 1, 0, gas, 3, false, ["a", "b", "c"], Uint8Array.of(8), Uint8Array.of(8)]);
-  expect(await result).toEqual({ output: Uint8Array.of(8), gas, runs: 3, refereed: false, workers: ["a", "b", "c"] });
+  desk.receive(["result", 1, 0, gas, 3, false, ["a", "b", "c"], Uint8Array.of(8), Uint8Array.of(8), 8_000, []]);
+  expect(await result).toEqual({ output: Uint8Array.of(8), gas, runs: 3, refereed: false, doubt: 0.008, workers: ["a", "b", "c"] });
   expect(seen).toEqual([{ runs: 1, worker: "somebody" }]);
   // A visitor who did not agree to compute was never offered.
   expect(calls.map(({ call }) => call)).toEqual(["submit"]);
