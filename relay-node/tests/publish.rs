@@ -63,7 +63,11 @@ fn what_is_of_a_task_is_not_listed_nor_kept_but_what_was_published_stays_so() {
     let listed = text(&relay.get("/api/contents", &[]).body);
     assert!(listed.contains("a.bin") && !listed.contains("output"), "{listed}");
     assert!(relay.get(path_of(&link), &[]).body == noise(100_000, 5));
-    assert_eq!(std::fs::read_dir(data.join("contents")).unwrap().count(), 2, "data and records of the one");
+    assert_eq!(
+        std::fs::read_dir(data.join("contents")).unwrap().count(),
+        3,
+        "data, records and manifest of the one"
+    );
 }
 
 #[test]

@@ -104,7 +104,9 @@ fn cheat(i: usize, of: usize, cheats: Cheats) -> (Kind, u64) {
         Cheats::Alone => (alone[i % alone.len()], 0),
         Cheats::OneRing => (ring[i % ring.len()], 0),
         Cheats::OneSeldomRing => (Kind::Ring { ring: 1, share: 0.01, after: 0 }, 0),
-        Cheats::SelfDealers | Cheats::Choosers | Cheats::Colluders => (Kind::Dealer { share: 0.3, after: 60 }, 0),
+        Cheats::SelfDealers | Cheats::Choosers | Cheats::Colluders => {
+            (Kind::Dealer { share: 0.3, after: 60 }, 0)
+        }
         Cheats::OneSleeperRing => (Kind::Ring { ring: 1, share: 0.3, after: 100 }, 0),
         Cheats::Mixed if i < of / 2 => (alone[i % alone.len()], 0),
         // A quarter of those who collude are ten keys each of one owner.

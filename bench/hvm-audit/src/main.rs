@@ -85,7 +85,8 @@ fn main() {
             bench.ours("PeerHVM cheap", Assurance::cheap(), cheats),
         ));
     }
-    let worst_strict = bought.iter().map(|(strict, _)| strict.wrong_share()).fold(strict.wrong_share(), f64::max);
+    let worst_strict =
+        bought.iter().map(|(strict, _)| strict.wrong_share()).fold(strict.wrong_share(), f64::max);
     let worst_cheap = bought.iter().map(|(_, cheap)| cheap.wrong_share()).fold(cheap.wrong_share(), f64::max);
     head("what others do, half of the cheats alone, half colluding");
     let mut plain = vec![

@@ -124,10 +124,7 @@ impl Ours {
 impl Scheme for Ours {
     fn join(&mut self, now: f64, device: usize, owner: u64, memory_bytes: u64) {
         let (worker, owner) = (peer(device), Owner(owner));
-        self.tell(
-            now,
-            DispatchInput::Offer { worker, owner, slots: 1, memory_bytes, for_site: None },
-        );
+        self.tell(now, DispatchInput::Offer { worker, owner, slots: 1, memory_bytes, for_site: None });
     }
 
     fn leave(&mut self, now: f64, device: usize) {
@@ -137,7 +134,8 @@ impl Scheme for Ours {
     fn submit(&mut self, now: f64, task: u64, _gas: u64, owner: u64, memory_bytes: u64) {
         // The submitter does not know what a task will use: all are handed in with one estimate.
         let need = Need { gas: 10_000_000_000, memory_bytes };
-        let (submitter, module, input) = (PeerId([255; 32]), [if task < DEALT { 7 } else { 8 }; 32], bytes(task));
+        let (submitter, module, input) =
+            (PeerId([255; 32]), [if task < DEALT { 7 } else { 8 }; 32], bytes(task));
         let (task, assurance) = (TaskId(task), self.assurance);
         let owner = Owner(owner);
         let submission =
@@ -147,7 +145,13 @@ impl Scheme for Ours {
 
     fn answer(&mut self, now: f64, lease: u64, device: usize, task: u64, digest: u64, gas: u64) {
         let answer = Answer { digest: bytes(digest), gas };
-        let claim = Claim { lease, module: [if task < DEALT { 7 } else { 8 }; 32], input: bytes(task), worker: peer(device), answer };
+        let claim = Claim {
+            lease,
+            module: [if task < DEALT { 7 } else { 8 }; 32],
+            input: bytes(task),
+            worker: peer(device),
+            answer,
+        };
         self.claims.insert(lease, claim);
         let commitment = claim.commitment(&[1; 32]);
         self.tell(now, DispatchInput::Commit { lease: LeaseId(lease), commitment });

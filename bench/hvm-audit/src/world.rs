@@ -135,7 +135,8 @@ pub fn run(mut scheme: impl Scheme, mut devices: Vec<Device>, tasks: u64, cheats
                 match event {
                     Event::Comes(i) => {
                         here[i] = true;
-                        let claims = if matches!(devices[i].kind, Kind::Dealer { .. }) { 8 << 30 } else { 1 << 30 };
+                        let claims =
+                            if matches!(devices[i].kind, Kind::Dealer { .. }) { 8 << 30 } else { 1 << 30 };
                         scheme.join(now, i, devices[i].owner, claims);
                     }
                     Event::Goes(i) => {

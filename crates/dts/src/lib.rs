@@ -21,9 +21,7 @@ mod want;
 pub use assembly::{Added, Assembly, Decoded, Polluter};
 pub use bitmap::Bitmap;
 pub use layout::{HASH_BYTES, Layout, LayoutError};
-pub use live::{
-    LIVE_SIGN_EVERY_MS, LIVE_STALE_MS, LiveEntry, LiveError, LiveNews, LiveReader, LiveWriter,
-};
+pub use live::{LIVE_SIGN_EVERY_MS, LIVE_STALE_MS, LiveEntry, LiveError, LiveNews, LiveReader, LiveWriter};
 pub use manifest::{Hash, Manifest, ManifestError, Record};
 pub use peeredge_code::{CodedId, Encoder, Encoding};
 pub use plan::{Need, Reader, plan};

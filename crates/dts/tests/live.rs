@@ -41,7 +41,10 @@ fn a_follower_gets_each_entry_once_and_learns_of_the_end() {
     assert_eq!(numbers(reader.take(&writer.head(NOW), Some(NOW)).expect("signed")), (0, vec![], false));
     for n in 0..200 {
         writer.append(entry(n));
-        assert_eq!(numbers(reader.take(&writer.head(NOW), Some(NOW)).expect("signed")), (n, vec![entry(n)], false));
+        assert_eq!(
+            numbers(reader.take(&writer.head(NOW), Some(NOW)).expect("signed")),
+            (n, vec![entry(n)], false)
+        );
         assert_eq!(reader.take(&writer.head(NOW), Some(NOW)), Ok(None), "told twice");
     }
     writer.end();
@@ -79,7 +82,11 @@ fn a_publisher_that_rewrites_or_goes_on_behind_its_end_contradicts_itself() {
     reader.take(&writer(4).head(NOW), Some(NOW)).expect("signed");
     assert_eq!(reader.take(&other.head(NOW), Some(NOW)), Err(LiveError::Forked));
     other.append(entry(4));
-    assert_eq!(reader.take(&other.head(NOW), Some(NOW)), Err(LiveError::Forked), "longer, but over another entry");
+    assert_eq!(
+        reader.take(&other.head(NOW), Some(NOW)),
+        Err(LiveError::Forked),
+        "longer, but over another entry"
+    );
     let mut ended = writer(5);
     ended.end();
     reader.take(&ended.head(NOW), Some(NOW)).expect("signed");
@@ -100,7 +107,8 @@ fn a_head_from_long_ago_is_refused_while_the_broadcast_goes_on_and_its_age_is_to
     assert!(reader().take(&fresh, Some(NOW - 2 * LIVE_STALE_MS)).is_ok(), "a clock that is slow");
     let mut ended = writer(3);
     ended.end();
-    let news = reader().take(&ended.head(NOW - 10 * LIVE_STALE_MS), Some(NOW)).expect("signed").expect("news");
+    let news =
+        reader().take(&ended.head(NOW - 10 * LIVE_STALE_MS), Some(NOW)).expect("signed").expect("news");
     assert_eq!((news.ended, news.signed_ms), (true, NOW - 10 * LIVE_STALE_MS));
 }
 
@@ -111,7 +119,10 @@ fn a_later_broadcast_takes_over_and_an_earlier_one_never() {
     let mut later = LiveWriter::new(key(1), "match", 78).expect("a name");
     later.append(entry(42));
     let news = reader.take(&later.head(NOW), Some(NOW)).expect("signed").expect("something new");
-    assert_eq!(news, LiveNews { entries: vec![entry(42)], first: 0, is_new_broadcast: true, ended: false, signed_ms: NOW });
+    assert_eq!(
+        news,
+        LiveNews { entries: vec![entry(42)], first: 0, is_new_broadcast: true, ended: false, signed_ms: NOW }
+    );
     assert_eq!(reader.take(&writer(9).head(NOW), Some(NOW)), Ok(None));
 }
 

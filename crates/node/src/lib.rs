@@ -39,7 +39,8 @@ pub use stats::{ActiveBlock, ContentStats, PeerStats, Stats};
 pub use tasks::TaskInput;
 
 pub use peeredge_dts::{
-    HASH_BYTES, Layout, LiveEntry, LiveNews, Manifest, PublishError, Published, Publisher, Record, StoredState,
+    HASH_BYTES, Layout, LiveEntry, LiveNews, Manifest, PublishError, Published, Publisher, Record,
+    StoredState,
 };
 
 use ahead::Ahead;

@@ -35,7 +35,10 @@ fn instead(pollution: Pollution, frame: &[u8], number: u64) -> Option<Vec<Vec<u8
         (Pollution::Hashes, PeerMessage::Record { bytes, .. } | PeerMessage::Manifest { bytes, .. }) => {
             flipped(bytes.len())
         }
-        (Pollution::Places, PeerMessage::Symbol { content, block, marker: Marker::Source(index), payload }) => {
+        (
+            Pollution::Places,
+            PeerMessage::Symbol { content, block, marker: Marker::Source(index), payload },
+        ) => {
             let marker = Marker::Source(index ^ 1);
             Some(vec![PeerMessage::Symbol { content: *content, block: *block, marker, payload }.encode()])
         }

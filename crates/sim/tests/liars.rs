@@ -94,7 +94,8 @@ fn check(world: &World, report: &Report) -> Result<(), String> {
         if spec.config.caps.upload_bytes_per_s_max == 0 && peer.stats.sent_bytes > 0 {
             return Err(format!("peer {place} sent {} bytes and may send none", peer.stats.sent_bytes));
         }
-        let wanted: u64 = spec.wants.iter().map(|(_, content, _)| world.scenario.contents[*content].length).sum();
+        let wanted: u64 =
+            spec.wants.iter().map(|(_, content, _)| world.scenario.contents[*content].length).sum();
         // Honest peers give some things twice, as what is late is asked elsewhere, too.
         let waste = peer.stats.duplicate_bytes + peer.stats.rejected_bytes;
         if waste > 2 * wanted + liars.len() as u64 * WASTE_BYTES_MAX {

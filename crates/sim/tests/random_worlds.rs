@@ -158,7 +158,12 @@ fn an_honest_receiver_beside_a_sound_seeder_gets_what_it_wants_among_many_holder
     for seed in seeds {
         let (world, report) = world_of(seed, 2);
         if let Err(what) = check(seed, &world, &report) {
-            println!("{what}\n{:?}\n{:#?}\n{:#?}", Summary(&report), world.scenario.actions, world.scenario.peers);
+            println!(
+                "{what}\n{:?}\n{:#?}\n{:#?}",
+                Summary(&report),
+                world.scenario.actions,
+                world.scenario.peers
+            );
             failed.push(seed);
         }
     }

@@ -93,14 +93,15 @@ fn write(args: &Args, ran: &Ran) -> Result<(), Failure> {
 }
 
 fn summary(ran: &Ran) -> String {
-    let judge = match (ran.refereed, f64::from(ran.doubt_ppm) / 1e4) {
-        (true, _) => "decided by the relay".to_owned(),
-        (false, percent) => format!("wrong with at most {percent} %, by the relay's reckoning; agreed"),
+    let judge = if ran.refereed { "decided by the relay" } else { "agreed" };
+    let doubt = match f64::from(ran.doubt_ppm) / 1e4 {
+        0.0 => String::new(),
+        percent => format!(" (wrong with at most {percent} %, by the relay's reckoning)"),
     };
     let workers: Vec<String> = ran.workers.iter().map(|worker| worker.to_string()[..8].to_owned()).collect();
     let runs = if ran.runs == 1 { "run" } else { "runs" };
     let (bytes, workers) = (ran.output.len(), workers.join(", "));
-    format!("{bytes} bytes, {} gas, {} {runs}, {judge}: {workers}", ran.gas, ran.runs)
+    format!("{bytes} bytes, {} gas, {} {runs}, {judge}: {workers}{doubt}", ran.gas, ran.runs)
 }
 
 /// Exit codes: 3 nobody took it or could run it, 4 the module is no task, 5 the task ended otherwise than done.

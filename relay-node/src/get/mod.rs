@@ -154,7 +154,8 @@ impl GetError {
     pub fn exit_code(&self) -> u8 {
         match self {
             GetError::Fetch(FetchError::Unavailable) | GetError::Unknown { .. } => 3,
-            GetError::Fetch(FetchError::ManifestInvalid | FetchError::BlocksTooLarge) | GetError::Untrusted { .. } => 4,
+            GetError::Fetch(FetchError::ManifestInvalid | FetchError::BlocksTooLarge)
+            | GetError::Untrusted { .. } => 4,
             GetError::Fetch(FetchError::RangeNotSatisfiable { .. }) => 5,
             GetError::Unreachable { .. } | GetError::Silent { .. } | GetError::NoRelay { .. } => 6,
             GetError::Refused { .. } => 7,

@@ -364,8 +364,11 @@ mod tests {
     #[test]
     fn what_a_peer_may_have_signed_is_what_it_may_have_connected_to() {
         let config = config(&[("public_url", "https://Relay.example"), ("hosts", "other.example:8443")]);
-        let names = own(&config, "127.0.0.1:8080", "localhost:9000").unwrap();
-        assert_eq!(names, ["127.0.0.1:8080", "localhost:9000", "other.example:8443", "relay.example"]);
+        let named = own(&config, "127.0.0.1:8080", "localhost:8080").unwrap();
+        assert_eq!(named, ["127.0.0.1:8080", "localhost:8080", "other.example:8443", "relay.example"]);
+        // At another port of this machine's there may be another relay, which passes the proof on.
+        let elsewhere = own(&config, "127.0.0.1:8080", "localhost:9000").unwrap();
+        assert_eq!(elsewhere, ["127.0.0.1:8080", "other.example:8443", "relay.example"]);
     }
 
     #[test]

@@ -5,8 +5,8 @@ mod driver;
 mod gate;
 mod http;
 mod link;
-mod waiting;
 mod probe;
+mod waiting;
 
 pub use connect::{Endpoint, EndpointError};
 pub use driver::{Driver, Handle, Parts};

@@ -44,7 +44,9 @@ fn answer(lone: &mut Lone, connection: ConnectionId, content: ContentId, stored:
     let mut count = 0;
     for pick in asked(lone, connection) {
         let (markers, is_coded) = match pick {
-            Pick::Sources { first, count } => ((first..first + count).map(Marker::Source).collect::<Vec<_>>(), 0),
+            Pick::Sources { first, count } => {
+                ((first..first + count).map(Marker::Source).collect::<Vec<_>>(), 0)
+            }
             Pick::Coded { density, seed } => (vec![Marker::Coded { density, seed }], 1),
         };
         count += is_coded;
@@ -118,10 +120,14 @@ fn a_polluter_that_comes_back_with_the_same_key_meanwhile() {
     let named = lone.named();
     lone.relay(FromRelay::Introduce { content, peer: stranger(9), have_permille: 1000 });
     let met = lone.node.stats().peers.iter().any(|p| p.peer == stranger(9));
-    Attack::new("node", "accusing", "pollutes, hangs up, and is there again under the same key when it is named")
-        .spent(format!("one key, four connections (the last {again:?}), {lies} coded symbols"))
-        .lost("the time of one block")
-        .end(whole && closed && !met && named == [(stranger(9), (1, true))].into());
+    Attack::new(
+        "node",
+        "accusing",
+        "pollutes, hangs up, and is there again under the same key when it is named",
+    )
+    .spent(format!("one key, four connections (the last {again:?}), {lies} coded symbols"))
+    .lost("the time of one block")
+    .end(whole && closed && !met && named == [(stranger(9), (1, true))].into());
 }
 
 #[test]
@@ -131,14 +137,17 @@ fn two_connections_of_one_polluter_are_one_liar() {
     let lane = lone.offer(9, SESSION | 0x8001).expect("a lane is taken");
     lone.opens_up(first, content, &stored, 1);
     lone.wake(100);
-    let lies = answer(&mut lone, first, content, &stored, true) + answer(&mut lone, lane, content, &stored, true);
+    let lies =
+        answer(&mut lone, first, content, &stored, true) + answer(&mut lone, lane, content, &stored, true);
     let honest = lone.stranger(8, SESSION);
     lone.opens_up(honest, content, &stored, 1);
     let whole = finish(&mut lone, honest, content, &stored);
     Attack::new("node", "accusing", "pollutes by two connections at once")
         .spent(format!("one key, {lies} coded symbols"))
         .lost("the time of one block")
-        .end(whole && lone.named() == [(stranger(9), (1, true))].into() && !lone.is_open(9) && lone.is_open(8));
+        .end(
+            whole && lone.named() == [(stranger(9), (1, true))].into() && !lone.is_open(9) && lone.is_open(8),
+        );
 }
 
 #[test]
@@ -182,10 +191,14 @@ fn the_last_block_is_judged_though_its_reader_has_gone() {
     for _ in 0..50 {
         lone.wake(10);
     }
-    Attack::new("node", "accusing", "pollutes the last block, whose reader needs no more than the source symbols")
-        .spent(format!("one key, {lies} coded symbols"))
-        .lost("nothing")
-        .end(lies > 0 && lone.named() == [(stranger(9), (1, true))].into());
+    Attack::new(
+        "node",
+        "accusing",
+        "pollutes the last block, whose reader needs no more than the source symbols",
+    )
+    .spent(format!("one key, {lies} coded symbols"))
+    .lost("nothing")
+    .end(lies > 0 && lone.named() == [(stranger(9), (1, true))].into());
 }
 
 fn lies_about(frame: Vec<u8>, lie: fn(PeerMessage<'_>) -> Option<Vec<u8>>) -> Vec<u8> {
@@ -276,9 +289,9 @@ fn wrong_records_asked_for_or_not() {
 #[test]
 fn symbols_that_are_too_short() {
     only_the_liar("cuts its symbols short", 500, |message| match message {
-        PeerMessage::Symbol { content, block, marker, payload } => {
-            Some(PeerMessage::Symbol { content, block, marker, payload: &payload[..payload.len() - 1] }.encode())
-        }
+        PeerMessage::Symbol { content, block, marker, payload } => Some(
+            PeerMessage::Symbol { content, block, marker, payload: &payload[..payload.len() - 1] }.encode(),
+        ),
         _ => None,
     });
 }

@@ -14,7 +14,13 @@ const SESSION: u64 = 1 << 16;
 const MIB: i64 = 1 << 20;
 
 /// A manifest of anything at all, and the link to it.
-fn manifest(length: u64, symbol_len: u32, block_symbols: u32, blocks: u32, record: [u8; 32]) -> (ContentId, Vec<u8>) {
+fn manifest(
+    length: u64,
+    symbol_len: u32,
+    block_symbols: u32,
+    blocks: u32,
+    record: [u8; 32],
+) -> (ContentId, Vec<u8>) {
     let mut bytes = vec![1u8];
     bytes.extend(length.to_le_bytes());
     bytes.extend(symbol_len.to_le_bytes());

@@ -17,7 +17,12 @@ const TRIED: u64 = 64 * MIB;
 const MAY: u64 = MIB + (256 << 10);
 
 /// Sends frames until the connection is gone, or `TRIED` bytes have passed. Gives how many bytes and frames that took.
-fn push(lone: &mut Lone, n: u8, connection: ConnectionId, mut frame: impl FnMut(u32) -> Vec<u8>) -> (u64, u32) {
+fn push(
+    lone: &mut Lone,
+    n: u8,
+    connection: ConnectionId,
+    mut frame: impl FnMut(u32) -> Vec<u8>,
+) -> (u64, u32) {
     let (mut sent, mut frames) = (0, 0);
     while sent < TRIED && frames < 400_000 && lone.is_open(n) {
         let message = frame(frames);
@@ -108,7 +113,10 @@ fn symbols_of_a_block_that_is_whole() {
     let (mut lone, connection, content, stored) = receiving(4 << 20);
     for index in 0..16 {
         let payload = source(&stored, 0, index);
-        lone.say(connection, &PeerMessage::Symbol { content, block: 0, marker: Marker::Source(index), payload });
+        lone.say(
+            connection,
+            &PeerMessage::Symbol { content, block: 0, marker: Marker::Source(index), payload },
+        );
     }
     assert!(lone.node.stats().contents[0].held_bytes >= 16 * 16384, "what is right and needed is taken");
     let spent = push(&mut lone, 9, connection, |n| {
@@ -136,7 +144,8 @@ fn wants_answered_with_what_is_held_already() {
         if frames < asked {
             frames += 1;
             sent += payload.len() as u64;
-            let symbol = PeerMessage::Symbol { content, block: 0, marker: Marker::Source(0), payload: &payload };
+            let symbol =
+                PeerMessage::Symbol { content, block: 0, marker: Marker::Source(0), payload: &payload };
             lone.say(connection, &symbol);
         } else if lone.now > peeredge_wire::Time::from_millis(600_000) {
             break;
@@ -146,7 +155,11 @@ fn wants_answered_with_what_is_held_already() {
     // ends, or others bring what it wants.
     Attack::new("node", "unasked", "answers each want with what it has given already")
         .spent(format!("one key, {frames} frames of {} bytes", payload.len()))
-        .lost(format!("{} KiB of the downlink, of which it was asked for {} KiB", sent >> 10, u64::from(asked) << 4))
+        .lost(format!(
+            "{} KiB of the downlink, of which it was asked for {} KiB",
+            sent >> 10,
+            u64::from(asked) << 4
+        ))
         .end(sent <= MAY && frames <= asked && lone.named().is_empty());
 }
 
@@ -192,7 +205,10 @@ fn a_little_by_each_of_many_connections() {
         for n in 0..8 {
             let content = ContentId([1; 32]);
             sent += if lone.is_open(9) { payload.len() as u64 } else { 0 };
-            lone.say(connection, &PeerMessage::Symbol { content, block: n, marker: Marker::Source(0), payload: &payload });
+            lone.say(
+                connection,
+                &PeerMessage::Symbol { content, block: n, marker: Marker::Source(0), payload: &payload },
+            );
         }
         lone.input(Input::Closed { connection });
         lone.wake(1000);
@@ -285,7 +301,12 @@ fn nobody_honest_is_let_go_for_being_late_hedged_cancelled_or_asked_again() {
             // One that seeks about and gives up, so that what is under way for it is of no use.
             for request in 2..6 {
                 let start = u64::from(request) * 500_000;
-                world.fetch(receiver, request, content, RangeSpec::From { start, end: Some(start + 900_000) });
+                world.fetch(
+                    receiver,
+                    request,
+                    content,
+                    RangeSpec::From { start, end: Some(start + 900_000) },
+                );
                 world.run_until(1, |_| false);
                 world.input(receiver, Input::Abort { request: RequestId(request) });
             }

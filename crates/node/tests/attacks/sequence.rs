@@ -119,7 +119,11 @@ impl Victim {
                 Output::Data { request, bytes } => {
                     let at = self.reads.get_mut(&request).expect("nothing comes that was not asked for");
                     let end = *at as usize + bytes.len();
-                    assert_eq!(self.contents[0].data.get(*at as usize..end), Some(&bytes[..]), "a wrong byte");
+                    assert_eq!(
+                        self.contents[0].data.get(*at as usize..end),
+                        Some(&bytes[..]),
+                        "a wrong byte"
+                    );
                     *at = end as u64;
                 }
                 Output::Head { request, start, .. } => {
@@ -235,7 +239,8 @@ impl Victim {
             }
             13 | 14 => {
                 let marker = Marker::Source(number % 16);
-                PeerMessage::Symbol { content, block: block % 2, marker, payload: symbol(number % 16) }.encode()
+                PeerMessage::Symbol { content, block: block % 2, marker, payload: symbol(number % 16) }
+                    .encode()
             }
             15 => {
                 let marker = Marker::Coded { density: block as u8, seed: u64::from(number) };

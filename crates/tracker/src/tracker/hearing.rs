@@ -86,8 +86,10 @@ impl Tracker {
     /// A peer says whether the connection to one of whom it was told opened. One voice an owner, and nobody doubts the relay's own.
     pub(super) fn met(&mut self, now: Time, conn: ConnId, other: &PeerId, opened: bool) {
         let news = ready(&mut self.conns, conn).is_some_and(|peer| peer.meetings.met(now, other, opened));
-        let owner =
-            self.conns.get(&conn).and_then(Conn::quota).filter(|_| news && *other != self.config.relay);
+        let is_relay = *other == self.config.relay;
+        // Of the relay's own node it is a figure, and nothing else.
+        self.counts.met[usize::from(!opened)] += u64::from(news && is_relay);
+        let owner = self.conns.get(&conn).and_then(Conn::quota).filter(|_| news && !is_relay);
         if let (Some(owner), Some(other_conn)) = (owner, self.peers.get(other).copied())
             && self.owners.says_met(now, owner, number(other), opened)
             && let (Some(a), Some(b)) = (party_of(&self.conns, conn), party_of(&self.conns, other_conn))
