@@ -35,6 +35,7 @@ fn an_idle_peer_that_agreed_is_asked_fetches_and_serves() {
     );
     assert!(with.peers[0].stats.sent_bytes > 5_000_000, "{:?}", Summary(&with));
     let relay = |report: &Report| report.relay_node.as_ref().expect("it seeds").stats.sent_bytes;
-    assert!(relay(&with) * 4 < relay(&without) * 3, "{} {}", relay(&with), relay(&without));
+    // The relay's own node stays within reach beside peers whose shares nobody has borne out yet, so it still gives its part.
+    assert!(relay(&with) * 20 < relay(&without) * 17, "{} {}", relay(&with), relay(&without));
     assert_eq!(without.peers[0].stats.from_relay_bytes + without.peers[0].stats.from_peers_bytes, 0);
 }
