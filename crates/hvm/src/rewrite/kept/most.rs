@@ -23,6 +23,7 @@ impl Values {
             changes[start as usize] += weight;
             changes[end as usize + 1] -= weight;
         };
+        #[allow(clippy::needless_range_loop, reason = "several tables are looked up by it")]
         for index in 0..self.values.len() {
             let value = &self.values[index];
             if value.what != What::Free {
