@@ -139,7 +139,7 @@ async fn numbers(app: &App) -> Response {
         "Bytes of published contents and of tasks, with their records.",
         bytes,
     );
-    write_store(&app, &mut page);
+    write_store(app, &mut page);
     let mut response = headers::plain(StatusCode::OK, page.finish());
     let kind = headers::value("text/plain; version=0.0.4; charset=utf-8");
     response.headers_mut().insert(header::CONTENT_TYPE, kind);

@@ -173,8 +173,8 @@ async fn part(
             return response;
         }
     };
-    let body = match &request.method {
-        &Method::HEAD if app.store.damage(content).is_some() => {
+    let body = match request.method {
+        Method::HEAD if app.store.damage(content).is_some() => {
             let error = ReadError::Damaged { why: "some of it".into() };
             return not_readable(app, request, content, &error);
         }

@@ -147,6 +147,7 @@ impl HttpSource {
     }
 
     /// From the answer of a server that knows no ranges, when these bytes are still to come there.
+    #[allow(clippy::wrong_self_convention, reason = "bytes that come from there")]
     async fn from_whole(
         &self,
         content: ContentId,

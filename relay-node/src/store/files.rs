@@ -82,7 +82,7 @@ impl Files {
     /// Bytes of a regular file; links and other kinds count as absent.
     pub(super) fn len(&self, content: ContentId, area: Area) -> Option<u64> {
         let meta = std::fs::symlink_metadata(self.path(content, area)).ok()?;
-        meta.is_file().then(|| meta.len())
+        meta.is_file().then_some(meta.len())
     }
 
     /// The contents of which anything lies here.
