@@ -58,7 +58,8 @@ impl Config {
             return Some((address, false));
         }
         let port = self.bind.port();
-        let port = port.checked_add(10_000).unwrap_or(port - 10_000);
+        // One of the two holds for every port.
+        let port = port.checked_add(10_000).unwrap_or_else(|| port - 10_000);
         Some((SocketAddr::from(([127, 0, 0, 1], port)), true))
     }
 
@@ -173,5 +174,19 @@ impl Config {
             ));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_port_has_one_for_its_operator() {
+        for port in [0, 1, 80, 8080, 9_999, 10_000, 55_535, 55_536, 65_535] {
+            let config = Config { bind: SocketAddr::from(([127, 0, 0, 1], port)), ..Config::default() };
+            let (admin, or_any) = config.admin_bind().expect("metrics are on by default");
+            assert!(or_any && admin.port().abs_diff(port) == 10_000, "{port}: {admin}");
+        }
     }
 }
