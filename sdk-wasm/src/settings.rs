@@ -35,6 +35,5 @@ pub(crate) fn caps(caps: JsValue) -> Result<Caps, JsError> {
         connections_max: caps.number("connections")? as u16,
         connections_made_max: caps.number("connectionsMade")? as u32,
         prefetch_bytes_max: whole(caps.number("prefetchBytes")?),
-        ..Caps::default()
     })
 }

@@ -22,7 +22,7 @@ window.ready = true;
 `;
 const HTML = `<!doctype html><meta charset="utf-8" /><link rel="icon" href="data:," /><script type="module" src="SCRIPT"></script>`;
 
-const IN_WORKER = { text: "a stranger's bytes", type: "text/plain", engine: "worker", store: "opfs" };
+const IN_WORKER = { text: "a stranger's bytes", type: "text/plain; charset=utf-8", engine: "worker", store: "opfs" };
 const IN_PAGE = { ...IN_WORKER, engine: "page", store: "memory" };
 
 /** A folder in which `npm install` of the tarball was done. */

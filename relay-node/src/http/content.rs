@@ -178,7 +178,7 @@ async fn part(
             let error = ReadError::Damaged { why: "some of it".into() };
             return not_readable(app, request, content, &error);
         }
-        &Method::HEAD => Body::empty(),
+        Method::HEAD => Body::empty(),
         _ => match body::first(app, content, area, &range).await {
             Ok(first) => body::stored(app, content, area, range.clone(), first, route),
             Err(error) => return not_readable(app, request, content, &error),

@@ -27,8 +27,13 @@ impl Dice {
     }
 }
 
+/// Writes one statement of a module, of a number and a seed.
+type Statement = fn(i32, u64) -> String;
+/// Makes a module's text.
+type Kind = fn(&mut Dice) -> String;
+
 /// Kinds of tasks, by name.
-pub const KINDS: [(&str, fn(&mut Dice) -> String); 18] = [
+pub const KINDS: [(&str, Kind); 18] = [
     ("twice", twice),
     ("twice wide", twice_wide),
     ("otherwise twice", otherwise_twice),
@@ -152,35 +157,32 @@ fn twice_wide(dice: &mut Dice) -> String {
 /// The same value put in another way behind the call.
 fn otherwise_twice(dice: &mut Dice) -> String {
     let count = dice.size(2_000);
-    let (before, behind): (fn(i32, u64) -> String, fn(i32, u64) -> String) =
-        dice.of::<(fn(i32, u64) -> String, fn(i32, u64) -> String)>(&[
-            (
-                |k, _| format!("(i32.add (i32.add (local.get $p) (i32.const {k})) (i32.const 1))"),
-                |k, _| format!("(i32.add (local.get $p) (i32.const {}))", k.wrapping_add(1)),
-            ),
-            (
-                |k, _| format!("(i32.sub (local.get $p) (i32.const {k}))"),
-                |k, _| format!("(i32.add (i32.const {}) (local.get $p))", k.wrapping_neg()),
-            ),
-            (
-                |k, i| {
-                    format!("(i32.mul (i32.xor (local.get $p) (i32.const {k})) (i32.const {}))", 1 << (i % 5))
-                },
-                |k, i| format!("(i32.shl (i32.xor (local.get $p) (i32.const {k})) (i32.const {}))", i % 5),
-            ),
-            (
-                |k, _| format!("(i32.gt_s (local.get $p) (i32.const {k}))"),
-                |k, _| format!("(i32.lt_s (i32.const {k}) (local.get $p))"),
-            ),
-            (
-                |k, _| format!("(i32.eqz (i32.lt_u (local.get $p) (i32.const {k})))"),
-                |k, _| format!("(i32.ge_u (local.get $p) (i32.const {k}))"),
-            ),
-            (
-                |k, _| format!("(i32.and (i32.and (local.get $p) (i32.const {k})) (i32.const 0xffffff))"),
-                |k, _| format!("(i32.and (local.get $p) (i32.const {}))", k & 0xff_ffff),
-            ),
-        ]);
+    let (before, behind): (Statement, Statement) = dice.of::<(Statement, Statement)>(&[
+        (
+            |k, _| format!("(i32.add (i32.add (local.get $p) (i32.const {k})) (i32.const 1))"),
+            |k, _| format!("(i32.add (local.get $p) (i32.const {}))", k.wrapping_add(1)),
+        ),
+        (
+            |k, _| format!("(i32.sub (local.get $p) (i32.const {k}))"),
+            |k, _| format!("(i32.add (i32.const {}) (local.get $p))", k.wrapping_neg()),
+        ),
+        (
+            |k, i| format!("(i32.mul (i32.xor (local.get $p) (i32.const {k})) (i32.const {}))", 1 << (i % 5)),
+            |k, i| format!("(i32.shl (i32.xor (local.get $p) (i32.const {k})) (i32.const {}))", i % 5),
+        ),
+        (
+            |k, _| format!("(i32.gt_s (local.get $p) (i32.const {k}))"),
+            |k, _| format!("(i32.lt_s (i32.const {k}) (local.get $p))"),
+        ),
+        (
+            |k, _| format!("(i32.eqz (i32.lt_u (local.get $p) (i32.const {k})))"),
+            |k, _| format!("(i32.ge_u (local.get $p) (i32.const {k}))"),
+        ),
+        (
+            |k, _| format!("(i32.and (i32.and (local.get $p) (i32.const {k})) (i32.const 0xffffff))"),
+            |k, _| format!("(i32.and (local.get $p) (i32.const {}))", k & 0xff_ffff),
+        ),
+    ]);
     let sum = |of: fn(i32, u64) -> String| -> String {
         (0..count)
             .map(|i| {
