@@ -54,7 +54,8 @@ fn meets(place: &mut Place, taker: &Peer, holder: &Peer, opened_after_ms: Option
     place.signal(taker.conn, holder.conn, 1 << 16);
     place.signal(holder.conn, taker.conn, 1 << 16);
     place.say(taker.conn, &ToRelay::Met { peer: id(holder.n), opened_after_ms });
-    (place.read(taker.conn), place.read(holder.conn));
+    place.read(taker.conn);
+    place.read(holder.conn);
 }
 
 fn terms(place: &Place, peer: &Peer) -> Terms {

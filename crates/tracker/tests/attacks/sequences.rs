@@ -238,6 +238,7 @@ fn play(seed: u64) {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "only the choice of seeds comes from outside")]
 fn random_frames_of_many_peers_keep_every_rule() {
     let setting = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let seeds = match setting("PEEREDGE_SEED") {

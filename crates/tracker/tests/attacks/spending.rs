@@ -104,8 +104,8 @@ fn a_refusal_does_not_tell_whether_somebody_is_here() {
             other => panic!("{other:?}"),
         }));
     }
-    let [here, absent] =
-        answers.try_into().map(|a: [_; 2]| a.map(Iterator::collect::<Vec<u8>>)).ok().expect("two");
+    let answers: Vec<Vec<u8>> = answers.into_iter().map(Iterator::collect).collect();
+    let [here, absent] = <[Vec<u8>; 2]>::try_from(answers).expect("two");
     Attack::new("tracker", "spending", "signals and sessions ask who is here")
         .spent("1 key, 4 frames")
         .lost("nothing: both are answered alike")

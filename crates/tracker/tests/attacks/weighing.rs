@@ -1,4 +1,5 @@
 //! What one connection makes the tracker keep, and how long its frames take.
+#![expect(clippy::disallowed_methods, clippy::disallowed_types, reason = "what frames take is measured here")]
 
 use super::*;
 use core::cell::Cell;
