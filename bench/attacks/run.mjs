@@ -17,7 +17,7 @@ const BOUNDS = {
   good_client_p99_ratio: 2,
 };
 
-const env = { ...process.env, PEEREDGE_MEASURE: "1", PEEREDGE_ATTACKS_FILE: FILE };
+const env = { ...process.env, ATTACKS_MEASURE: "1", ATTACKS_FILE: FILE };
 mkdirSync(CACHE, { recursive: true });
 rmSync(FILE, { force: true });
 
@@ -28,7 +28,7 @@ if (!(await collect("cargo", ["test", "--release", "--no-fail-fast", ...CRATES.f
 }
 // What is attacked in browsers is the release: `VITEST` chooses the debug build, so the path is said.
 const vitest = [join(ROOT, "node_modules/vitest/vitest.mjs"), "run", "--project", "attacks", "--reporter=dot"];
-await run(process.execPath, vitest, { env: { ...env, PEEREDGE_RELEASED: "1" } }).catch(() => failures.push("relay and pages"));
+await run(process.execPath, vitest, { env: { ...env, ATTACKS_RELEASED: "1" } }).catch(() => failures.push("relay and pages"));
 try {
   readFileSync(FILE, "utf8").split("\n").forEach(take);
 } catch {

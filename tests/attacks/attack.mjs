@@ -3,7 +3,7 @@
 import { appendFileSync } from "node:fs";
 
 /** Whether time is measured (the benchmark), and not only what can be counted. */
-export const MEASURES = process.env.PEEREDGE_MEASURE !== undefined;
+export const MEASURES = process.env.ATTACKS_MEASURE !== undefined;
 
 /**
  * Writes an attack down, and throws unless the promise held.
@@ -15,6 +15,6 @@ export function attacked({ room, kind, name, spent, lost, held, figures = {} }) 
   const line = `attack ${JSON.stringify({ room, kind, name, spent, lost, held, figures })}`;
   console.log(line);
   // The test runner decorates what is printed.
-  if (process.env.PEEREDGE_ATTACKS_FILE) appendFileSync(process.env.PEEREDGE_ATTACKS_FILE, `${line}\n`);
+  if (process.env.ATTACKS_FILE) appendFileSync(process.env.ATTACKS_FILE, `${line}\n`);
   if (!held) throw new Error(`${room}: ${name} (spent ${spent}, lost ${lost})`);
 }

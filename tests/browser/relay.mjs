@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { RELAY, TESTED_RELAY } from "../../scripts/lib/steps.mjs";
 
 /** Tests have the checks of a debug build; benchmarks, which share the harness, what is released. */
-export const PEEREDGE = process.env.VITEST && !process.env.PEEREDGE_RELEASED ? TESTED_RELAY : RELAY;
+export const PEEREDGE = process.env.VITEST && !process.env.ATTACKS_RELEASED ? TESTED_RELAY : RELAY;
 const READY_WITHIN_MS = 15_000;
 
 export class Relay {

@@ -112,7 +112,7 @@ fn quoted(text: &str) -> String {
 
 /// Whether processor time is measured (the benchmark, a release build), and not only what can be counted.
 pub fn measures() -> bool {
-    std::env::var_os("PEEREDGE_MEASURE").is_some()
+    std::env::var_os("ATTACKS_MEASURE").is_some()
 }
 
 #[cfg(test)]

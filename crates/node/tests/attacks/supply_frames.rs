@@ -1,5 +1,7 @@
 //! Floods of frames: each costs its sender something, and none costs much more than an ordinary one of its length.
 
+#![expect(clippy::disallowed_methods, clippy::disallowed_types, reason = "what frames take is measured here")]
+
 use crate::supply_stage::{CREDIT, Lone, peer};
 use crate::world::{World, bytes, publish};
 use peeredge_attacks::{Attack, Figure, measures};
