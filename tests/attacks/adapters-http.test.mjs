@@ -42,7 +42,7 @@ async function fetched(how) {
 const MIB = 1 << 20;
 const whole = ({ result }) => result.status === 200 && result.bytes === LENGTH;
 
-/** `asked`, `sent`: how often the server may be asked, and what it may send. `helps`: whether it gives something in the end. */
+/** `asked`, `sent`: how often the server may be asked, and what it may send. */
 const SERVERS = [
   // Three requests are under way when that is found out; what the socket holds of the other two counts as sent.
   { name: "ignores ranges and sends the whole file each time", how: () => HOW.noRanges, asked: 6, sent: 2 * LENGTH },

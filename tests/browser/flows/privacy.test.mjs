@@ -4,6 +4,7 @@ import { Stage, Tab } from "../harness.mjs";
 import { MIB } from "./flow.mjs";
 
 const LENGTH = 2 * MIB;
+const HELLO = 0x01;
 const SIGNAL = 0x04;
 
 let stage;
@@ -52,7 +53,8 @@ test("it gets and gives a whole content without a connection, a signal or a cand
   expect(await tab.run(() => window.connections)).toBe(0);
   expect(frames.length).toBeGreaterThan(100);
   expect(frames.filter((frame) => frame[0] === SIGNAL)).toEqual([]);
-  expect(frames.filter((frame) => /candidate:|a=ice|typ host|127\.0\.0\.1/.test(frame.toString("latin1")))).toEqual([]);
+  // The hello names the relay's address, which is not the visitor's.
+  expect(frames.filter((frame) => frame[0] !== HELLO && /candidate:|a=ice|typ host|127\.0\.0\.1/.test(frame.toString("latin1")))).toEqual([]);
   expect([...open.errors, ...tab.errors]).toEqual([]);
 });
 
