@@ -10,6 +10,7 @@ export interface Problem {
 const WORDS: Record<ErrorCode, [title: string, advice: string]> = {
   unsupported: ["This browser cannot take part", "It lacks WebAssembly, WebSocket or WebRTC. A current Firefox, Chrome, Edge or Safari has them."],
   consent_required: ["Sharing is off", "You have not agreed, or have withdrawn. Turn sharing on again to go on."],
+  aborted: ["Stopped", "You or this page ended it. Start it again whenever you like."],
   closed: ["This tab's peer is closed", "Reload the page to start a new one."],
   invalid_option: ["The name or type of this file is too long", "Rename it to something shorter and drop it again."],
   invalid_link: ["That is not a PeerEdge link", "A link looks like peeredge:… or https://relay/c/…, with 52 letters and digits."],
