@@ -12,7 +12,7 @@ export default defineConfig({
           environment: "node",
           fileParallelism: false,
           testTimeout: 180_000,
-          hookTimeout: 120_000,
+          hookTimeout: 300_000,
         },
       },
       {
@@ -23,7 +23,7 @@ export default defineConfig({
           // Each file has a relay and a Chromium of its own, and two cores have enough to do with one.
           fileParallelism: false,
           testTimeout: 180_000,
-          hookTimeout: 120_000,
+          hookTimeout: 300_000,
         },
       },
     ],
