@@ -10,7 +10,7 @@ use peeredge_wire::relay::{
     Blob, TaskAssurance, TaskFromRelay, TaskLimits, TaskMark, TaskOf, TaskRefusal, TaskRequest, TaskToRelay,
 };
 use peeredge_wire::{ContentId, PeerId, Time};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 const PAGE_BYTES: u64 = 65_536;
 /// Leases from here on are the referee's.
@@ -127,6 +127,8 @@ pub(crate) struct Tasks {
     beat_ms: u32,
     payloads: BTreeMap<TaskId, Payload>,
     requests: BTreeMap<(PeerId, u32), TaskId>,
+    /// Checkpoints that submitters were told of, by who was: a peer announces many contents, and few are any.
+    awaited: BTreeSet<(PeerId, ContentId, TaskId)>,
     per_peer_max: usize,
     quotas: TaskQuotas,
     used: BTreeMap<Owner, Used>,
@@ -154,6 +156,7 @@ impl Tasks {
             relay,
             payloads: BTreeMap::new(),
             requests: BTreeMap::new(),
+            awaited: BTreeSet::new(),
             per_peer_max,
             quotas,
             used: BTreeMap::new(),
@@ -301,18 +304,24 @@ impl Tasks {
         if payload.kept == Some(mark.checkpoint) {
             return self.kept(now, lease, mark);
         }
-        if payload.marks.len() == MARKS_MAX {
-            payload.marks.pop_front();
+        if payload.marks.len() == MARKS_MAX
+            && let Some((_, oldest)) = payload.marks.pop_front()
+        {
+            self.awaited.remove(&(payload.submitter, oldest.checkpoint, task));
         }
         payload.marks.push_back((lease, mark));
+        self.awaited.insert((payload.submitter, mark.checkpoint, task));
         let marked = TaskFromRelay::Marked { request: payload.request, mark };
         self.out.push_back((payload.submitter, marked));
     }
 
     /// A peer holds all of a content: perhaps a checkpoint of a task that it handed in.
     pub(crate) fn holds(&mut self, now: Time, peer: PeerId, content: ContentId) {
-        let theirs: Vec<TaskId> = self.requests_of(peer).map(|(_, task)| *task).collect();
+        let key = |task| (peer, content, TaskId(task));
+        let theirs: Vec<TaskId> =
+            self.awaited.range(key(0)..=key(u64::MAX)).map(|(.., task)| *task).collect();
         for task in theirs {
+            self.awaited.remove(&(peer, content, task));
             let Some(payload) = self.payloads.get_mut(&task) else { continue };
             let Some(at) = payload.marks.iter().position(|(_, mark)| mark.checkpoint == content) else {
                 continue;
@@ -579,7 +588,9 @@ impl Tasks {
         if let Some(payload) = self.payloads.get_mut(&task).filter(|payload| payload.open) {
             payload.open = false;
             payload.outputs.clear();
-            payload.marks.clear();
+            for (_, mark) in payload.marks.drain(..) {
+                self.awaited.remove(&(payload.submitter, mark.checkpoint, task));
+            }
             let owner = payload.owner;
             self.requests.remove(&(payload.submitter, payload.request));
             if let Some(used) = self.used.get_mut(&owner) {
