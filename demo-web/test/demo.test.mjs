@@ -1,7 +1,9 @@
 // The demo as `npm start` serves it: built from the packed package, under the relay's content security policy.
 import { createHash } from "node:crypto";
-import { readFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { crc32, deflateSync } from "node:zlib";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { ROOT } from "../../scripts/lib/run.mjs";
 import { demo } from "../../scripts/lib/steps.mjs";
@@ -10,16 +12,22 @@ import { Relay } from "../../tests/browser/relay.mjs";
 
 const DESKTOP = { viewport: { width: 1280, height: 800 } };
 const PHONE = { viewport: { width: 360, height: 740 }, colorScheme: "dark" };
-/** A picture, in the repository: media that any browser shows. */
-const PICTURE = readFileSync(join(ROOT, "demo-web/public/favicon.svg"));
+/** Media that any browser shows. */
+const PICTURE = png(64);
+/** A document that may hold scripts, so that a page gets it as mere bytes. */
+const DRAWING = join(ROOT, "demo-web/public/favicon.svg");
 
+let folder;
 let relay;
 let browser;
 const contexts = [];
 
 beforeAll(async () => {
   await demo();
-  relay = await Relay.start({ settings: { demo_dir: join(ROOT, "demo-web/dist") }, publish: [join(ROOT, "demo-web/public/favicon.svg")] });
+  folder = mkdtempSync(join(tmpdir(), "peeredge-demo-"));
+  writeFileSync(join(folder, "square.png"), PICTURE);
+  const publish = [join(folder, "square.png"), DRAWING];
+  relay = await Relay.start({ settings: { demo_dir: join(ROOT, "demo-web/dist") }, publish });
   browser = await launchChromium();
 });
 afterEach(async () => {
@@ -28,7 +36,23 @@ afterEach(async () => {
 afterAll(async () => {
   await browser?.close();
   await relay?.stop();
+  rmSync(folder, { recursive: true, force: true });
 });
+
+/** A square of `side` pixels in one shade of grey. */
+function png(side) {
+  const chunk = (type, data) => {
+    const body = Buffer.concat([Buffer.from(type, "latin1"), data]);
+    const [length, check] = [Buffer.alloc(4), Buffer.alloc(4)];
+    length.writeUInt32BE(data.length);
+    check.writeUInt32BE(crc32(body));
+    return Buffer.concat([length, body, check]);
+  };
+  const header = Buffer.from([0, 0, 0, side, 0, 0, 0, side, 8, 0, 0, 0, 0]);
+  const rows = Buffer.alloc(side * (side + 1), 0x80).map((byte, at) => (at % (side + 1) === 0 ? 0 : byte));
+  const chunks = [chunk("IHDR", header), chunk("IDAT", deflateSync(rows)), chunk("IEND", Buffer.alloc(0))];
+  return Buffer.concat([Buffer.from("89504e470d0a1a0a", "hex"), ...chunks]);
+}
 
 /** A visitor of their own; `complaints` is what the page logged as an error, a refusal of the policy for instance. */
 async function visit(options, path = "/", context = null) {
@@ -101,7 +125,7 @@ test("a file dropped in one tab arrives in a dark phone, from the tab, whole", a
 test("the relay's sample is one click away, and shown; a reload finds it in the store", async () => {
   const visitor = await visit(PHONE);
   await agree(visitor);
-  await visitor.page.getByRole("button", { name: "Take favicon.svg" }).click();
+  await visitor.page.getByRole("button", { name: "Take square.png" }).click();
   await heading(visitor, "Arrived");
   const shown = () => visitor.page.evaluate(async () => {
     const picture = document.querySelector(".player img");
@@ -116,6 +140,17 @@ test("the relay's sample is one click away, and shown; a reload finds it in the 
   // It had agreed, in this tab.
   await heading(visitor, "Arrived");
   await visitor.page.getByText("all of it was here already").waitFor();
+  expect(visitor.complaints).toEqual([]);
+});
+
+test("a drawing that could hold scripts is there to be saved, and not shown", async () => {
+  const visitor = await visit(DESKTOP);
+  await agree(visitor);
+  await visitor.page.getByRole("button", { name: "Take favicon.svg" }).click();
+  await heading(visitor, "Arrived");
+  const { bytes } = await saved(visitor);
+  expect(sha256(bytes)).toBe(sha256(readFileSync(DRAWING)));
+  expect(await visitor.page.locator(".player img").count()).toBe(0);
   expect(visitor.complaints).toEqual([]);
 });
 

@@ -104,7 +104,7 @@ test("a reader that takes a chunk and stops is fetched for no further", async ()
     return rests;
   }, "nothing more comes");
   const ahead = before - read;
-  attacked({ room, kind: "readers", name: "one chunk, then nothing", spent: "1 request", lost: `${(ahead / MIB).toFixed(1)} MiB fetched that nobody read`, held: ahead <= 8 * MIB, figures: { memory_bytes: ahead } });
+  attacked({ room, kind: "readers", name: "one chunk, then nothing", spent: "1 request", lost: `${(ahead / MIB).toFixed(1)} MiB fetched that nobody read`, held: ahead <= 8 * MIB });
 });
 
 /** From now on the page counts the bytes that its engine's worker gives it: `window.given`. */

@@ -1,7 +1,7 @@
 // Places at the relay's port: whoever takes many and uses none gives way, and no network has them all.
 import { afterEach, test } from "vitest";
-import { attacked } from "./attack.mjs";
-import { Raw, Relay, ask, file, firstContent, folder, network, rawSocket, until, wait, wsFrame } from "./relay-tools.mjs";
+import { attacked, MEASURES } from "./attack.mjs";
+import { Raw, Relay, ask, file, firstContent, folder, goodP99, network, rawSocket, until, wait, wsFrame } from "./relay-tools.mjs";
 import { Stranger } from "./stranger.mjs";
 
 let relay = null;
@@ -101,6 +101,7 @@ test("where all peers' places are taken the network with most gives one up", asy
 
 test("a network that opens connections as fast as it can leaves the port to others", async () => {
   await relayWith({});
+  const base = MEASURES ? await goodP99(relay) : null;
   let opened = 0;
   let runs = true;
   const flood = Array.from({ length: 8 }, async () => {
@@ -112,9 +113,10 @@ test("a network that opens connections as fast as it can leaves the port to othe
   });
   const answers = [];
   for (let n = 0; n < 20; n += 1) answers.push(await ask(relay.port));
+  const figures = MEASURES ? { good_client_p99_ratio: (await goodP99(relay)) / base } : {};
   runs = false;
   await Promise.all(flood);
-  attacked({ room: "relay", kind: "seats", name: "connections opened and reset", spent: `${opened} connections`, lost: `${answers.filter((status) => status !== 200).length} of 20 answers`, held: answers.every((status) => status === 200) });
+  attacked({ room: "relay", kind: "seats", name: "connections opened and reset", spent: `${opened} connections`, lost: `${answers.filter((status) => status !== 200).length} of 20 answers`, held: answers.every((status) => status === 200), figures });
 });
 
 test("tabs that vanish are not counted as malformed", async () => {

@@ -90,6 +90,7 @@ test("what is no request is not answered", async () => {
 async function whileFetching(name, datagrams, from = network(1)) {
   const link = await withContent();
   const socket = await at(from);
+  const base = MEASURES ? await goodP99(relay) : null;
   let runs = true;
   let sent = 0;
   const before = await relay.metric("process_cpu_seconds_total");
@@ -101,10 +102,11 @@ async function whileFetching(name, datagrams, from = network(1)) {
     }
   })();
   const { came, ms } = await fetchesByPeers(link);
+  const cpu = ((await relay.metric("process_cpu_seconds_total")) - before) / ((performance.now() - began) / 1000);
+  const ratio = MEASURES ? { good_client_p99_ratio: (await goodP99(relay)) / base } : {};
   runs = false;
   await flood;
-  const cpu = ((await relay.metric("process_cpu_seconds_total")) - before) / ((performance.now() - began) / 1000);
-  attacked({ room: "relay", kind: "amplifying", name, spent: `${sent} datagrams`, lost: `${came ? Math.round(ms) : "all"} ms for a fetch, ${(cpu * 100).toFixed(0)} % of a core`, held: came && socket.heard === 0, figures: { byte_amplification: socket.heardBytes / Math.max(1, sent * 20) } });
+  attacked({ room: "relay", kind: "amplifying", name, spent: `${sent} datagrams`, lost: `${came ? Math.round(ms) : "all"} ms for a fetch, ${(cpu * 100).toFixed(0)} % of a core`, held: came && socket.heard === 0, figures: { byte_amplification: socket.heardBytes / Math.max(1, sent * 20), ...ratio } });
 }
 
 const check = (name) => {

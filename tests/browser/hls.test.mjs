@@ -112,7 +112,10 @@ test("what is not listed is the network's, and so is what the peer cannot give",
   await eventually(async () => (await at()) > 1, "the film plays");
   expect(asked()).toContain("/film/index.m3u8");
   expect(asked()).toContain("/film/init.mp4");
-  expect(await counts()).toMatchObject({ fallback: 1 });
+  // The listed segment is the network's, too, where its peer is not met within the second.
+  const { peer, fallback } = await counts();
+  expect(fallback).toBeGreaterThanOrEqual(1);
+  expect(peer + fallback).toBe(2);
   await eventually(async () => asked().length >= segments() - 1, "the rest comes from the network");
 });
 
