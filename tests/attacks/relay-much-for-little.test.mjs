@@ -141,3 +141,15 @@ test("messages as fast as they go wait for their network's turn, whatever the nu
   const delayed = await relay.metric("peeredge_requests_delayed_total");
   attacked({ room: "relay", kind: "bursts", name: "messages on ten sockets", spent: "1,000 messages", lost: `${delayed} waited`, held: delayed > 0 && good.closed === null });
 });
+
+test("a list of contents goes on behind the one that is named", async () => {
+  const files = folder();
+  await relayWith({}, { publish: Array.from({ length: 3 }, (_, n) => file(`${files.path}/${n}.bin`, 8, n)) });
+  const list = async (query) => (await fetch(`${relay.url}/api/contents${query}`)).json();
+  await until(async () => (await list("")).length === 3);
+  const [first, ...others] = await list("");
+  const behind = await list(`?after=${first.id}`);
+  const odd = await Promise.all(["?after=x", "?page=2", `?after=${first.id}&after=${first.id}`].map(async (query) => (await fetch(`${relay.url}/api/contents${query}`)).status));
+  files.remove();
+  attacked({ room: "relay", kind: "amplifying", name: "queries of the list of contents", spent: "5 requests", lost: "nothing", held: behind.map(({ id }) => id).join() === others.map(({ id }) => id).join() && odd.every((status) => status === 400) });
+});

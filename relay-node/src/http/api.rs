@@ -10,15 +10,29 @@ use axum::body::Body;
 use axum::extract::{Extension, Request, State};
 use axum::response::Response;
 use hyper::StatusCode;
-use hyper::header;
+use hyper::header::{self, HeaderValue};
 use peeredge_tracker::{PurseStats, TrackerStats};
+use peeredge_wire::ContentId;
 use peeredge_wire::relay::ErrorCode;
 use std::sync::Arc;
 
-/// `/api/contents`.
+/// Contents in one answer: some 250 kB, so that a short request does not have a long list made each time.
+const LISTED_MAX: usize = 1_000;
+
+/// `/api/contents`, and `/api/contents?after=ID` for those behind the last one of an answer. An answer that others follow names the next
+/// address in `link` (RFC 8288).
 pub(super) async fn contents(State(app): State<Arc<App>>, request: Request) -> Response {
+    let after = match request.uri().query().map(after) {
+        None => None,
+        Some(Some(id)) => Some(id),
+        Some(None) => return headers::plain(StatusCode::BAD_REQUEST, "the query is after=ID, or there is none\n"),
+    };
     let base = app.config.public_url();
-    let list = app.store.entries().into_iter().map(|entry| {
+    let mut entries = app.store.entries_after(after, LISTED_MAX + 1);
+    let has_more = entries.len() > LISTED_MAX;
+    entries.truncate(LISTED_MAX);
+    let next = entries.last().filter(|_| has_more).map(|last| last.content.to_string());
+    let list = entries.into_iter().map(|entry| {
         serde_json::json!({
             "id": entry.content.to_string(),
             "link": link(&base, &entry.content.to_string(), &entry.name),
@@ -31,8 +45,16 @@ pub(super) async fn contents(State(app): State<Arc<App>>, request: Request) -> R
     let out = response.headers_mut();
     out.insert(header::CONTENT_TYPE, headers::value("application/json"));
     out.insert(header::CACHE_CONTROL, headers::value("no-cache"));
+    let next = next.map(|next| HeaderValue::try_from(format!("</api/contents?after={next}>; rel=\"next\"")));
+    if let Some(Ok(next)) = next {
+        out.insert(header::LINK, next);
+    }
     headers::allow_origin(&app.config.origins, request.headers(), out);
     response
+}
+
+fn after(query: &str) -> Option<ContentId> {
+    query.strip_prefix("after=")?.parse().ok()
 }
 
 /// The link that any HTTP client can open.

@@ -30,7 +30,7 @@ pub(super) fn allow_origin(origins: &[String], request: &HeaderMap, response: &m
             response.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
         }
     }
-    let exposed = value("accept-ranges, content-disposition, content-length, content-range, etag");
+    let exposed = value("accept-ranges, content-disposition, content-length, content-range, etag, link");
     response.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
     // A page that isolates itself (COEP) may still embed a content.
     response.insert("cross-origin-resource-policy", value("cross-origin"));

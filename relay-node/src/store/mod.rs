@@ -45,6 +45,7 @@ use redb::ReadableTable;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io;
+use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -170,6 +171,14 @@ impl Store {
     pub fn entries(&self) -> Vec<Arc<Entry>> {
         let entries = self.entries.read().expect("no holder panics");
         entries.values().filter(|entry| !entry.of_task).cloned().collect()
+    }
+
+    /// At most so many of what is published here, by content, behind `after`.
+    pub fn entries_after(&self, after: Option<ContentId>, count_max: usize) -> Vec<Arc<Entry>> {
+        let entries = self.entries.read().expect("no holder panics");
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let listed = entries.range((from, Bound::Unbounded)).filter(|(_, entry)| !entry.of_task);
+        listed.take(count_max).map(|(_, entry)| entry.clone()).collect()
     }
 
     /// One content that is whole here, published or a task's.
