@@ -51,6 +51,9 @@ enum Event {
     Refereed(u64),
 }
 
+/// Tasks without a result that a relay takes of one owner.
+const OPEN_MAX: usize = 1024;
+
 /// Networks that honest submitters come from.
 const SUBMITTERS: u64 = 50;
 
@@ -67,6 +70,14 @@ fn dealt(cheats: Cheats, task: u64, devices: &[Device]) -> Option<(u64, u64)> {
         Cheats::Colluders => Some(((1 << 61) + task % 20, 1 << 20)),
         _ => None,
     }
+}
+
+/// Whether a relay would take one more task of this owner's, which then has it open.
+fn within_quota(open: &mut HashMap<u64, usize>, owner: u64) -> bool {
+    let open = open.entry(owner).or_default();
+    let has_room = *open < OPEN_MAX;
+    *open += usize::from(has_room);
+    has_room
 }
 
 /// The gas of a task: most near 10 G, a few of them four times as much; what cheats hand in costs them next to nothing.
@@ -86,13 +97,16 @@ pub fn run(mut scheme: impl Scheme, mut devices: Vec<Device>, tasks: u64, cheats
         events.push(Reverse((micros(device.goes), Event::Goes(i))));
     }
     let mut here = vec![false; devices.len()];
+    let mut open: HashMap<u64, usize> = HashMap::new();
     let mut answers: HashMap<u64, (u64, u64)> = HashMap::new();
     let (mut submitted, mut accepted, mut wrong, mut runs, mut referee) = (0u64, 0, 0, 0, 0);
     let (mut now, mut gas_run) = (0.0f64, 0.0f64);
     while accepted < tasks {
         while submitted < tasks && scheme.waiting() < AHEAD {
             scheme.submit(now, submitted, gas_of(submitted), (1 << 60) + submitted % SUBMITTERS, 1 << 20);
-            if let Some((owner, memory_bytes)) = dealt(cheats, submitted, &devices) {
+            if let Some((owner, memory_bytes)) = dealt(cheats, submitted, &devices)
+                && within_quota(&mut open, owner)
+            {
                 scheme.submit(now, DEALT + submitted, gas_of(DEALT + submitted), owner, memory_bytes);
             }
             submitted += 1;
@@ -115,7 +129,12 @@ pub fn run(mut scheme: impl Scheme, mut devices: Vec<Device>, tasks: u64, cheats
                     }
                 }
                 // What cheats had run for themselves is nobody's result.
-                Act::Accept { task, .. } if task >= DEALT => {}
+                Act::Accept { task, .. } if task >= DEALT => {
+                    let of = dealt(cheats, task - DEALT, &devices);
+                    if let Some(open) = of.and_then(|(owner, _)| open.get_mut(&owner)) {
+                        *open -= 1;
+                    }
+                }
                 Act::Accept { task, digest } => {
                     accepted += 1;
                     wrong += u64::from(digest != mix(task));

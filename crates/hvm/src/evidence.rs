@@ -17,7 +17,8 @@ pub struct EvidenceSettings {
     pub from_submitter_day_max: f64,
     /// Results that count for the workers of one owner in a day. Default 1000.
     pub of_owner_day_max: f64,
-    /// Pairs of owners that are remembered, 40 bytes each; the oldest day goes first. Default 50,000.
+    /// Owners of workers that are remembered, and pairs of them with submitters' owners: so many each of late and as many of before, 50
+    /// bytes each. Default 50,000.
     pub remembered_max: usize,
 }
 
@@ -48,18 +49,48 @@ pub struct Work {
     pub took: Duration,
 }
 
+/// What was counted of late by key, within a day. When it is full the older half is forgotten at once: nothing is searched, and
+/// pushing an entry out takes as many newer ones.
+#[derive(Debug)]
+struct Counted<K> {
+    max: usize,
+    newer: BTreeMap<K, (u64, f64)>,
+    older: BTreeMap<K, (u64, f64)>,
+}
+
+impl<K: Copy + Ord> Counted<K> {
+    fn new(max: usize) -> Self {
+        Counted { max: max.max(1), newer: BTreeMap::new(), older: BTreeMap::new() }
+    }
+
+    fn of(&self, day: u64, key: K) -> f64 {
+        let found = self.newer.get(&key).or_else(|| self.older.get(&key));
+        found.filter(|(on, _)| *on == day).map_or(0.0, |(_, sum)| *sum)
+    }
+
+    fn add(&mut self, day: u64, key: K, counts: f64) {
+        let sum = self.of(day, key) + counts;
+        if self.newer.len() >= self.max && !self.newer.contains_key(&key) {
+            self.older = core::mem::take(&mut self.newer);
+        }
+        self.newer.insert(key, (day, sum));
+    }
+}
+
 /// What was counted today, by the worker's owner, and by that and the submitter's.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Evidence {
     settings: EvidenceSettings,
-    /// The day and what it has counted. A pair with itself is the owner's sum.
-    counted: BTreeMap<(Owner, Owner), (u64, f64)>,
+    /// Apart from the pairs, which are many and would push them out.
+    owners: Counted<Owner>,
+    pairs: Counted<(Owner, Owner)>,
 }
 
 impl Evidence {
     /// Nothing counted yet.
     pub fn new(settings: EvidenceSettings) -> Self {
-        Evidence { settings, counted: BTreeMap::new() }
+        let max = settings.remembered_max;
+        Evidence { settings, owners: Counted::new(max), pairs: Counted::new(max) }
     }
 
     /// How much of `weight` a verified result counts for a worker of `owner`, from 0 to `weight`; what counts is counted.
@@ -73,33 +104,15 @@ impl Evidence {
         let size =
             of(work.gas as f64, gas_whole as f64).min(of(work.took.as_secs_f64(), time_whole.as_secs_f64()));
         let day = now.as_micros() / DAY.as_micros() as u64;
-        let left = |counted: &Self, pair, max: f64| match counted.counted.get(&pair) {
-            Some((on, sum)) if *on == day => (max - sum).max(0.0),
-            _ => max,
-        };
+        let pair = (owner, work.submitter);
         let counts = (weight.clamp(0.0, 1.0) * size)
-            .min(left(self, (owner, work.submitter), from_submitter_day_max))
-            .min(left(self, (owner, owner), of_owner_day_max));
+            .min((from_submitter_day_max - self.pairs.of(day, pair)).max(0.0))
+            .min((of_owner_day_max - self.owners.of(day, owner)).max(0.0));
         if counts > 0.0 {
-            self.add(day, (owner, work.submitter), counts);
-            self.add(day, (owner, owner), counts);
+            self.pairs.add(day, pair, counts);
+            self.owners.add(day, owner, counts);
         }
         counts
-    }
-
-    fn add(&mut self, day: u64, pair: (Owner, Owner), counts: f64) {
-        if self.counted.len() >= self.settings.remembered_max.max(2) && !self.counted.contains_key(&pair) {
-            self.counted.retain(|_, (on, _)| *on == day);
-            if self.counted.len() >= self.settings.remembered_max.max(2) {
-                // So many networks in one day: one of them begins anew.
-                self.counted.pop_first();
-            }
-        }
-        let entry = self.counted.entry(pair).or_insert((day, 0.0));
-        if entry.0 != day {
-            *entry = (day, 0.0);
-        }
-        entry.1 += counts;
     }
 }
 
@@ -116,7 +129,7 @@ mod tests {
 
     #[test]
     fn only_work_that_others_chose_counts() {
-        let mut evidence = Evidence::default();
+        let mut evidence = Evidence::new(EvidenceSettings::default());
         assert_eq!(counted(&mut evidence, 1, WORK, 1), 1.0);
         assert_eq!(counted(&mut evidence, 9, WORK, 1), 0.0, "its own task");
         assert_eq!(
@@ -128,14 +141,14 @@ mod tests {
 
     #[test]
     fn small_work_counts_little() {
-        let mut evidence = Evidence::default();
+        let mut evidence = Evidence::new(EvidenceSettings::default());
         assert!(counted(&mut evidence, 1, Work { gas: 1000, ..WORK }, 1) < 1e-4);
         assert!(counted(&mut evidence, 1, Work { took: Duration::from_millis(1), ..WORK }, 1) < 0.01);
     }
 
     #[test]
     fn one_submitter_and_one_owner_have_a_bound_a_day() {
-        let mut evidence = Evidence::default();
+        let mut evidence = Evidence::new(EvidenceSettings::default());
         assert_eq!(counted(&mut evidence, 1, WORK, 1000), 100.0);
         let all: f64 = (0..100)
             .map(|n| counted(&mut evidence, 1, Work { submitter: Owner(100 + n), ..WORK }, 1000))
@@ -149,9 +162,20 @@ mod tests {
     fn what_is_remembered_is_bounded() {
         let mut evidence =
             Evidence::new(EvidenceSettings { remembered_max: 10, ..EvidenceSettings::default() });
-        for owner in 0..1000 {
-            counted(&mut evidence, 10 + owner, WORK, 1);
+        (0..1000).for_each(|owner| assert_eq!(counted(&mut evidence, 10 + owner, WORK, 1), 1.0));
+        let Evidence { owners, pairs, .. } = evidence;
+        for held in [owners.newer.len(), owners.older.len(), pairs.newer.len(), pairs.older.len()] {
+            assert!(held <= 10, "{held}");
         }
-        assert!(evidence.counted.len() <= 10);
+    }
+
+    #[test]
+    fn many_submitters_do_not_push_out_what_was_counted_for_an_owner() {
+        let mut evidence =
+            Evidence::new(EvidenceSettings { remembered_max: 4, ..EvidenceSettings::default() });
+        let all: f64 = (0..1000)
+            .map(|n| counted(&mut evidence, 1, Work { submitter: Owner(100 + n), ..WORK }, 100))
+            .sum();
+        assert!((all - 1000.0).abs() < 1e-6, "{all}");
     }
 }

@@ -12,11 +12,13 @@
 //! | `evidence` | policy: how much a verified result adds to it |
 //! | [`audit`] | policy: when a result is believed |
 //! | [`schedule`] | policy: who takes a run |
+//! | `by_owner` | things of many owners, drawn by owner |
 //! | `pool`, `queue`, `lease` | state: the workers, the tasks that wait, the runs that were given |
 //! | [`dispatch`] | the machine that joins them |
 #![forbid(unsafe_code)]
 
 pub mod audit;
+mod by_owner;
 pub mod dispatch;
 mod duty;
 mod evidence;

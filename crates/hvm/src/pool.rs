@@ -1,5 +1,6 @@
 //! State: the workers, what is known of them, and which of them are idle.
 
+use crate::by_owner::ByOwner;
 use crate::schedule::Candidate;
 use crate::{Availability, GasPerS, Meter, Record, TaskId, Units};
 use core::time::Duration;
@@ -102,7 +103,8 @@ impl Worker {
 pub struct Pool {
     ids: BTreeMap<PeerId, WorkerId>,
     workers: BTreeMap<WorkerId, Worker>,
-    idle: Idle,
+    /// Workers with a free place.
+    idle: ByOwner<WorkerId>,
     here: usize,
     /// What the owners here offer a task, by the site whose tasks they take; none for anybody's.
     offers: BTreeMap<Option<u64>, Offers>,
@@ -152,15 +154,12 @@ impl Pool {
 
     /// Whether any worker has a free place.
     pub fn is_any_idle(&self) -> bool {
-        !self.idle.owners.is_empty()
+        !self.idle.is_empty()
     }
 
     /// One of the workers with a free place: an owner is drawn, then one of its workers, so that many keys draw no more than one.
     pub(crate) fn draw_idle(&self, dice: &mut SplitMix64) -> Option<WorkerId> {
-        let owners = &self.idle.owners;
-        let owner = *owners.get(dice.below(owners.len().max(1)))?;
-        let workers = &self.idle.of.get(&owner).expect("an idle owner has idle workers").1;
-        workers.get(dice.below(workers.len().max(1))).copied()
+        self.idle.draw(dice)
     }
 
     /// All workers that are remembered.
@@ -393,42 +392,6 @@ impl Pool {
     }
 }
 
-/// Workers with a free place, by owner.
-#[derive(Debug, Default)]
-struct Idle {
-    owners: Vec<Owner>,
-    /// Each owner's place among them, and its workers.
-    of: BTreeMap<Owner, (usize, Vec<WorkerId>)>,
-}
-
-impl Idle {
-    /// Gives the worker's place among its owner's.
-    fn add(&mut self, owner: Owner, id: WorkerId) -> usize {
-        let (_, workers) = self.of.entry(owner).or_insert_with(|| {
-            self.owners.push(owner);
-            (self.owners.len() - 1, Vec::new())
-        });
-        workers.push(id);
-        workers.len() - 1
-    }
-
-    /// Gives the worker that has the place now.
-    fn remove(&mut self, owner: Owner, at: usize) -> Option<WorkerId> {
-        let (place, workers) = self.of.get_mut(&owner)?;
-        workers.swap_remove(at);
-        let moved = workers.get(at).copied();
-        if workers.is_empty() {
-            let place = *place;
-            self.of.remove(&owner);
-            self.owners.swap_remove(place);
-            if let Some(other) = self.owners.get(place).and_then(|owner| self.of.get_mut(owner)) {
-                other.0 = place;
-            }
-        }
-        moved
-    }
-}
-
 fn withdraw(offers: &mut BTreeMap<Option<u64>, Offers>, worker: &Worker) {
     if let Some(group) = offers.get_mut(&worker.for_site) {
         group.remove(worker.owner, worker.memory_bytes);
@@ -516,7 +479,7 @@ mod tests {
 
     impl Pool {
         fn idle(&self) -> Vec<WorkerId> {
-            let mut all: Vec<_> = self.idle.of.values().flat_map(|(_, workers)| workers.clone()).collect();
+            let mut all: Vec<_> = self.idle.all().collect();
             all.sort_unstable();
             all
         }

@@ -331,6 +331,32 @@ fn attack_submitters_that_leave_stop_no_hidden_checks() {
 }
 
 #[test]
+fn attack_tasks_that_nobody_idle_can_take_keep_no_others_waiting() {
+    let (mut world, large) = filled(4, &[Kind::Withholder]);
+    // One worker alone has so much memory, and it never returns anything.
+    let offer = |worker| DispatchInput::Offer {
+        worker,
+        owner: world.devices[&large[0]].owner,
+        slots: 1,
+        memory_bytes: 8 << 30,
+        for_site: None,
+    };
+    let offer = offer(large[0]);
+    world.tell(offer);
+    for task in 0..500 {
+        world.tell(DispatchInput::Submit(submission(task, 60 + task % 3, 4 << 30)));
+    }
+    (1000..1040).for_each(|task| world.submit(task, Assurance::replicas(1)));
+    world.until(30);
+    let (all, lent) = (world.believed.keys(), 0..1000);
+    let others = all.filter(|task| !lent.contains(&task.0)).count();
+    Attack::new("tasks", "tasks", "tasks that only a busy worker has the memory for")
+        .spent("3 networks, 500 tasks")
+        .lost(format!("{} of 40 tasks of others had no result within 30 s", 40 - others))
+        .end(others == 40);
+}
+
+#[test]
 fn attack_a_site_of_ones_own_makes_no_record_for_others() {
     let mut world = World::new(settings());
     let tabs: Vec<_> =

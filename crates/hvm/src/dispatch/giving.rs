@@ -2,15 +2,17 @@
 
 use super::gas::expected_gas;
 use super::io::DispatchOutput;
-use super::task::{Stage, Task};
+use super::task::{Place, Stage, Task};
 use super::{Dispatch, Due, Known, happens};
 use crate::lease::{Lease, Stage as LeaseStage};
 use crate::schedule::Need;
-use crate::{LeaseId, Mark, TaskId, WorkerId};
+use crate::{LeaseId, Mark, Owner, TaskId, WorkerId};
 use std::collections::BTreeMap;
 
-/// Runs put aside before the idle are left alone until something changes.
-const ASIDE_MAX: usize = 16;
+/// Tasks that nobody idle could take before the idle are left alone until something changes.
+const FAILED_MAX: usize = 16;
+/// One turn of so many is of what nobody could take before.
+const ASIDE_TURN: usize = 4;
 
 const PRECOMPUTE_FROM: usize = 64;
 /// How often a pair of candidates is drawn for a run before it is put aside.
@@ -21,31 +23,65 @@ const KNOWN_MIN: usize = 8;
 impl Dispatch {
     pub(super) fn match_up(&mut self) {
         self.precompute();
-        let mut aside = Vec::new();
-        while self.pool.is_any_idle() && aside.len() < ASIDE_MAX {
+        let mut failed = Vec::new();
+        while self.pool.is_any_idle() && failed.len() < FAILED_MAX {
             if happens(&mut self.dice, self.settings.spots_permille) && self.give_spot() {
                 continue;
             }
-            // Some of those begun stay, so that a pair is drawn and does not just happen.
-            let from_begun =
-                !self.begun.is_empty() && (self.queue.is_empty() || self.begun.len() > self.settings.mixing);
-            let task = if from_begun {
-                let at = self.dice.below(self.begun.len());
-                self.unbegin(at)
-            } else {
-                match self.queue.pop() {
-                    Some(task) => task,
-                    // Nothing else is to do: waiting would save nothing.
-                    None if self.hurry() => continue,
-                    None => break,
-                }
-            };
-            match self.draw(task) {
-                Some(worker) => self.give(task, worker),
-                None => aside.push(task),
+            match self.next(failed.len()) {
+                Some((task, is_fresh)) => match self.draw(task) {
+                    Some(worker) => self.give(task, worker),
+                    None => failed.push((task, is_fresh)),
+                },
+                // Nothing else is to do: waiting would save nothing.
+                None if self.hurry() => {}
+                None => break,
             }
         }
-        aside.into_iter().for_each(|task| self.begin(task));
+        for (task, is_fresh) in failed {
+            self.put_aside(task, is_fresh);
+        }
+    }
+
+    /// The task that a run is given of next, and whether it comes out of its line.
+    fn next(&mut self, failed: usize) -> Option<(TaskId, bool)> {
+        // What nobody could take is tried now and then: however much of it there is, the others have their turns.
+        if !self.aside.is_empty() && self.dice.below(ASIDE_TURN) == 0 {
+            return self.from_aside();
+        }
+        // Some of those begun stay, so that a pair is drawn and does not just happen.
+        if !self.begun.is_empty() && (self.queue.is_empty() || self.begun.len() > self.settings.mixing) {
+            let id = self.begun[self.dice.below(self.begun.len())];
+            self.take_out(id);
+            return Some((id, false));
+        }
+        let fresh = self.queue.pop().map(|task| (task, true));
+        fresh.or_else(|| if failed < FAILED_MAX / 2 { self.from_aside() } else { None })
+    }
+
+    fn from_aside(&mut self) -> Option<(TaskId, bool)> {
+        let id = self.aside.draw(&mut self.dice)?;
+        self.take_out(id);
+        Some((id, false))
+    }
+
+    fn take_out(&mut self, id: TaskId) {
+        if let Some(task) = self.tasks.get(&id)
+            && let Some(place) = task.begun_at
+        {
+            self.unbegin(id, task.what.owner, place);
+        }
+    }
+
+    /// Nobody idle could take it. Out of its line its own time begins.
+    fn put_aside(&mut self, id: TaskId, is_fresh: bool) {
+        let Some(task) = self.tasks.get_mut(&id) else { return };
+        task.stage = Stage::Open;
+        task.begun_at = Some(Place::Aside(self.aside.add(task.what.owner, id)));
+        if is_fresh {
+            task.queued_since = self.now;
+            self.due.insert((self.now + self.settings.patience, Due::Task(id)));
+        }
     }
 
     /// Asks for another vote for the first of those that wait.
@@ -223,7 +259,7 @@ impl Dispatch {
     fn begin(&mut self, id: TaskId) {
         let Some(task) = self.tasks.get_mut(&id) else { return };
         if task.begun_at.is_none() {
-            task.begun_at = Some(self.begun.len());
+            task.begun_at = Some(Place::Mixed(self.begun.len()));
             task.stage = Stage::Open;
             self.begun.push(id);
         }
@@ -239,14 +275,19 @@ impl Dispatch {
         self.begin(id);
     }
 
-    pub(super) fn unbegin(&mut self, at: usize) -> TaskId {
-        let id = self.begun.swap_remove(at);
-        if let Some(moved) = self.begun.get(at).and_then(|moved| self.tasks.get_mut(moved)) {
-            moved.begun_at = Some(at);
+    pub(super) fn unbegin(&mut self, id: TaskId, owner: Owner, place: Place) {
+        let moved = match place {
+            Place::Mixed(at) => {
+                self.begun.swap_remove(at);
+                self.begun.get(at).copied()
+            }
+            Place::Aside(at) => self.aside.remove(owner, at),
+        };
+        if let Some(moved) = moved.and_then(|moved| self.tasks.get_mut(&moved)) {
+            moved.begun_at = Some(place);
         }
         if let Some(task) = self.tasks.get_mut(&id) {
             task.begun_at = None;
         }
-        id
     }
 }

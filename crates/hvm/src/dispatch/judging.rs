@@ -111,8 +111,9 @@ impl Dispatch {
         let Some(task) = self.tasks.get_mut(&id) else { return };
         task.stage = Stage::Refereeing;
         task.runs = task.runs.saturating_add(1);
-        if let Some(at) = task.begun_at {
-            self.unbegin(at);
+        if let Some(place) = task.begun_at {
+            let owner = task.what.owner;
+            self.unbegin(id, owner, place);
         }
         self.queue.remove(id);
         self.stats.refereed += 1;
@@ -248,9 +249,9 @@ impl Dispatch {
 
     pub(super) fn close_task(&mut self, id: TaskId) {
         let Some(task) = self.tasks.remove(&id) else { return };
-        if let Some(at) = task.begun_at {
+        if let Some(place) = task.begun_at {
             // The task is out of the table already: only its place is left to close.
-            self.unbegin(at);
+            self.unbegin(id, task.what.owner, place);
         }
         self.queue.remove(id);
         self.waiting.remove(&id);

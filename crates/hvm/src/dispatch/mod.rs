@@ -17,6 +17,7 @@ mod timing;
 pub use io::{Believed, DispatchInput, DispatchOutput, GivenUp, Submission};
 pub use settings::DispatchSettings;
 
+use crate::by_owner::ByOwner;
 use crate::evidence::Evidence;
 use crate::lease::Lease;
 use crate::schedule::Need;
@@ -83,6 +84,8 @@ pub struct Dispatch {
     pool: Pool,
     queue: Queue,
     begun: Vec<TaskId>,
+    /// Tasks that nobody idle could take when they were drawn: they keep no others waiting.
+    aside: ByOwner<TaskId>,
     /// Results that wait for their workers to become trusted.
     waiting: BTreeSet<TaskId>,
     tasks: BTreeMap<TaskId, Task>,
@@ -110,6 +113,7 @@ impl Dispatch {
             pool: Pool::new(settings.remembered_max, settings.stranger_leases_per_owner_max),
             queue: Queue::default(),
             begun: Vec::new(),
+            aside: ByOwner::default(),
             waiting: BTreeSet::new(),
             tasks: BTreeMap::new(),
             leases: BTreeMap::new(),

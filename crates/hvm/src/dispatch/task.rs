@@ -31,6 +31,15 @@ pub(super) enum Stage {
     Refereeing,
 }
 
+/// Where a task that is out of its line waits for a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// Among those that are mixed.
+    Mixed(usize),
+    /// Among those of its owner that nobody idle could take.
+    Aside(usize),
+}
+
 #[derive(Debug)]
 pub(super) struct Task {
     pub(super) what: Submission,
@@ -39,8 +48,8 @@ pub(super) struct Task {
     /// All owners that ever voted, those included whose votes no longer count.
     pub(super) owners: Vec<Owner>,
     pub(super) leases: Vec<LeaseId>,
-    /// Its place among those begun that wait for another run.
-    pub(super) begun_at: Option<usize>,
+    /// Its place among those that wait for a run.
+    pub(super) begun_at: Option<Place>,
     pub(super) queued_since: Time,
     pub(super) resume: Option<(Mark, Vec<WorkerId>)>,
     /// Until when its slowest voter is waited for.
