@@ -1,5 +1,5 @@
 import { PeerEdgeError } from "./errors.js";
-import type { LivePart } from "./types.js";
+import type { LiveGap, LivePart } from "./types.js";
 
 /** A live link: who publishes, and under which name. */
 export interface LiveName {
@@ -43,6 +43,8 @@ export type LiveCall =
 /** What the engine tells of a live content. */
 export interface LiveNews {
   first: number;
+  /** Parts from here to `first` were missed, and what follows is not checked against what was before; NaN where nothing was. */
+  gapFrom: number;
   newBroadcast: boolean;
   ended: boolean;
   /** Content, length in bytes, milliseconds. */
@@ -56,6 +58,10 @@ export class Follower implements AsyncIterableIterator<LivePart> {
   #ended = false;
   #failed: unknown = null;
   #waiting: (() => void)[] = [];
+  /** The number that comes next, once there was one. */
+  #next: number | null = null;
+  /** The last part that was not proved to extend those before. */
+  #unproved = 0;
 
   constructor(signal: AbortSignal | null, stop: () => void) {
     const aborted = () => this.fail(signal?.reason);
@@ -68,9 +74,13 @@ export class Follower implements AsyncIterableIterator<LivePart> {
 
   receive(news: LiveNews): void {
     // The rest of the broadcast before is of no use behind the beginning of another.
-    if (news.newBroadcast) this.#parts = [];
+    if (news.newBroadcast) {
+      this.#parts = [];
+      if (this.#next !== null) this.#next = 0;
+    }
+    if (news.newBroadcast || news.gapFrom >= 0) this.#unproved = news.first;
     news.parts.forEach(([content, length, durationMs], at) => {
-      this.#parts.push({ content, link: `peeredge:${content}`, number: news.first + at, length, durationMs });
+      this.#parts.push({ content, link: `peeredge:${content}`, number: news.first + at, gap: null, length, durationMs });
     });
     if (this.#parts.length > UNREAD_MAX) this.#parts = this.#parts.slice(-UNREAD_MAX);
     this.#ended = news.ended;
@@ -87,7 +97,10 @@ export class Follower implements AsyncIterableIterator<LivePart> {
   async next(): Promise<IteratorResult<LivePart>> {
     for (;;) {
       const part = this.#parts.shift();
-      if (part) return { done: false, value: part };
+      if (part) {
+        part.gap = this.#gapBefore(part.number);
+        return { done: false, value: part };
+      }
       if (this.#ended) return this.return();
       if (this.#failed !== null) throw this.#failed;
       await new Promise<void>((resolve) => this.#waiting.push(resolve));
@@ -104,6 +117,12 @@ export class Follower implements AsyncIterableIterator<LivePart> {
 
   [Symbol.asyncIterator](): this {
     return this;
+  }
+
+  #gapBefore(number: number): LiveGap | null {
+    const from = this.#next ?? number;
+    this.#next = number + 1;
+    return number > from ? { from, to: number, checked: !(this.#unproved > from && this.#unproved <= number) } : null;
   }
 
   #wake(): void {
@@ -126,7 +145,7 @@ export function bodyOf(parts: AsyncIterator<LivePart>, fetch: (link: string) => 
             await parts.return?.();
             return controller.close();
           }
-          if (value.number > expected) throw new PeerEdgeError("unavailable", "the reader is too slow for this live content");
+          if (value.number > expected || value.gap) throw new PeerEdgeError("unavailable", "parts of this live content were missed");
           expected++;
           reader = (await fetch(value.link)).body!.getReader();
         }

@@ -53,7 +53,8 @@ export type Output =
   | [kind: "taskProgress", request: number, runs: number, worker: string]
   | [kind: "marked", request: number, checkpoint: string]
   | [kind: "refused", request: number, why: string]
-  | [kind: "live", follow: number, first: number, newBroadcast: boolean, ended: boolean, parts: [string, number, number][]]
+  | [kind: "live", follow: number, first: number, gapFrom: number, newBroadcast: boolean, ended: boolean, parts: [string, number, number][]]
+  | [kind: "liveForked", follow: number]
   | [kind: "relayReady", relay: string]
   | [kind: "relayLost"]
   | [kind: "relayRefused", code: string, detail: string]
@@ -113,7 +114,7 @@ export class Engine {
   httpFailed(nowUs: number, token: number, status: number): void;
   fetch(nowUs: number, request: number, content: string, start?: number, end?: number, last?: number): void;
   pace(nowUs: number, request: number, bytesPerSecond: number): void;
-  origin(nowUs: number, content: string): void;
+  origin(nowUs: number, content: string, host: number): void;
   pull(nowUs: number, request: number, bytes: number): void;
   abort(nowUs: number, request: number): void;
   remove(nowUs: number, content: string): void;

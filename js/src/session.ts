@@ -325,6 +325,8 @@ export class Session {
         return settle(this.#removes, message.remove, undefined);
       case "live":
         return this.#follows.get(message.follow)?.receive(message.news);
+      case "liveForked":
+        return this.#follows.get(message.follow)?.fail(new PeerEdgeError("live_forked", "the publisher of this live content signed two that contradict each other"));
       case "task":
         return this.onTask(message.task);
       case "stats":

@@ -18,8 +18,8 @@ export const CANDIDATES_MAX = 32;
 /** Ordinary lines of a description: what may stand before its section, and in it. */
 const SESSION = [
   /^v=0$/,
-  /^o=\S{1,64} \d{1,20} \d{1,20} IN IP[46] [\w.:-]{1,64}$/,
-  /^s=.{1,64}$/,
+  /^o=[\x21-\x7e]{1,64} \d{1,20} \d{1,20} IN IP[46] [\w.:-]{1,64}$/,
+  /^s=[\x20-\x7e]{1,64}$/,
   /^t=0 0$/,
   /^c=IN IP[46] [\w.:-]{1,64}$/,
   /^b=AS:\d{1,10}$/,

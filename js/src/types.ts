@@ -274,6 +274,19 @@ export interface LivePublishing {
   end(): Promise<void>;
 }
 
+/** Parts that were missed: by a reader that let 1024 wait, or a peer that was away for more than 64, or while another broadcast began. */
+export interface LiveGap {
+  /** The first of them; 0 in another broadcast than before. */
+  from: number;
+  /** The first behind them. */
+  to: number;
+  /**
+   * Whether what follows is proved to extend the list that was followed before. `false` after more than 64: then only the publisher's
+   * signature ties the two, and it may have signed another list meanwhile: take it for the beginning of something else.
+   */
+  checked: boolean;
+}
+
 /** One part of a live content. */
 export interface LivePart {
   /** Its content id. */
@@ -282,9 +295,11 @@ export interface LivePart {
   link: string;
   /**
    * The first part of a broadcast is 0. A number below the one before begins another broadcast under the same name; one that is
-   * left out was missed: by a reader that let 1024 wait, or a peer that was away for more than 64.
+   * left out was missed, which {@link gap} says.
    */
   number: number;
+  /** What was missed between the part before and this one; `null` where nothing was, and at the beginning. */
+  gap: LiveGap | null;
   /** Bytes. */
   length: number;
   /** How long it plays; 0 when it does not. */
@@ -357,9 +372,12 @@ export interface Peer {
 
   /**
    * Follows a content that grows: gives its parts as they come, each once and in order, from the last 64 on, and ends with it.
-   * Waits without end while the publisher is silent: abort it, or leave the loop. Nobody but the link's key can add a part.
+   * Waits without end while the publisher is silent: abort it, or leave the loop. Nobody but the link's key can add a part, and it can
+   * take none back from who follows: that ends the iterator with `live_forked`. What this cannot see is whether two followers are shown
+   * the same parts.
    *
-   * @throws {PeerEdgeError} `invalid_link`, `consent_required`, `closed`; later from the iterator: the same, or the signal's reason.
+   * @throws {PeerEdgeError} `invalid_link`, `consent_required`, `closed`; later from the iterator: the same, `live_forked`, or the
+   *   signal's reason.
    */
   followLive(link: string | URL, options?: { signal?: AbortSignal | null }): Promise<AsyncIterableIterator<LivePart>>;
 
@@ -572,6 +590,7 @@ export type ErrorCode =
   | "invalid_option"
   | "invalid_link"
   | "unavailable"
+  | "live_forked"
   | "manifest_invalid"
   | "blocks_too_large"
   | "unreadable"

@@ -160,8 +160,10 @@ impl Engine {
     }
 
     /// The site's own server has a content's bytes at an address that the shell knows.
-    pub fn origin(&mut self, now_us: f64, content: &str) -> Result<(), JsError> {
-        self.input(now_us, Input::Origin { content: content_id(content)? });
+    pub fn origin(&mut self, now_us: f64, content: &str, host: u32) -> Result<(), JsError> {
+        let content = content_id(content)?;
+        self.input(now_us, Input::OriginHost { content, host });
+        self.input(now_us, Input::Origin { content });
         Ok(())
     }
 

@@ -79,7 +79,8 @@ pub(crate) fn to_array(output: Output) -> Array {
                 array![entry.content.to_string(), entry.length as f64, entry.duration_ms]
             };
             let parts: Array = news.entries.into_iter().map(part).collect();
-            array!["live", follow, news.first as f64, news.is_new_broadcast, news.ended, parts]
+            let gap_from = news.gap_from.map_or(f64::NAN, |from| from as f64);
+            array!["live", follow, news.first as f64, gap_from, news.is_new_broadcast, news.ended, parts]
         }
         Output::Event(event) => to_event(event),
     }
@@ -165,6 +166,7 @@ fn to_event(event: Event) -> Array {
             array!["peerBlamed", peer.to_string(), content.to_string(), block, coded]
         }
         Event::PeerLetGo { peer } => array!["peerLetGo", peer.to_string()],
+        Event::LiveForked { follow: RequestId(follow) } => array!["liveForked", follow],
         Event::Complete { content } => array!["complete", content.to_string()],
     }
 }

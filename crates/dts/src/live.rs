@@ -1,8 +1,9 @@
 //! Content that grows: a list of contents that its publisher extends and signs.
 //!
-//! A live link names the publisher's Ed25519 key and a name. What is signed is a *head*: how many entries there are, the last of
-//! them, and a hash over all before; so a follower sees that every head only extends the one before, whoever carried it. The
-//! entries are ordinary contents, each verified by its own id.
+//! A live link names the publisher's Ed25519 key and a name. What is signed is a *head*: how many entries there are, the last
+//! [`LIVE_ENTRIES_MAX`] of them, and a hash over all before; so a follower sees that every head only extends the one before, whoever
+//! carried it. After a gap that is longer than a head it cannot see that, and is told so: it begins anew there. The entries are
+//! ordinary contents, each verified by its own id.
 
 use core::fmt;
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
@@ -116,7 +117,8 @@ impl Head {
                 duration_ms: r.u32()?,
             });
         }
-        if entries.len() as u64 > count {
+        // A head that held fewer than it can would let its publisher choose what a follower is able to check.
+        if entries.len() as u64 != count.min(LIVE_ENTRIES_MAX as u64) {
             return Err(DecodeError::Value { field: "count" });
         }
         Ok(Head { publisher, name, epoch, count, ended, signed_ms, before, entries })
@@ -208,6 +210,10 @@ pub struct LiveNews {
     pub entries: Vec<LiveEntry>,
     /// The number of the first of them.
     pub first: u64,
+    /// More entries were missed than a head holds: those from this number up to `first`. Nothing ties what follows to what was known
+    /// before but the publisher's signature: it may have signed another list meanwhile. None where every entry was given, and for a
+    /// follower that begins.
+    pub gap_from: Option<u64>,
     /// Whether this is another broadcast than the one followed so far: numbers begin anew.
     pub is_new_broadcast: bool,
     /// Whether nothing more follows.
@@ -264,7 +270,7 @@ impl LiveReader {
     /// Takes a head. `None` when it says nothing new. `now_ms` is this side's time in milliseconds since 1970, if it is known: a head
     /// older than [`LIVE_STALE_MS`] is refused, unless it says that the broadcast has ended.
     ///
-    /// Whoever begins to follow, or missed more than [`LIVE_ENTRIES_MAX`] entries, gets the last ones.
+    /// Whoever begins to follow gets the last [`LIVE_ENTRIES_MAX`] entries, and so does, with [`LiveNews::gap_from`], who missed more.
     pub fn take(&mut self, bytes: &[u8], now_ms: Option<u64>) -> Result<Option<LiveNews>, LiveError> {
         let too_short = DecodeError::Short { needed: SIGNATURE_BYTES, left: bytes.len() };
         let at = bytes.len().checked_sub(SIGNATURE_BYTES).ok_or(LiveError::Malformed(too_short))?;
@@ -293,7 +299,7 @@ impl LiveReader {
             chains.push(chain_next(last, entry));
         }
         let end = *chains.last().expect("it begins with one");
-        let (mut from, mut is_new_broadcast) = (first_here, false);
+        let (mut from, mut is_new_broadcast, mut gap_from) = (first_here, false, None);
         match self.known {
             Some((epoch, ..)) if head.epoch < epoch => return Ok(None),
             Some((epoch, count, chain, ended)) if head.epoch == epoch => {
@@ -311,6 +317,7 @@ impl LiveReader {
                 if ended {
                     return Err(LiveError::Forked);
                 }
+                gap_from = (first_here > count).then_some(count);
                 from = from.max(count);
             }
             Some(_) => is_new_broadcast = true,
@@ -319,6 +326,6 @@ impl LiveReader {
         self.known = Some((head.epoch, head.count, end, head.ended));
         let entries = head.entries[(from - first_here) as usize..].to_vec();
         let signed_ms = head.signed_ms;
-        Ok(Some(LiveNews { entries, first: from, is_new_broadcast, ended: head.ended, signed_ms }))
+        Ok(Some(LiveNews { entries, first: from, gap_from, is_new_broadcast, ended: head.ended, signed_ms }))
     }
 }

@@ -1,6 +1,6 @@
 //! A list that grows is followed by whoever has its link, and by nobody's word but its publisher's.
 
-use ed25519_dalek::SigningKey;
+use ed25519_dalek::{Signer, SigningKey};
 use peeredge_dts::{LIVE_STALE_MS, LiveEntry, LiveError, LiveNews, LiveReader, LiveWriter};
 use peeredge_wire::limits::LIVE_ENTRIES_MAX;
 use peeredge_wire::{ContentId, PeerId};
@@ -60,8 +60,10 @@ fn whoever_begins_late_or_misses_many_gets_the_last_ones() {
     assert_eq!((first, entries.len(), entries[0]), (1000 - max, LIVE_ENTRIES_MAX, entry(1000 - max)));
     let (first, entries, _) = numbers(late.take(&writer(1003).head(NOW), Some(NOW)).expect("signed"));
     assert_eq!((first, entries), (1000, vec![entry(1000), entry(1001), entry(1002)]));
-    let (first, entries, _) = numbers(late.take(&writer(1500).head(NOW), Some(NOW)).expect("signed"));
-    assert_eq!((first, entries.len()), (1500 - max, LIVE_ENTRIES_MAX));
+    let news = late.take(&writer(1500).head(NOW), Some(NOW)).expect("signed").expect("something new");
+    assert_eq!((news.first, news.entries.len(), news.gap_from), (1500 - max, LIVE_ENTRIES_MAX, Some(1003)));
+    let news = late.take(&writer(1500 + max).head(NOW), Some(NOW)).expect("signed").expect("something new");
+    assert_eq!((news.first, news.entries.len(), news.gap_from), (1500, LIVE_ENTRIES_MAX, None));
 }
 
 #[test]
@@ -121,9 +123,64 @@ fn a_later_broadcast_takes_over_and_an_earlier_one_never() {
     let news = reader.take(&later.head(NOW), Some(NOW)).expect("signed").expect("something new");
     assert_eq!(
         news,
-        LiveNews { entries: vec![entry(42)], first: 0, is_new_broadcast: true, ended: false, signed_ms: NOW }
+        LiveNews {
+            entries: vec![entry(42)],
+            first: 0,
+            gap_from: None,
+            is_new_broadcast: true,
+            ended: false,
+            signed_ms: NOW
+        }
     );
     assert_eq!(reader.take(&writer(9).head(NOW), Some(NOW)), Ok(None));
+}
+
+/// A publisher's second list, which differs at entry `at` and has `count` in all.
+fn rewritten(at: u64, count: u64) -> LiveWriter {
+    let mut writer = LiveWriter::new(key(1), "match", 77).expect("a name");
+    (0..count).for_each(|n| writer.append(if n == at { entry(200) } else { entry(n) }));
+    writer
+}
+
+#[test]
+fn a_second_list_is_found_out_by_all_that_missed_no_more_than_a_head_holds_and_never_joined_by_others() {
+    let max = LIVE_ENTRIES_MAX as u64;
+    for known in [1, 10, 64, 65, 200] {
+        for missed in [1, max - 1, max, max + 1, 1000] {
+            let mut reader = reader();
+            reader.take(&writer(known).head(NOW), Some(NOW)).expect("signed");
+            let told = reader.take(&rewritten(known - 1, known + missed).head(NOW), Some(NOW));
+            if missed <= max {
+                assert_eq!(told, Err(LiveError::Forked), "{known} known, {missed} missed");
+                continue;
+            }
+            let news = told.expect("signed").expect("something new");
+            assert_eq!((news.gap_from, news.first), (Some(known), known + missed - max));
+            // It follows the list that it was shown last, and no other.
+            let [first, second] = [writer(known + missed + 1), rewritten(known - 1, known + missed + 1)];
+            assert_eq!(reader.take(&first.head(NOW), Some(NOW)), Err(LiveError::Forked));
+            let news = reader.take(&second.head(NOW), Some(NOW)).expect("signed").expect("something new");
+            assert_eq!((news.first, news.entries.len(), news.gap_from), (known + missed, 1, None));
+        }
+    }
+}
+
+/// The publisher's own key, and a list that ends too early for a follower to check: what a head holds is not its publisher's choice.
+#[test]
+fn a_head_that_holds_fewer_entries_than_it_can_is_none() {
+    let mut reader = reader();
+    reader.take(&writer(10).head(NOW), Some(NOW)).expect("signed");
+    for (count, held) in [(12, 1), (12, 0), (74, 63), (100, 64 - 1), (5, 4), (1, 0)] {
+        let other = rewritten(3, count);
+        let whole = other.head(NOW);
+        let body = &whole[..whole.len() - 64];
+        let names = 1 + 32 + 2 + "match".len() + 8 + 8 + 1 + 8;
+        let entries = &body[body.len() - held * 44..];
+        let body = [&body[..names], &[7; 32], entries].concat();
+        let signature = key(1).sign(&[b"peeredge live v2".as_slice(), &body].concat()).to_bytes();
+        let told = reader.take(&[body.as_slice(), &signature].concat(), Some(NOW));
+        assert!(matches!(told, Err(LiveError::Malformed(_))), "{held} of {count}: {told:?}");
+    }
 }
 
 #[test]
@@ -153,6 +210,7 @@ proptest! {
         for count in seen {
             if let Some(news) = reader.take(&writer(count).head(NOW), Some(NOW)).expect("signed") {
                 prop_assert!(next.is_none_or(|next| news.first >= next));
+                prop_assert_eq!(news.gap_from, next.filter(|next| news.first > *next));
                 for (at, got) in (news.first..).zip(&news.entries) {
                     prop_assert_eq!(*got, entry(at));
                 }

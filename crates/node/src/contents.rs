@@ -55,6 +55,8 @@ pub(crate) struct Content {
 pub(crate) struct HttpUseOfContent {
     pub(crate) relay: ServerUse,
     pub(crate) origin: ServerUse,
+    /// Which of the site's servers that is.
+    pub(crate) origin_host: u32,
     /// Who has owed an answer for too long: the other one is asked, also for what is under way from it.
     pub(crate) late: Option<Server>,
     pub(crate) manifest_in_flight: bool,
@@ -108,6 +110,7 @@ impl Content {
             http: HttpUseOfContent {
                 relay: ServerUse::default(),
                 origin: ServerUse { rest_until: Time::NEVER, ..ServerUse::default() },
+                origin_host: 0,
                 late: None,
                 manifest_in_flight: false,
                 bytes: 0,

@@ -7,6 +7,7 @@ use crate::connections::Connection;
 use crate::contents::{Content, HttpUseOfContent, ServerUse};
 use crate::input::HttpFailure;
 use crate::output::{Output, Resource, Server};
+use crate::servers::{Host, Servers};
 use core::time::Duration;
 use peeredge_dts::{HASH_BYTES, Manifest, ManifestError, Received, Record, SourceId};
 use peeredge_wire::peer::Marker;
@@ -22,9 +23,6 @@ const TIMEOUT_SMALL_MS: u32 = 5000;
 /// against it.
 const LATE: Duration = Duration::from_millis(1500);
 const LATE_TIMES: f64 = 3.0;
-/// The site's server was late: others of its contents are asked of the relay first, for so long; doubled each time.
-const LATE_REST_FIRST: Duration = Duration::from_secs(10);
-const LATE_REST_MAX: Duration = Duration::from_secs(160);
 /// Symbols of the first request that helps a reader whom peers let starve.
 const RUN_SHORT: u32 = 16;
 /// Where HTTP carries everything a request is what it brings in this time, within these bounds; so many symbols as long as its rate
@@ -63,6 +61,7 @@ const REST_MAX: Duration = Duration::from_secs(60);
 pub(crate) struct HttpUse {
     content: ContentId,
     server: Server,
+    host: Host,
     what: What,
     asked: Time,
 }
@@ -73,36 +72,10 @@ enum Taken {
     Whole,
     /// Less than was asked for, or what may be an answer cut short.
     Short,
+    /// The whole content or more than the range that was asked for: each request would cost all of it.
+    NoRanges,
     /// Bytes that contradict the link.
     Wrong,
-}
-
-/// What is remembered of the site's servers beyond one content.
-#[derive(Debug)]
-pub(crate) struct OriginRecord {
-    late_until: Time,
-    late_rest: Duration,
-}
-
-impl Default for OriginRecord {
-    fn default() -> Self {
-        OriginRecord { late_until: Time::ZERO, late_rest: LATE_REST_FIRST }
-    }
-}
-
-impl OriginRecord {
-    fn was_late(&mut self, now: Time) {
-        if self.late_until <= now {
-            self.late_until = now + self.late_rest;
-            self.late_rest = (self.late_rest * 2).min(LATE_REST_MAX);
-        }
-    }
-
-    fn was_well(&mut self, now: Time) {
-        if self.late_until <= now {
-            self.late_rest = LATE_REST_FIRST;
-        }
-    }
 }
 
 fn source_of_server(server: Server) -> SourceId {
@@ -162,16 +135,26 @@ impl HttpUseOfContent {
         }
     }
 
+    fn host(&self, server: Server) -> Host {
+        match server {
+            Server::Relay => Host::Relay,
+            Server::Origin => Host::Site(self.origin_host),
+        }
+    }
+
+    /// Whether this one may be asked now.
+    fn can_ask(&self, now: Time, server: Server, servers: &Servers) -> bool {
+        let of = self.of(server);
+        !of.is_out && of.rest_until <= now && !servers.is_shunned(now, self.host(server))
+    }
+
     /// Who is to be asked for bytes: the site's own server, while it can be; it is what the relay's uplink is to be spared by. Whoever
     /// is late is so only where there is another one.
-    fn server(&self, now: Time, origins: &OriginRecord) -> Option<Server> {
-        let can = |server: &Server| {
-            let of = self.of(*server);
-            !of.is_out && of.rest_until <= now
-        };
+    fn server(&self, now: Time, servers: &Servers) -> Option<Server> {
+        let can = |server: &Server| self.can_ask(now, *server, servers);
         let is_late = match self.late {
             Some(server) => server == Server::Origin,
-            None => origins.late_until > now,
+            None => servers.is_late(now, self.host(Server::Origin)),
         };
         let order = match is_late {
             true => [Server::Relay, Server::Origin],
@@ -249,7 +232,8 @@ impl Content {
 impl Node {
     fn http_get(&mut self, content: ContentId, server: Server, resource: Resource, what: What) {
         let token = self.next_token();
-        self.http.insert(token, HttpUse { content, server, what, asked: self.now });
+        let host = self.contents.get(&content).map_or(Host::Relay, |of| of.http.host(server));
+        self.http.insert(token, HttpUse { content, server, host, what, asked: self.now });
         let timeout_ms = if matches!(what, What::Run { .. }) { TIMEOUT_MS } else { TIMEOUT_SMALL_MS };
         self.out.push_back(Output::HttpGet { token, content, resource, server, timeout_ms });
     }
@@ -264,15 +248,21 @@ impl Node {
         }
     }
 
+    /// Which of the site's servers has this content's bytes.
+    pub(crate) fn origin_host(&mut self, id: ContentId, host: u32) {
+        if let Some(content) = self.contents.get_mut(&id) {
+            content.http.origin_host = host;
+        }
+    }
+
     /// Fetches the manifest, unless a peer has just been asked for it.
     pub(crate) fn http_manifest(&mut self, id: ContentId) {
         let now = self.now;
         let patience = Duration::from_millis(u64::from(self.config.http_after_ms));
         let Some(content) = self.contents.get_mut(&id) else { return };
         let asked_peer = content.manifest_asked.values().any(|&at| now.since(at) < patience);
-        let relay = &content.http.relay;
-        let rests = relay.is_out || relay.rest_until > now;
-        if !self.config.http || content.http.manifest_in_flight || asked_peer || rests {
+        let can_ask = content.http.can_ask(now, Server::Relay, &self.servers);
+        if !self.config.http || content.http.manifest_in_flight || asked_peer || !can_ask {
             return;
         }
         content.http.manifest_in_flight = true;
@@ -282,7 +272,7 @@ impl Node {
     fn http_allowance(&self, id: ContentId) -> Option<Allowance> {
         let content = self.contents.get(&id)?;
         content.transfer.as_ref()?;
-        if !self.config.http || content.http.server(self.now, &self.origins).is_none() {
+        if !self.config.http || content.http.server(self.now, &self.servers).is_none() {
             return None;
         }
         let patience = Duration::from_millis(u64::from(self.config.http_after_ms));
@@ -333,7 +323,7 @@ impl Node {
     /// uplink, and HTTP with fewer headers.
     fn peers_give(&self, id: ContentId, share: f64) -> bool {
         let Some(http) = self.contents.get(&id).map(|c| &c.http) else { return false };
-        let but_relay = http.server(self.now, &self.origins) == Some(Server::Relay);
+        let but_relay = http.server(self.now, &self.servers) == Some(Server::Relay);
         http.rate.is_some_and(|rate| self.peers_bytes_per_s(id, but_relay) >= rate * share)
     }
 
@@ -362,7 +352,7 @@ impl Node {
             self.connections.all.get(&connection).is_some_and(|c| self.relay.relay == Some(c.peer));
         is_relay
             && self.config.http
-            && http.server(self.now, &self.origins) == Some(Server::Relay)
+            && http.server(self.now, &self.servers) == Some(Server::Relay)
             && http.rate.is_none_or(|rate| rate >= HTTP_ENOUGH_BYTES_PER_S)
             && self.requests.values().any(|r| r.content == id && r.pace.is_none())
     }
@@ -374,7 +364,7 @@ impl Node {
         if http.trial_after > now {
             return;
         }
-        let but_relay = http.server(now, &self.origins) == Some(Server::Relay);
+        let but_relay = http.server(now, &self.servers) == Some(Server::Relay);
         let is_first = http.trial_until == Time::ZERO;
         let trial = match is_first {
             true => self.has_peers(id, but_relay).then_some(TRIAL_FIRST),
@@ -427,14 +417,14 @@ impl Node {
             let now = self.now;
             let Some(content) = self.contents.get_mut(&id) else { return };
             let (Some(layout), Some(transfer)) = (content.layout(), &mut content.transfer) else { return };
-            let Some(server) = content.http.server(now, &self.origins) else { return };
+            let Some(server) = content.http.server(now, &self.servers) else { return };
             if content.http.of(server).in_flight >= allowance.in_flight_max {
                 return;
             }
             let unknown = transfer.blocks_without_record().next();
             let asked = self.http.values().any(|u| u.content == id && matches!(u.what, What::Records { .. }));
             // Only the relay has them.
-            let can_ask = !asked && !content.http.relay.is_out && content.http.relay.rest_until <= now;
+            let can_ask = !asked && content.http.can_ask(now, Server::Relay, &self.servers);
             if let Some(first) = unknown.filter(|_| can_ask) {
                 let of_block = layout.record_range(first);
                 let count = (RECORDS_BYTES / (of_block.end - of_block.start).max(1)).max(1);
@@ -479,7 +469,7 @@ impl Node {
     }
 
     pub(crate) fn http_done(&mut self, token: Token, result: Result<Vec<u8>, HttpFailure>) {
-        let Some(HttpUse { content: id, server, what, .. }) = self.http.remove(&token) else { return };
+        let Some(HttpUse { content: id, server, host, what, .. }) = self.http.remove(&token) else { return };
         let now = self.now;
         let Some(content) = self.contents.get_mut(&id) else { return };
         match what {
@@ -493,8 +483,7 @@ impl Node {
         let (taken, rest) = match result {
             Ok(bytes) => (Some(self.http_take(id, server, what, &bytes)), REST_FAILED),
             Err(HttpFailure::Status(404 | 410 | 416)) => (None, REST_NOT_FOUND),
-            // The whole content, where a range was asked for: each request would cost all of it.
-            Err(HttpFailure::Status(200)) => (Some(Taken::Wrong), REST_FAILED),
+            Err(HttpFailure::Status(200)) => (Some(Taken::NoRanges), REST_FAILED),
             Err(_) => (None, REST_FAILED),
         };
         let Some(content) = self.contents.get_mut(&id) else { return };
@@ -502,12 +491,14 @@ impl Node {
             Some(Taken::Whole) => {
                 content.http.of_mut(server).failures = 0;
                 content.http.forgive(server);
-                if server == Server::Origin {
-                    self.origins.was_well(now);
-                }
+                self.servers.was_well(now, host);
                 return;
             }
-            Some(Taken::Wrong) => content.http.out(server),
+            Some(Taken::NoRanges) => content.http.out(server),
+            Some(Taken::Wrong) => {
+                content.http.out(server);
+                self.servers.lied(now, host, id);
+            }
             Some(Taken::Short) | None => content.http.failed(now, server, rest),
         }
         if let Some(transfer) = &mut content.transfer {
@@ -573,7 +564,7 @@ impl Node {
                     }
                 }
                 // More than was asked for is no answer to it.
-                if rest.is_empty() { Taken::Whole } else { Taken::Wrong }
+                if rest.is_empty() { Taken::Whole } else { Taken::NoRanges }
             }
         }
     }
@@ -654,7 +645,7 @@ impl Node {
                 content.http.late = Some(u.server);
                 content.touched = true;
                 if u.server == Server::Origin {
-                    self.origins.was_late(now);
+                    self.servers.was_late(now, u.host);
                 }
             }
         }

@@ -103,6 +103,14 @@ pub enum Input {
         /// Which content.
         content: ContentId,
     },
+    /// Which of the site's servers that address names. Otherwise all that are not named count as one: who gives wrong bytes of three
+    /// contents within ten minutes is asked for none for two minutes, and for longer each time. Before or after [`Input::Origin`].
+    OriginHost {
+        /// Which content.
+        content: ContentId,
+        /// The shell's number for the server, the same for all that it serves.
+        host: u32,
+    },
     /// The page plays this request's bytes at such a rate, so each has a deadline. After [`Input::Fetch`].
     Pace {
         /// Which request.

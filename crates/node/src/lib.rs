@@ -24,6 +24,7 @@ mod relay_link;
 mod rng;
 mod seats;
 mod serve;
+mod servers;
 mod standing;
 mod stats;
 mod tasks;
@@ -51,11 +52,12 @@ use contents::Content;
 use core::time::Duration;
 use ed25519_dalek::SigningKey;
 use fetch::Request;
-use http::{HttpUse, OriginRecord};
+use http::HttpUse;
 use peeredge_wire::{ContentId, PeerId, RequestId, Time, Token};
 use picture::Totals;
 use relay_link::RelayLink;
 use rng::Rng;
+use servers::Servers;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use timers::{Timer, Timers};
 use upload::Upload;
@@ -136,7 +138,7 @@ pub struct Node {
     requests: BTreeMap<RequestId, Request>,
     blocks: Blocks,
     http: BTreeMap<Token, HttpUse>,
-    origins: OriginRecord,
+    servers: Servers,
     /// Blocks whose decoding goes on.
     decoding: BTreeSet<(ContentId, u32)>,
     upload: Upload,
@@ -168,7 +170,7 @@ impl Node {
             requests: BTreeMap::new(),
             blocks: Blocks::default(),
             http: BTreeMap::new(),
-            origins: OriginRecord::default(),
+            servers: Servers::default(),
             decoding: BTreeSet::new(),
             upload: Upload::new(),
             ahead: Ahead::default(),
@@ -235,6 +237,7 @@ impl Node {
             Input::Http { token, result } => self.http_done(token, result),
             Input::Fetch { request, content, range } => self.fetch(request, content, range),
             Input::Origin { content } => self.origin_known(content),
+            Input::OriginHost { content, host } => self.origin_host(content, host),
             Input::Pace { request, bytes_per_s } => self.pace(request, bytes_per_s),
             Input::Pull { request, bytes } => self.pull(request, bytes),
             Input::Abort { request } => self.abort(request),

@@ -1,10 +1,10 @@
 //! Contents that grow: what this peer publishes live, and what its page follows. The entries are contents like any other.
 
 use crate::Node;
-use crate::output::Output;
+use crate::output::{Event, Output};
 use crate::timers::Timer;
 use core::time::Duration;
-use peeredge_dts::{LIVE_SIGN_EVERY_MS, LiveEntry, LiveReader, LiveWriter};
+use peeredge_dts::{LIVE_SIGN_EVERY_MS, LiveEntry, LiveError, LiveReader, LiveWriter};
 use peeredge_wire::relay::ToRelay;
 use peeredge_wire::{PeerId, RequestId, Time};
 use std::collections::BTreeMap;
@@ -66,6 +66,8 @@ struct Follow {
     publisher: PeerId,
     name: String,
     reader: LiveReader,
+    /// Whether the page was told that its publisher contradicts itself.
+    is_forked: bool,
 }
 
 impl Node {
@@ -130,7 +132,7 @@ impl Node {
 
     fn follow(&mut self, follow: RequestId, publisher: PeerId, name: &str) {
         let reader = LiveReader::new(publisher, name);
-        self.live.follows.insert(follow, Follow { publisher, name: name.to_owned(), reader });
+        self.live.follows.insert(follow, Follow { publisher, name: name.to_owned(), reader, is_forked: false });
         self.relay_send(ToRelay::Follow { publisher, name: name.to_owned() });
         if publisher == self.id()
             && let Some(head) = self.head_of(name)
@@ -146,15 +148,20 @@ impl Node {
         }
     }
 
-    /// A head from the relay. One that is not signed, or contradicts, is no news, whoever sent it.
+    /// A head from the relay. One that is not signed is no news, whoever sent it; one that contradicts is its publisher's word.
     pub(crate) fn take_head(&mut self, publisher: PeerId, name: &str, head: &[u8]) {
         let unix_ms = self.unix_ms();
         for (&follow, of) in &mut self.live.follows {
-            if of.publisher == publisher
-                && of.name == name
-                && let Ok(Some(news)) = of.reader.take(head, unix_ms)
-            {
-                self.out.push_back(Output::Live { follow, news });
+            if of.publisher != publisher || of.name != name {
+                continue;
+            }
+            match of.reader.take(head, unix_ms) {
+                Ok(Some(news)) => self.out.push_back(Output::Live { follow, news }),
+                Err(LiveError::Forked) if !of.is_forked => {
+                    of.is_forked = true;
+                    self.out.push_back(Output::Event(Event::LiveForked { follow }));
+                }
+                _ => {}
             }
         }
     }

@@ -243,6 +243,12 @@ pub enum Event {
         /// Who.
         peer: PeerId,
     },
+    /// The publisher of a live content that the page follows signed two lists of which neither extends the other. Said once; heads that
+    /// contradict are not taken.
+    LiveForked {
+        /// The page's number for it.
+        follow: RequestId,
+    },
     /// A content is held whole and shared.
     Complete {
         /// Which.

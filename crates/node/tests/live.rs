@@ -5,9 +5,9 @@ mod world;
 use ed25519_dalek::SigningKey;
 use peeredge_attacks::Attack;
 use peeredge_dts::LiveWriter;
-use peeredge_node::{Input, LiveEntry, LiveInput, RangeSpec};
+use peeredge_node::{Event, Input, LiveEntry, LiveInput, RangeSpec};
 use peeredge_wire::relay::FromRelay;
-use peeredge_wire::{PeerId, RequestId};
+use peeredge_wire::{ContentId, PeerId, RequestId};
 use world::{World, bytes, publish};
 
 const FOLLOW: RequestId = RequestId(900);
@@ -165,4 +165,102 @@ fn an_old_head_is_shown_to_nobody_who_begins_to_follow() {
         .spent("one head of a quarter of an hour ago")
         .lost("nothing")
         .end(!fooled && told(&world, b) == entries);
+}
+
+/// A second list under the key of one of the world's peers.
+fn second_list(world: &World, publisher: usize, epoch_ms: u64) -> LiveWriter {
+    let key = SigningKey::from_bytes(&[publisher as u8 + 1; 32]);
+    assert_eq!(PeerId(key.verifying_key().to_bytes()), world.peers[publisher].node.id());
+    LiveWriter::new(key, &name(), epoch_ms).expect("a name")
+}
+
+fn made_up(n: u8) -> LiveEntry {
+    LiveEntry { content: ContentId([n; 32]), length: 1, duration_ms: 1 }
+}
+
+fn show(world: &mut World, peer: usize, publisher: usize, head: Vec<u8>) {
+    let publisher = world.peers[publisher].node.id();
+    world.input(peer, Input::RelayMessage(FromRelay::Head { publisher, name: name(), head }.encode()));
+}
+
+fn forks(world: &World, peer: usize) -> usize {
+    let is_fork = |event: &&Event| **event == Event::LiveForked { follow: FOLLOW };
+    world.peers[peer].events.iter().filter(is_fork).count()
+}
+
+/// A publisher shows a follower one list, and then another, which differs in what the follower knows.
+#[test]
+fn a_publisher_that_signs_two_lists_is_found_out_or_its_second_one_is_no_continuation() {
+    let mut world = World::new();
+    let (a, b) = (world.add(|_| {}), world.add(|_| {}));
+    world.run_until(1, |_| false);
+    world.input(a, Input::Live(LiveInput::Begin { name: name(), epoch_ms: 1000 }));
+    follow(&mut world, b, a);
+    let entries: Vec<_> = (1..4).map(|seed| append(&mut world, a, seed)).collect();
+    world.run_until(1, |_| false);
+    assert_eq!(told(&world, b), entries);
+    let mut second = second_list(&world, a, 1000);
+    (0..3 + 64).for_each(|n| second.append(made_up(n)));
+    world.relay_alive = false;
+    // Twice: the page is told once.
+    (0..2).for_each(|_| show(&mut world, b, a, second.head(2000)));
+    let (refused, found) = (told(&world, b) == entries, forks(&world, b));
+    // One entry more, and no head ties the two any longer.
+    second.append(made_up(67));
+    show(&mut world, b, a, second.head(2000));
+    let (_, news) = world.peers[b].lives.last().expect("told").clone();
+    Attack::new("node", "live", "signs two lists and shows a follower first the one and then the other")
+        .spent("the publisher's own key, and 68 parts")
+        .lost(format!("nothing; {found} word to the page, and a gap from {:?} to {}", news.gap_from, news.first))
+        .end(refused && found == 1 && (news.gap_from, news.first) == (Some(3), 4));
+}
+
+/// Whoever carries heads has those that were signed and no key: it shows them in any order, cut, joined and changed.
+#[test]
+fn who_carries_heads_cannot_hide_a_gap_or_make_one() {
+    let mut world = World::new();
+    let (a, b) = (world.add(|_| {}), world.add(|_| {}));
+    world.run_until(1, |_| false);
+    world.input(a, Input::Live(LiveInput::Begin { name: name(), epoch_ms: 1000 }));
+    follow(&mut world, b, a);
+    let entry = append(&mut world, a, 1);
+    world.run_until(1, |_| false);
+    world.relay_alive = false;
+    let mut list = second_list(&world, a, 1000);
+    list.append(entry);
+    let heads: Vec<Vec<u8>> = (1..200)
+        .map(|n| {
+            list.append(made_up(n));
+            list.head(2000)
+        })
+        .collect();
+    // The one after 100 more, with the entries or the hash of another.
+    let mut changed = Vec::new();
+    for other in [&heads[98], &heads[10], &heads[150]] {
+        // Behind what is the same in all of them: so it is changed, and no other.
+        for at in (63..heads[100].len()).step_by(7) {
+            let mut head = heads[100].clone();
+            head[at..].copy_from_slice(&[other.as_slice(), &[0; 4096]].concat()[at..heads[100].len()]);
+            changed.push(head);
+        }
+    }
+    let changes = changed.len();
+    changed.into_iter().filter(|head| *head != heads[100]).for_each(|head| show(&mut world, b, a, head));
+    let fooled = told(&world, b).len() != 1;
+    show(&mut world, b, a, heads[100].clone());
+    let gap = world.peers[b].lives.last().map(|(_, news)| (news.gap_from, news.first));
+    // What is older than that is no news.
+    heads[..100].iter().for_each(|head| show(&mut world, b, a, head.clone()));
+    let last = world.peers[b].lives.last().map(|(_, news)| (news.gap_from, news.first));
+    show(&mut world, b, a, heads[101].clone());
+    let next = world.peers[b].lives.last().map(|(_, news)| (news.gap_from, news.first, news.entries.len()));
+    Attack::new("node", "live", "carries heads, holds them back, changes them and shows old ones")
+        .spent(format!("{} heads, {changes} of them changed", heads.len() + changes))
+        .lost("the parts that it held back, of which the page is told")
+        .end(
+            !fooled
+                && (gap, last) == (Some((Some(1), 38)), gap)
+                && next == Some((None, 102, 1))
+                && forks(&world, b) == 0,
+        );
 }

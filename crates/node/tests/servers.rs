@@ -3,6 +3,7 @@
 mod world;
 
 use core::time::Duration;
+use peeredge_attacks::Attack;
 use peeredge_node::{HttpFailure, Input, RangeSpec, Resource, Server};
 use peeredge_wire::ContentId;
 use std::cell::Cell;
@@ -171,4 +172,83 @@ fn a_manifest_that_was_cut_short_is_asked_for_again() {
     world.peers[receiver].http.insert(content, stored);
     assert!(world.run_until(20, |world| world.finished(receiver, 1)));
     assert!(world.got(receiver, 1) == data);
+}
+
+/// A receiver whose relay is sound and whose site's server gives wrong bytes as long as `lies` is set.
+fn beside_a_liar() -> (World, Rc<Cell<bool>>) {
+    let mut world = World::new();
+    let receiver = world.add(|config| config.http = true);
+    world.peers[receiver].http_bytes_per_s = HTTP_BYTES_PER_S;
+    let lies = Rc::new(Cell::new(true));
+    let still = lies.clone();
+    world.peers[receiver].origin = Some(Box::new(move |mut bytes| {
+        bytes.iter_mut().filter(|_| still.get()).for_each(|byte| *byte ^= 1);
+        Ok(bytes)
+    }));
+    world.run_until(1, |_| false);
+    (world, lies)
+}
+
+fn pass(world: &mut World, seconds: u64) {
+    world.now = world.now + Duration::from_secs(seconds);
+}
+
+/// Fetches one more content that this server has; gives how often it was asked for it.
+fn one_more(world: &mut World, number: u32, host: Option<u32>) -> usize {
+    let data = bytes(LENGTH / 8, u64::from(number) + 100);
+    let (content, stored) = publish(&data);
+    world.peers[0].http.insert(content, stored);
+    let before = asked(world, Server::Origin);
+    world.fetch(0, number, content, RangeSpec::Whole);
+    if let Some(host) = host {
+        world.input(0, Input::OriginHost { content, host });
+    }
+    world.input(0, Input::Origin { content });
+    assert!(world.run_until(60, |world| world.finished(0, number)));
+    assert!(world.got(0, number) == data);
+    asked(world, Server::Origin) - before
+}
+
+#[test]
+fn one_that_lies_about_three_contents_is_asked_for_no_other() {
+    let (mut world, _) = beside_a_liar();
+    let first: Vec<usize> = (0..3).map(|number| one_more(&mut world, number, None)).collect();
+    let later: usize = (3..30).map(|number| one_more(&mut world, number, None)).sum();
+    // Behind its rest one more lie is enough, and the next rest is longer.
+    pass(&mut world, 120);
+    let again = one_more(&mut world, 30, None);
+    pass(&mut world, 130);
+    let longer: usize = (31..40).map(|number| one_more(&mut world, number, None)).sum();
+    let rejected = world.peers[0].node.stats().rejected_bytes;
+    Attack::new("node", "servers", "gives wrong bytes of every content of a site")
+        .spent("40 contents of 1 MiB")
+        .lost(format!("{rejected} bytes; asked {first:?} times for the first three, {again} behind its rest"))
+        .end(
+            first.iter().all(|&asked| (1..=3).contains(&asked))
+                && (later, longer) == (0, 0)
+                && (1..=3).contains(&again)
+                && world.peers[0].node.stats().from_origin_bytes == 0,
+        );
+}
+
+#[test]
+fn one_that_no_longer_lies_comes_back_behind_its_rest() {
+    let (mut world, lies) = beside_a_liar();
+    (0..3).for_each(|number| _ = one_more(&mut world, number, None));
+    lies.set(false);
+    assert_eq!(one_more(&mut world, 3, None), 0);
+    pass(&mut world, 120);
+    assert!(one_more(&mut world, 4, None) > 3);
+    assert!(world.peers[0].node.stats().from_origin_bytes > 0);
+}
+
+#[test]
+fn a_liar_takes_no_other_server_with_it_and_two_files_that_were_replaced_are_none() {
+    let (mut world, lies) = beside_a_liar();
+    (0..3).for_each(|number| _ = one_more(&mut world, number, Some(7)));
+    // Two files of another server are no longer what the links say.
+    (3..5).for_each(|number| assert!(one_more(&mut world, number, Some(8)) > 0));
+    lies.set(false);
+    assert_eq!(one_more(&mut world, 5, Some(7)), 0);
+    assert!(one_more(&mut world, 6, Some(8)) > 3);
 }

@@ -87,13 +87,13 @@ export class Host {
         if (origin !== null) rememberOrigin(running.origins, content, origin);
         return this.#input((engine, now) => {
           engine.fetch(now, request, content, start, end, last);
-          if (origin !== null) engine.origin(now, content);
+          if (origin !== null) engine.origin(now, content, hostOf(origin));
           if (pace !== null) engine.pace(now, request, pace);
         });
       }
       case "origin":
         rememberOrigin(running.origins, message.content, message.origin);
-        return this.#input((engine, now) => engine.origin(now, message.content));
+        return this.#input((engine, now) => engine.origin(now, message.content, hostOf(message.origin)));
       case "pull":
         return this.#input((engine, now) => engine.pull(now, message.request, message.bytes));
       case "abort":
@@ -308,9 +308,11 @@ export class Host {
       case "refused":
         return this.#post({ type: "task", task: output });
       case "live": {
-        const [, follow, first, newBroadcast, ended, parts] = output;
-        return this.#post({ type: "live", follow, news: { first, newBroadcast, ended, parts } });
+        const [, follow, first, gapFrom, newBroadcast, ended, parts] = output;
+        return this.#post({ type: "live", follow, news: { first, gapFrom, newBroadcast, ended, parts } });
       }
+      case "liveForked":
+        return this.#post({ type: "liveForked", follow: output[1] });
       case "relayReady":
         return this.#post({ type: "event", name: "relay", detail: { state: "ready", relay: output[1] } });
       case "relayLost":
@@ -453,6 +455,13 @@ async function keyOf(store: Store, message: Start): Promise<{ secretKey: Uint8Ar
   const secretKey = remembered ?? crypto.getRandomValues(new Uint8Array(32));
   if (work) await store.keepKey("work", secretKey).catch(() => undefined);
   return { secretKey, remembered: store.kind === "opfs" ? secretKey : null };
+}
+
+/** A number for an address's server: the engine judges a server by all that it gives. Two with the same number are taken for one. */
+function hostOf(url: string): number {
+  let hash = 0;
+  for (const char of new URL(url).host) hash = (Math.imul(hash, 31) + char.charCodeAt(0)) >>> 0;
+  return hash;
 }
 
 /** The latest ones: an address is needed for as long as its content is fetched. */

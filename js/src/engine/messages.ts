@@ -50,6 +50,7 @@ export type FromEngine =
   | { type: "stats"; stats: number; value: EngineStats }
   | { type: "task"; task: TaskWord }
   | { type: "live"; follow: number; news: LiveNews }
+  | { type: "liveForked"; follow: number }
   | EngineEvent
   | { type: "fatal"; message: string }
   | { type: "closed" };

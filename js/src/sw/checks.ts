@@ -5,6 +5,8 @@ import type { Patience, Routes } from "./messages.js";
 /** Headers that a page may give. */
 const HEADERS = new Set(["accept-ranges", "content-disposition", "content-length", "content-range", "content-type", "etag"]);
 export const LINK = /^(peeredge:|https?:\/\/[^/?#]+\/c\/)([a-z2-7]{51}[aq])([/?#]|$)/;
+/** What a `Headers` object takes. */
+const VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
 const ROUTES_MAX = 20_000;
 const ADDRESS_LENGTH_MAX = 4096;
 const PATIENCE_MS_MAX = 120_000;
@@ -20,8 +22,9 @@ export function rangeIn(value: string | null): { start: number; last: number; le
 /** A page's headers: those that it may give, and none that makes a browser run the body. */
 export function cleaned(given: unknown): Headers {
   const headers = new Headers();
-  for (const [name, value] of Array.isArray(given) ? (given as [string, string][]) : []) {
-    if (HEADERS.has(String(name).toLowerCase())) headers.set(name, value);
+  for (const entry of Array.isArray(given) ? (given as unknown[]) : []) {
+    const [name = "", value = ""] = Array.isArray(entry) ? entry.map(String) : [];
+    if (HEADERS.has(name.toLowerCase()) && VALUE.test(value)) headers.set(name, value);
   }
   headers.set("content-type", safeMediaType(headers.get("content-type") ?? PLAIN_TYPE).type);
   headers.set("x-content-type-options", "nosniff");

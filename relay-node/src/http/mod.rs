@@ -4,6 +4,8 @@ mod api;
 mod body;
 mod caller;
 mod content;
+#[cfg(test)]
+mod fuzz;
 mod headers;
 mod meter;
 mod range;

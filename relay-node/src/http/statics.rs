@@ -131,6 +131,9 @@ fn percent_decode(path: &str) -> Option<String> {
         out.push(match byte {
             b'%' => {
                 let digits = [bytes.next()?, bytes.next()?];
+                if !digits.iter().all(u8::is_ascii_hexdigit) {
+                    return None;
+                }
                 u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()?
             }
             byte => byte,
@@ -142,6 +145,7 @@ fn percent_decode(path: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use peeredge_attacks::fuzz::fuzz;
 
     #[test]
     fn only_names_with_a_hash_are_kept_for_ever() {
@@ -169,7 +173,18 @@ mod tests {
         let inside = inside.canonicalize().unwrap();
         assert!(find(&inside, "/").is_some());
         assert!(find(&inside, "/index.html").is_some());
+        let paths = ["/index.html", "/%2e%2e/outside.txt", "/a/../link.txt", "//etc/passwd", "/.git/config"];
+        let paths = paths.map(|path| path.as_bytes().to_vec());
+        let mut found = 0;
+        fuzz(46, 20_000, &paths, |path| {
+            if let Some(file) = str::from_utf8(path).ok().and_then(|path| find(&inside, path)) {
+                assert_eq!(file.path, inside.join("index.html"));
+                found += 1;
+            }
+        });
+        assert!(found > 100, "{found}");
         for path in [
+            "/%+f",
             "/../outside.txt",
             "/%2e%2e/outside.txt",
             "/..%2foutside.txt",

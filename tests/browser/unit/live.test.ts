@@ -6,6 +6,7 @@ const KEY = "2".repeat(51) + "a";
 const id = (number: number) => `${"a".repeat(50)}${String(number).padStart(2, "a")}`;
 const news = (first: number, count: number, over: Partial<LiveNews> = {}): LiveNews => ({
   first,
+  gapFrom: NaN,
   newBroadcast: false,
   ended: false,
   parts: Array.from({ length: count }, (_, at) => [id(first + at), 1000 + at, 2000]),
@@ -59,6 +60,42 @@ describe("a follower", () => {
     expect(await numbers(follower)).toEqual([0]);
   });
 
+  const gaps = async (...told: LiveNews[]) => {
+    const { follower } = make();
+    const read: (LivePart["gap"] | number)[] = [];
+    for (const one of told) {
+      follower.receive(one);
+      for (const _ of one.parts) {
+        const { value } = await follower.next();
+        read.push(value!.gap ?? value!.number);
+      }
+    }
+    return read;
+  };
+
+  test("says what was missed, and whether what follows was checked against what came before", async () => {
+    const missed = { from: 6, to: 100, checked: false };
+    expect(await gaps(news(5, 1), news(100, 2, { gapFrom: 6 }), news(102, 1))).toEqual([5, missed, 101, 102]);
+    // One who begins has missed nothing.
+    expect(await gaps(news(936, 1))).toEqual([936]);
+  });
+
+  test("never takes another broadcast for the next part of the one before", async () => {
+    const other = (first: number) => news(first, 1, { newBroadcast: true });
+    expect(await gaps(news(5, 1), other(0))).toEqual([5, 0]);
+    for (const first of [3, 6, 7]) expect(await gaps(news(5, 1), other(first))).toEqual([5, { from: 0, to: first, checked: false }]);
+  });
+
+  test("tells what a slow reader let go from what nobody could check", async () => {
+    const { follower } = make();
+    follower.receive(news(0, 1));
+    await follower.next();
+    follower.receive(news(1, 1100));
+    expect((await follower.next()).value!.gap).toEqual({ from: 1, to: 77, checked: true });
+    follower.receive(news(2000, 1100, { gapFrom: 1101 }));
+    expect((await follower.next()).value!.gap).toEqual({ from: 78, to: 2076, checked: false });
+  });
+
   test("keeps a bound of what nobody reads", async () => {
     const { follower } = make();
     for (let first = 0; first < 6400; first += 64) follower.receive(news(first, 64, { ended: first === 6336 }));
@@ -94,6 +131,12 @@ describe("the body of a live link", () => {
 
   test("has no gap: it fails where parts were missed", async () => {
     await expect(bodyAfter(news(10, 1), news(20, 1, { ended: true }))).rejects.toMatchObject({ code: "unavailable" });
+    const { follower } = make();
+    follower.receive(news(10, 1));
+    const reader = bodyOf(follower as AsyncIterator<LivePart>, texts).getReader();
+    await reader.read();
+    follower.receive(news(11, 1, { newBroadcast: true, ended: true }));
+    await expect(reader.read()).rejects.toMatchObject({ code: "unavailable" });
   });
 
   test("ends where another broadcast begins", async () => {

@@ -6,7 +6,7 @@ mod flooding;
 mod listening;
 mod majority;
 mod money;
-mod sequences;
+pub(crate) mod sequences;
 mod spending;
 #[path = "../support/mod.rs"]
 mod support;

@@ -1,5 +1,5 @@
-//! Random frames of many peers, with what must hold whatever they say. `PEEREDGE_SEEDS=10000` plays as many worlds; a world that fails
-//! is named by its seed, and `PEEREDGE_SEED=N` plays it alone.
+//! Any sequence of frames of many peers, read from bytes, with what must hold whatever they say. `TRACKER=0..10000` plays as many worlds;
+//! a world that fails is named by its seed, and `TRACKER=N..N+1` plays it alone. The fuzz target `tracker` in `tests/fuzz` runs the same.
 
 use super::*;
 use peeredge_tracker::TrackerOutput;
@@ -10,7 +10,8 @@ use std::collections::BTreeMap;
 const KEYS: u32 = 14;
 const CONTENTS: u64 = 4;
 const ADDRESSES: usize = 4;
-const STEPS: u64 = 600;
+/// About 600 steps.
+const SCRIPT_BYTES: usize = 5000;
 
 /// What an onlooker knows.
 #[derive(Default)]
@@ -20,8 +21,9 @@ struct Onlooker {
     learned: BTreeMap<(u64, u32), Time>,
 }
 
-struct World {
-    dice: SplitMix64,
+struct World<'a> {
+    /// Bytes as decisions; zeros when they are used up.
+    script: &'a [u8],
     place: Place,
     peers: Vec<Peer>,
     seen: Onlooker,
@@ -32,8 +34,8 @@ fn owner(n: u32) -> u64 {
     u64::from(n % 5)
 }
 
-impl World {
-    fn new(seed: u64) -> World {
+impl World<'_> {
+    fn new(script: &[u8]) -> World<'_> {
         let place = Place::with(|c| {
             c.peers_max = 10;
             (c.contents_per_peer_max, c.announces_max) = (3, 400);
@@ -47,16 +49,32 @@ impl World {
             c.ahead.slot_ms = 10_000;
             (c.ahead.day_slots, c.ahead.week_slots) = (6, 12);
         });
-        World { dice: SplitMix64::new(seed), place, peers: Vec::new(), seen: Onlooker::default() }
+        World { script, place, peers: Vec::new(), seen: Onlooker::default() }
+    }
+
+    fn bytes<const N: usize>(&mut self) -> [u8; N] {
+        let mut taken = [0; N];
+        let (here, rest) = self.script.split_at(N.min(self.script.len()));
+        taken[..here.len()].copy_from_slice(here);
+        self.script = rest;
+        taken
     }
 
     fn below(&mut self, bound: u64) -> u64 {
-        self.dice.next_u64() % bound
+        match bound {
+            0..=256 => u64::from(self.bytes::<1>()[0]) % bound,
+            _ => u64::from(u16::from_le_bytes(self.bytes())) % bound,
+        }
     }
 
     fn number(&mut self) -> u64 {
-        let number = self.dice.next_u64();
-        [0, 1, 1000, number % 100_000, u64::MAX, number][(number >> 32) as usize % 6]
+        match self.below(6) {
+            few @ 0..=1 => few,
+            2 => 1000,
+            3 => u64::from(u32::from_le_bytes(self.bytes())) % 100_000,
+            4 => u64::MAX,
+            _ => u64::from_le_bytes(self.bytes()),
+        }
     }
 
     fn peer_id(&mut self) -> PeerId {
@@ -231,23 +249,27 @@ impl World {
     }
 }
 
-fn play(seed: u64) {
-    let mut world = World::new(seed);
-    (0..STEPS).for_each(|_| world.step());
+/// Plays the script to its end.
+pub fn run(script: &[u8]) {
+    let mut world = World::new(script);
+    while !world.script.is_empty() {
+        world.step();
+    }
     world.end();
 }
 
 #[test]
 #[expect(clippy::disallowed_methods, reason = "only the choice of seeds comes from outside")]
 fn random_frames_of_many_peers_keep_every_rule() {
-    let setting = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    let seeds = match setting("PEEREDGE_SEED") {
-        Some(seed) => seed..seed + 1,
-        None => 0..setting("PEEREDGE_SEEDS").unwrap_or(60),
-    };
+    let seeds = std::env::var("TRACKER").ok();
+    let seeds = seeds.as_deref().and_then(|s| s.split_once("..")).map_or(0..60, |(from, to)| {
+        from.parse().expect("TRACKER is FROM..TO")..to.parse().expect("TRACKER is FROM..TO")
+    });
     for seed in seeds {
-        if let Err(panic) = std::panic::catch_unwind(|| play(seed)) {
-            eprintln!("PEEREDGE_SEED={seed} plays this world again");
+        let mut dice = SplitMix64::new(seed);
+        let script: Vec<u8> = (0..SCRIPT_BYTES).map(|_| dice.next_u64() as u8).collect();
+        if let Err(panic) = std::panic::catch_unwind(|| run(&script)) {
+            eprintln!("TRACKER={seed}..{} plays this world again", seed + 1);
             std::panic::resume_unwind(panic);
         }
     }
