@@ -84,10 +84,10 @@ export class Host {
     switch (message.type) {
       case "fetch": {
         const { request, content, start, end, last, origin, pace } = message;
-        if (origin !== null) rememberOrigin(running.origins, content, origin);
+        if (origin) rememberOrigin(running.origins, content, origin);
         return this.#input((engine, now) => {
           engine.fetch(now, request, content, start, end, last);
-          if (origin !== null) engine.origin(now, content, hostOf(origin));
+          if (origin) engine.origin(now, content, hostOf(origin));
           if (pace !== null) engine.pace(now, request, pace);
         });
       }
