@@ -16,7 +16,8 @@ const DEVICES: &[&str] = &["CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$", "CLO
 /// and is no option to a command.
 pub fn safe_file_name(name: &str) -> Option<String> {
     let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
-    let shown: String = last.nfc().filter(|c| !is_unseen(*c)).map(stand_in).collect();
+    // What is left out first would have stood between characters that are one.
+    let shown: String = last.chars().filter(|c| !is_unseen(*c)).nfc().map(stand_in).collect();
     let trimmed = shown
         .trim_start_matches(|c: char| c == '.' || c.is_whitespace())
         .trim_end_matches(|c: char| c == '.' || c.is_whitespace());

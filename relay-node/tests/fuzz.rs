@@ -124,8 +124,9 @@ fn record_files() {
         let mut changed = bytes.clone();
         for _ in 0..1 + dice.below(20) {
             // Where there is something to read, and not in the free pages behind.
-            let at = dice.below(bytes.len().min(1 << *dice.of(&[7, 10, 14, 17])));
-            changed[at] = dice.next() as u8;
+            let most = 1usize << *dice.of(&[7, 10, 14, 17]);
+            let (at, byte) = (dice.below(bytes.len().min(most)), dice.next() as u8);
+            changed[at] = byte;
         }
         if dice.one_in(4) {
             changed.truncate(dice.below(bytes.len()));

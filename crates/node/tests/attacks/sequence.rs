@@ -1,9 +1,11 @@
-//! Any sequence of inputs to a node, read from bytes: three strangers that say what they like, a page that reads, a relay and a store.
+//! Any sequence of inputs to a node, read from bytes: three strangers that say what they like, a page that reads and follows a publisher
+//! that signs two lists, a relay, a site's server that lies, and a store.
 //! What must hold whatever they do is checked after each. The fuzz target `node` in `tests/fuzz` runs the same.
 
 use core::time::Duration;
-use peeredge_dts::Publisher;
-use peeredge_node::{Area, Caps, Config, HttpFailure, Input, Node, Output, RangeSpec, Resource};
+use ed25519_dalek::SigningKey;
+use peeredge_dts::{LiveEntry, LiveNews, LiveWriter, Publisher};
+use peeredge_node::{Area, Caps, Config, HttpFailure, Input, LiveInput, Node, Output, RangeSpec, Resource};
 use peeredge_wire::peer::{Marker, PeerMessage, Pick, RefuseReason};
 use peeredge_wire::relay::FromRelay;
 use peeredge_wire::{ConnectionId, ContentId, PROTOCOL_VERSION, PeerId, RequestId, Time};
@@ -12,6 +14,8 @@ use std::collections::BTreeMap;
 const LENGTH: usize = 300_000;
 const CACHE_BYTES: u64 = 1 << 20;
 const STRANGERS: u8 = 3;
+/// From this part on the publisher's two lists differ.
+const FORK: u64 = 5;
 
 /// A content with all that others may be given of it.
 struct Content {
@@ -61,6 +65,42 @@ impl Script<'_> {
     }
 }
 
+/// What a page was told of a live content: the number that comes next, and which list it was shown.
+#[derive(Default)]
+struct Followed {
+    next: Option<u64>,
+    list: Option<u8>,
+}
+
+impl Followed {
+    fn told(&mut self, news: &LiveNews) {
+        if news.is_new_broadcast {
+            *self = Followed::default();
+        }
+        let gap_from = self.next.filter(|next| news.first > *next);
+        assert_eq!(news.gap_from, gap_from, "nothing is left out without a word");
+        assert!(self.next.is_none_or(|next| news.first >= next), "nothing is told twice");
+        self.list = self.list.filter(|_| gap_from.is_none());
+        for (number, entry) in (news.first..).zip(&news.entries) {
+            assert_eq!(entry.length, number);
+            if number >= FORK {
+                let list = entry.content.0[0];
+                assert_eq!(*self.list.get_or_insert(list), list, "two lists in one");
+            }
+            self.next = Some(number + 1);
+        }
+        self.next.get_or_insert(news.first);
+    }
+}
+
+fn live_key() -> SigningKey {
+    SigningKey::from_bytes(&[50; 32])
+}
+
+fn publisher() -> PeerId {
+    PeerId(live_key().verifying_key().to_bytes())
+}
+
 struct Victim {
     node: Node,
     now: Time,
@@ -71,6 +111,7 @@ struct Victim {
     connections: BTreeMap<u8, ConnectionId>,
     sessions: u64,
     sent_bytes: u64,
+    followed: Followed,
 }
 
 /// Runs the script to its end.
@@ -90,6 +131,7 @@ pub fn run(script: &[u8]) {
         connections: BTreeMap::new(),
         sessions: 1,
         sent_bytes: 0,
+        followed: Followed::default(),
     };
     victim.input(Input::RelayOpened);
     let challenge = FromRelay::Challenge { nonce: [7; 32], relay: PeerId([0; 32]) };
@@ -104,6 +146,8 @@ pub fn run(script: &[u8]) {
     let held = Input::Stored { content: victim.contents[1].id, state: victim.contents[1].state.clone() };
     victim.input(held);
     victim.fetch(0, RangeSpec::Whole);
+    let follow = LiveInput::Follow { follow: RequestId(900), publisher: publisher(), name: "n".into() };
+    victim.input(Input::Live(follow));
     while !script.0.is_empty() {
         victim.step(&mut script);
         victim.check(may_upload);
@@ -130,6 +174,7 @@ impl Victim {
                     self.reads.insert(request, start);
                 }
                 Output::Send { message, .. } => self.sent_bytes += symbol_bytes(&message),
+                Output::Live { news, .. } => self.followed.told(&news),
                 Output::Close { connection } => self.connections.retain(|_, open| *open != connection),
                 Output::StoreRead { token, content, area, offset, len } => {
                     let of = self.contents.iter().find(|c| c.id == content);
@@ -184,7 +229,15 @@ impl Victim {
                     _ => self.fetch(request + 8, RangeSpec::Last(start + 1)),
                 }
             }
-            4 => self.input(Input::RelayMessage(script.raw())),
+            4 => match script.below(5) {
+                0 => {
+                    let content = self.contents[0].id;
+                    self.input(Input::OriginHost { content, host: u32::from(script.byte()) });
+                    self.input(Input::Origin { content });
+                }
+                1 | 2 => self.head(script),
+                _ => self.input(Input::RelayMessage(script.raw())),
+            },
             _ => {
                 let Some(&connection) = self.connections.get(&who) else { return self.offer(who, false) };
                 let message = self.frame(script);
@@ -192,6 +245,25 @@ impl Victim {
                 self.input(Input::Credit { connection, bytes: 1 << 16 });
             }
         }
+    }
+
+    fn head(&mut self, script: &mut Script<'_>) {
+        let (epoch, list) = (1 + u64::from(script.below(8) / 7), script.below(2));
+        let mut writer = LiveWriter::new(live_key(), "n", epoch).expect("a name");
+        for number in 0..u64::from(script.byte()) {
+            let content = ContentId([if number < FORK { 9 } else { list }; 32]);
+            writer.append(LiveEntry { content, length: number, duration_ms: 1 });
+        }
+        if script.below(40) == 0 {
+            writer.end();
+        }
+        let mut head = writer.head(1);
+        if script.below(4) == 0 {
+            let at = script.number() as usize % head.len();
+            head[at] ^= 1;
+        }
+        let head = FromRelay::Head { publisher: publisher(), name: "n".into(), head };
+        self.input(Input::RelayMessage(head.encode()));
     }
 
     fn offer(&mut self, who: u8, as_lane: bool) {
