@@ -69,7 +69,9 @@ fn cut(name: &str) -> String {
     let dot = name.rfind('.').filter(|dot| name.len() - dot <= ENDING_BYTES_MAX);
     let (stem, ending) = name.split_at(dot.unwrap_or(name.len()));
     let end = stem.floor_char_boundary(FILE_NAME_BYTES_MAX - ending.len());
-    format!("{}{ending}", &stem[..end])
+    // What ends it now may be what no name ends with.
+    let kept = format!("{}{ending}", &stem[..end]);
+    kept.trim_end_matches(|c: char| c == '.' || c.is_whitespace()).to_owned()
 }
 
 #[cfg(test)]

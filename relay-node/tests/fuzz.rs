@@ -24,7 +24,8 @@ const SDP: &str = "v=0\r\no=- 4611731400430051336 2 IN IP4 127.0.0.1\r\ns=-\r\nt
 fn signals() {
     let valid = [
         Signal::Offer { sdp: SDP.into() }.to_blob(),
-        br#"{"type":"candidate","candidate":"candidate:1 1 udp 1 192.0.2.7 5000 typ host","mid":"0"}"#.to_vec(),
+        br#"{"type":"candidate","candidate":"candidate:1 1 udp 1 192.0.2.7 5000 typ host","mid":"0"}"#
+            .to_vec(),
         br#"{"type":"answer","sdp":"v=0"}"#.to_vec(),
     ];
     fuzz(21, 20_000, &valid, |blob| {
@@ -78,7 +79,8 @@ fn entries() {
 /// Names of contents, as `get` writes them and a browser is told to: whatever a publisher chose, one part of a path.
 #[test]
 fn names_of_files() {
-    let names = ["ein Film.mp4", "../../etc/passwd", "CON.txt", "gnp.\u{202e}exe", "-rf", "a\\b\0c", "e\u{301}.mkv"];
+    let names =
+        ["ein Film.mp4", "../../etc/passwd", "CON.txt", "gnp.\u{202e}exe", "-rf", "a\\b\0c", "e\u{301}.mkv"];
     let names = names.map(|name| name.as_bytes().to_vec());
     fuzz(26, 40_000, &names, |name| {
         let Some(name) = safe_file_name(&String::from_utf8_lossy(name)) else { return };
@@ -90,12 +92,17 @@ fn names_of_files() {
 
 #[test]
 fn addresses_of_relays() {
-    let texts = ["https://relay.example", "ws://127.0.0.1:8080/", "http://[::1]:80", "wss://Relay.example:443"];
+    let texts =
+        ["https://relay.example", "ws://127.0.0.1:8080/", "http://[::1]:80", "wss://Relay.example:443"];
     fuzz(27, 40_000, &texts.map(|text| text.as_bytes().to_vec()), |text| {
         let Ok(text) = str::from_utf8(text) else { return };
         if let Ok(endpoint) = text.parse::<Endpoint>() {
             let proved = endpoint.proved();
-            assert!(!proved.is_empty() && !proved.contains(['/', '@', '?', '#', ' ']) && proved == proved.to_lowercase());
+            assert!(
+                !proved.is_empty()
+                    && !proved.contains(['/', '@', '?', '#', ' '])
+                    && proved == proved.to_lowercase()
+            );
         }
     });
 }
@@ -168,7 +175,19 @@ fn files_of_settings() {
 #[test]
 fn settings() {
     let mut dice = Dice::new(25);
-    let values = ["1", "64KiB", "1TiB", "127.0.0.1:8080", "[::1]:0", "true", "a=1", "10.0.0.0/8=3", "500ms", "video=0.5/10", "*"];
+    let values = [
+        "1",
+        "64KiB",
+        "1TiB",
+        "127.0.0.1:8080",
+        "[::1]:0",
+        "true",
+        "a=1",
+        "10.0.0.0/8=3",
+        "500ms",
+        "video=0.5/10",
+        "*",
+    ];
     let values = values.map(|value| value.as_bytes().to_vec());
     for key in KEYS {
         fuzz(dice.next(), 120, &values, |value| {

@@ -132,7 +132,9 @@ impl Node {
 
     fn follow(&mut self, follow: RequestId, publisher: PeerId, name: &str) {
         let reader = LiveReader::new(publisher, name);
-        self.live.follows.insert(follow, Follow { publisher, name: name.to_owned(), reader, is_forked: false });
+        self.live
+            .follows
+            .insert(follow, Follow { publisher, name: name.to_owned(), reader, is_forked: false });
         self.relay_send(ToRelay::Follow { publisher, name: name.to_owned() });
         if publisher == self.id()
             && let Some(head) = self.head_of(name)

@@ -211,7 +211,10 @@ fn a_publisher_that_signs_two_lists_is_found_out_or_its_second_one_is_no_continu
     let (_, news) = world.peers[b].lives.last().expect("told").clone();
     Attack::new("node", "live", "signs two lists and shows a follower first the one and then the other")
         .spent("the publisher's own key, and 68 parts")
-        .lost(format!("nothing; {found} word to the page, and a gap from {:?} to {}", news.gap_from, news.first))
+        .lost(format!(
+            "nothing; {found} word to the page, and a gap from {:?} to {}",
+            news.gap_from, news.first
+        ))
         .end(refused && found == 1 && (news.gap_from, news.first) == (Some(3), 4));
 }
 

@@ -26,7 +26,8 @@ fn config(flags: &[(&str, &str)]) -> Config {
 
 #[test]
 fn ranges() {
-    let valid = texts(&["bytes=0-0", "bytes=500-", "bytes=-500", "bytes=0-99999999999999999999999", "bytes=0-1,5-6"]);
+    let valid =
+        texts(&["bytes=0-0", "bytes=500-", "bytes=-500", "bytes=0-99999999999999999999999", "bytes=0-1,5-6"]);
     let mut dice = Dice::new(41);
     let mut parts = 0;
     fuzz(42, 60_000, &valid, |range| {
@@ -58,7 +59,9 @@ fn whose_request_it_is() {
         fuzz(43, 40_000, &valid, |value| {
             let Some(headers) = one(name, value) else { return };
             match caller(&config, from, &headers) {
-                Ok(caller) => assert!(caller.is_proxied && !caller.is_here(), "a proxy's client is no operator"),
+                Ok(caller) => {
+                    assert!(caller.is_proxied && !caller.is_here(), "a proxy's client is no operator")
+                }
                 Err(error) => assert_eq!(error, CallerError::Forwarded),
             }
             let caller = caller(&untrusting, from, &headers).expect("nobody's word is read");
@@ -70,8 +73,15 @@ fn whose_request_it_is() {
 #[test]
 fn by_which_name_it_is_asked() {
     let config = config(&[("public-url", "https://relay.example"), ("hosts", "other.example:8443")]);
-    let valid = texts(&["relay.example", "Relay.example.:443", "[2001:db8::7]:8080", "192.0.2.7", "other.example:8443"]);
-    let locals: [SocketAddr; 3] = ["127.0.0.1:8080", "192.0.2.7:80", "[2001:db8::7]:8080"].map(|a| a.parse().expect("an address"));
+    let valid = texts(&[
+        "relay.example",
+        "Relay.example.:443",
+        "[2001:db8::7]:8080",
+        "192.0.2.7",
+        "other.example:8443",
+    ]);
+    let locals: [SocketAddr; 3] =
+        ["127.0.0.1:8080", "192.0.2.7:80", "[2001:db8::7]:8080"].map(|a| a.parse().expect("an address"));
     let mut own = 0;
     fuzz(44, 40_000, &valid, |host| {
         let local = locals[host.len() % locals.len()];
@@ -81,9 +91,18 @@ fn by_which_name_it_is_asked() {
             let (Some(uri), Some(headers)) = (uri, headers) else { continue };
             if let Ok(names) = authorities(&config, local, &uri, Version::HTTP_11, &headers) {
                 // A stranger's text is among them only if it is the relay's own name.
-                let known = ["relay.example", "other.example", "localhost", "127.0.0.1", "192.0.2.7", "[2001:db8::7]"];
+                let known = [
+                    "relay.example",
+                    "other.example",
+                    "localhost",
+                    "127.0.0.1",
+                    "192.0.2.7",
+                    "[2001:db8::7]",
+                ];
                 let is_known = |name: &String| {
-                    known.iter().any(|known| name.starts_with(known)) || name.contains(".localhost") || name.starts_with("127.")
+                    known.iter().any(|known| name.starts_with(known))
+                        || name.contains(".localhost")
+                        || name.starts_with("127.")
                         || name.starts_with("[::1]")
                 };
                 assert!(names.iter().all(is_known), "{names:?}");
@@ -97,7 +116,8 @@ fn by_which_name_it_is_asked() {
 #[test]
 fn origins_and_tags() {
     let origins = ["https://site.example/".to_owned()];
-    let valid = texts(&["https://site.example", "http://relay.example:8080", "null", "\"tag\"", "W/\"tag\", *", "*"]);
+    let valid =
+        texts(&["https://site.example", "http://relay.example:8080", "null", "\"tag\"", "W/\"tag\", *", "*"]);
     let mut allowed = 0;
     fuzz(45, 40_000, &valid, |value| {
         for name in ["origin", "host", "if-none-match"] {
