@@ -50,11 +50,11 @@ test("nobody is there", async () => {
 });
 
 test("an id that nobody has", async () => {
-  told("an unknown id", await get([`${relay.url}/c/${unknown}`]), { code: 3, words: /does not have this content and knows nobody who does/, within: 4000 });
+  told("an unknown id", await get([`${relay.url}/c/${unknown}`]), { code: 3, words: /does not have this content and knows nobody who does/, within: 3500 });
 });
 
 test("an id that nobody has, of peers only", async () => {
-  told("an unknown id, without HTTP", await get([`${relay.url}/c/${unknown}`, "--no-http"]), { code: 3, words: /knows nobody/, within: 9000 });
+  told("an unknown id, without HTTP", await get([`${relay.url}/c/${unknown}`, "--no-http"]), { code: 3, words: /does not have this content and knows nobody who does/, within: 3500 });
 });
 
 test("a relay that takes connections and says nothing", async () => {
@@ -96,8 +96,26 @@ test("a relay whose bytes are others", async () => {
 
 test("a server that refuses", async () => {
   const refuses = await httpServer((_, socket) => socket.end(answerOf("403 Forbidden", {})));
-  told("a relay that refuses", await get([`${refuses.url}/c/${idOf(link)}`]), { code: 7, words: /refused: it answers 403/, within: 5000 });
+  told("a relay that refuses", await get([`${refuses.url}/c/${idOf(link)}`]), { code: 7, words: /refused: it answers 403/, within: 3500 });
+  told("a relay that refuses, without HTTP", await get([`${refuses.url}/c/${idOf(link)}`, "--no-http"]), { code: 7, words: /refused: it answers 403/, within: 3500 });
   await refuses.close();
+});
+
+test("a certificate that nobody vouches for", async () => {
+  const pem = readFileSync(new URL("self-signed.pem", import.meta.url));
+  const tls = createTlsServer({ key: pem, cert: pem }, (_, response) => response.end());
+  await new Promise((resolve) => tls.listen(0, "127.0.0.1", resolve));
+  for (const more of [[], ["--no-http"]]) {
+    const ended = await get([`https://127.0.0.1:${tls.address().port}/c/${idOf(link)}`, ...more]);
+    told(["an untrusted certificate", ...more].join(" "), ended, { code: 6, words: /certificate of https:.* is not trusted: it is self-signed/, within: 3500 });
+  }
+  tls.close();
+});
+
+test("a web server that is no relay, of peers only", async () => {
+  const site = await httpServer((_, socket) => socket.end(answerOf("404 Not Found", {})));
+  told("no relay, without HTTP", await get([`${site.url}/c/${idOf(link)}`, "--no-http"]), { code: 6, words: /is no relay: it answers 404/, within: 3500 });
+  await site.close();
 });
 
 test("what is no relay: a redirect, TLS for plain, plain for TLS, noise", async () => {

@@ -10,7 +10,7 @@ pub(crate) use progress::Bar;
 pub use progress::Progress;
 
 use crate::config::Config;
-use crate::peer::{Driver, Endpoint, Handle, HttpSource, Parts, Probe, RelayLink, reach};
+use crate::peer::{Driver, Endpoint, Handle, HttpSource, Parts, Probe, RelayLink, greet};
 use crate::pulse::Pulse;
 use crate::rtc::{self, RtcConfig, RtcEvents, RtcHandle, RtcSocket, outbound_address};
 use crate::serve::key;
@@ -92,6 +92,13 @@ pub enum GetError {
         /// What it said or how it failed.
         why: String,
     },
+    /// The relay's certificate is none that this system takes for its name.
+    Uncertified {
+        /// Its name.
+        relay: String,
+        /// What is wrong with it.
+        why: String,
+    },
     /// The relay answers, and refuses.
     Refused {
         /// Its name.
@@ -157,7 +164,10 @@ impl GetError {
             GetError::Fetch(FetchError::ManifestInvalid | FetchError::BlocksTooLarge)
             | GetError::Untrusted { .. } => 4,
             GetError::Fetch(FetchError::RangeNotSatisfiable { .. }) => 5,
-            GetError::Unreachable { .. } | GetError::Silent { .. } | GetError::NoRelay { .. } => 6,
+            GetError::Unreachable { .. }
+            | GetError::Silent { .. }
+            | GetError::NoRelay { .. }
+            | GetError::Uncertified { .. } => 6,
             GetError::Refused { .. } => 7,
             GetError::Interrupted { .. } => 130,
             _ => 1,
@@ -174,6 +184,9 @@ impl fmt::Display for GetError {
                 write!(f, "the relay {relay} takes connections and hardly answers, or not at all")
             }
             GetError::NoRelay { relay, why } => write!(f, "{relay} is no relay: {why}"),
+            GetError::Uncertified { relay, why } => {
+                write!(f, "the certificate of {relay} is not trusted: {why}")
+            }
             GetError::Refused { relay, why } => write!(f, "the relay {relay} refused: {why}"),
             GetError::Unknown { relay } => {
                 write!(f, "the relay {relay} does not have this content and knows nobody who does")
@@ -344,9 +357,9 @@ struct Taking {
     relay: String,
     probe: tokio::task::JoinHandle<Probe>,
     taken: u64,
-    began: Instant,
     progressed: Instant,
     ready: Option<Instant>,
+    probed: Option<Instant>,
     arrived: u64,
     signs: Signs,
 }
@@ -360,12 +373,12 @@ impl Taking {
             store,
             relay: options.relay.to_string(),
             probe: tokio::spawn(async move {
-                if http { HttpSource::new(relay).probe(content).await } else { reach(&relay).await }
+                if http { HttpSource::new(relay).probe(content).await } else { greet(&relay).await }
             }),
             taken: 0,
-            began: now,
             progressed: now,
             ready: None,
+            probed: None,
             arrived: 0,
             signs: Signs::default(),
         }
@@ -389,6 +402,7 @@ impl Taking {
                     continue;
                 }
                 probe = &mut self.probe, if self.signs.probe.is_none() => {
+                    self.probed = Some(Instant::now());
                     self.signs.probe = Some(probe.map_err(|error| GetError::Thread(io::Error::other(error)))?);
                     let stats = self.handle.stats.borrow().clone();
                     self.judge(&stats)?;
@@ -448,7 +462,7 @@ impl Taking {
         if arrived > self.arrived {
             (self.arrived, self.progressed) = (arrived, Instant::now());
         }
-        self.signs.elapsed = self.began.elapsed();
+        self.signs.probed_for = self.probed.map(|probed| probed.elapsed());
         self.signs.ready_for = self.ready.map(|ready| ready.elapsed());
         self.signs.peers = stats.peers.len();
         self.signs.arrived = arrived > 0;

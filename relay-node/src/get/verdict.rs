@@ -4,26 +4,25 @@ use super::GetError;
 use crate::peer::Probe;
 use std::time::Duration;
 
-/// Nothing that the relay says, or only what is wrong, is waited on so long for peers to be introduced.
+/// The tracker introduces at once whoever it knows, so a relay that has nothing, or only what is wrong, is waited on no longer than a
+/// slow round trip takes: from its welcome, or from its first answer when it does not welcome.
 const MEETING: Duration = Duration::from_millis(1500);
-/// A relay that lists nothing and brings nobody together within this time does not.
-const RELAY_PATIENCE: Duration = Duration::from_secs(3);
+/// A relay that speaks WebSocket and does not welcome within this time hardly answers.
+const WELCOME_PATIENCE: Duration = Duration::from_secs(3);
 /// A relay that gave the manifest and then nothing for so long drips.
 const DRIP_PATIENCE: Duration = Duration::from_secs(8);
-/// Without HTTP nobody but the relay's tracker knows who holds a content; holders come and go.
-const PEERS_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What is known so far.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Signs {
-    /// Since the beginning.
-    pub elapsed: Duration,
     /// Since the relay accepted this peer.
     pub ready_for: Option<Duration>,
     /// Why the relay did not.
     pub refused: Option<String>,
-    /// What the relay answered by HTTP.
+    /// What the relay answered when it was first asked.
     pub probe: Option<Probe>,
+    /// Since it did.
+    pub probed_for: Option<Duration>,
     /// Other peers that it introduced.
     pub peers: usize,
     /// Whether the manifest is known.
@@ -48,31 +47,34 @@ impl Signs {
             let hardly = alone && !self.arrived && self.without_progress >= DRIP_PATIENCE;
             return hardly.then(|| GetError::Silent { relay: relay() });
         }
-        let met = self.ready_for.is_some_and(|ready| ready >= MEETING);
-        let waited = met || self.elapsed >= RELAY_PATIENCE;
-        match &self.probe {
-            Some(Probe::Unreachable(why)) => Some(GetError::Unreachable { relay: relay(), why: why.clone() }),
-            Some(Probe::NoRelay(why)) => Some(GetError::NoRelay { relay: relay(), why: why.clone() }),
-            Some(Probe::Silent) if self.ready_for.is_none() => Some(GetError::Silent { relay: relay() }),
-            Some(Probe::Lied) if alone && waited => Some(GetError::Untrusted { relay: relay() }),
-            Some(Probe::Absent) if alone && waited => match &self.refused {
-                Some(why) => Some(GetError::Refused { relay: relay(), why: why.clone() }),
-                None => Some(GetError::Unknown { relay: relay() }),
-            },
-            Some(Probe::Refused(why)) if alone && waited => {
-                let why = self.refused.as_ref().unwrap_or(why);
-                Some(GetError::Refused { relay: relay(), why: why.clone() })
-            }
+        let within = |since: Option<Duration>, most| since.is_some_and(|since| since >= most);
+        let met = within(self.ready_for, MEETING);
+        let waited = met || within(self.probed_for, MEETING) && self.ready_for.is_none();
+        let refused = |why: &String| {
+            let why = self.refused.as_ref().unwrap_or(why).clone();
+            GetError::Refused { relay: relay(), why }
+        };
+        match self.probe.as_ref()? {
+            Probe::Has => None,
+            Probe::Unreachable(why) => Some(GetError::Unreachable { relay: relay(), why: why.clone() }),
+            Probe::NoRelay(why) => Some(GetError::NoRelay { relay: relay(), why: why.clone() }),
+            Probe::Uncertified(why) => Some(GetError::Uncertified { relay: relay(), why: why.clone() }),
+            Probe::Silent => self.ready_for.is_none().then(|| GetError::Silent { relay: relay() }),
+            Probe::Lied => (alone && waited).then(|| GetError::Untrusted { relay: relay() }),
+            Probe::Refused(why) => (alone && waited).then(|| refused(why)),
+            Probe::Absent if alone && waited => Some(match &self.refused {
+                Some(why) => refused(why),
+                None => GetError::Unknown { relay: relay() },
+            }),
             // Asked over the tracker only.
-            Some(Probe::Reached) if alone => match (&self.refused, self.ready_for) {
-                (Some(why), None) if self.elapsed >= MEETING => {
-                    Some(GetError::Refused { relay: relay(), why: why.clone() })
+            Probe::Reached if alone && met => Some(GetError::Unknown { relay: relay() }),
+            Probe::Reached if alone && waited => match &self.refused {
+                Some(why) => Some(refused(why)),
+                None => {
+                    within(self.probed_for, WELCOME_PATIENCE).then(|| GetError::Silent { relay: relay() })
                 }
-                (_, Some(ready)) if ready >= PEERS_PATIENCE => Some(GetError::Unknown { relay: relay() }),
-                (_, None) if self.elapsed >= PEERS_PATIENCE => Some(GetError::Silent { relay: relay() }),
-                _ => None,
             },
-            _ => None,
+            Probe::Absent | Probe::Reached => None,
         }
     }
 }
@@ -81,9 +83,15 @@ impl Signs {
 mod tests {
     use super::*;
 
-    fn signs(elapsed_ms: u64, probe: Probe) -> Signs {
-        let elapsed = Duration::from_millis(elapsed_ms);
-        Signs { elapsed, without_progress: elapsed, probe: Some(probe), ..Signs::default() }
+    /// So long after the first answer; without any byte, and without a welcome.
+    fn signs(probed_ms: u64, probe: Probe) -> Signs {
+        let probed_for = Duration::from_millis(probed_ms);
+        Signs {
+            probed_for: Some(probed_for),
+            without_progress: probed_for,
+            probe: Some(probe),
+            ..Signs::default()
+        }
     }
 
     fn code(signs: &Signs) -> Option<u8> {
@@ -91,14 +99,22 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_come_is_told_within_seconds() {
-        assert_eq!(code(&signs(100, Probe::Unreachable("refused".into()))), Some(6));
-        assert_eq!(code(&signs(100, Probe::NoRelay("no HTTP".into()))), Some(6));
-        assert_eq!(code(&signs(5000, Probe::Silent)), Some(6));
+    fn what_cannot_come_is_told_within_two_seconds_of_the_first_answer() {
+        for probe in [
+            Probe::Unreachable("refused".into()),
+            Probe::NoRelay("no HTTP".into()),
+            Probe::Uncertified("expired".into()),
+            Probe::Silent,
+        ] {
+            assert_eq!(code(&signs(0, probe)), Some(6));
+        }
         for (probe, expected) in [(Probe::Absent, 3), (Probe::Lied, 4), (Probe::Refused("403".into()), 7)] {
-            assert_eq!(code(&signs(3000, probe.clone())), Some(expected));
-            let ready = Signs { ready_for: Some(MEETING), ..signs(1600, probe) };
-            assert_eq!(code(&ready), Some(expected));
+            assert_eq!(code(&signs(1400, probe.clone())), None);
+            assert_eq!(code(&signs(1500, probe.clone())), Some(expected));
+            let ready =
+                |ms| Signs { ready_for: Some(Duration::from_millis(ms)), ..signs(1600, probe.clone()) };
+            assert_eq!(code(&ready(1400)), None, "who was welcomed late is given time to be introduced");
+            assert_eq!(code(&ready(1500)), Some(expected));
         }
     }
 
@@ -120,11 +136,12 @@ mod tests {
     }
 
     #[test]
-    fn without_http_the_tracker_is_given_time() {
+    fn without_http_the_tracker_tells() {
         let ready = |ms| Signs { ready_for: Some(Duration::from_millis(ms)), ..signs(6000, Probe::Reached) };
-        assert_eq!(code(&ready(4000)), None);
-        assert_eq!(code(&ready(5000)), Some(3));
-        assert_eq!(code(&signs(5000, Probe::Reached)), Some(6));
+        assert_eq!(code(&ready(1400)), None);
+        assert_eq!(code(&ready(1500)), Some(3));
+        assert_eq!(code(&signs(2900, Probe::Reached)), None);
+        assert_eq!(code(&signs(3000, Probe::Reached)), Some(6));
         let refused = Signs { refused: Some("too many".into()), ..signs(1500, Probe::Reached) };
         assert_eq!(code(&refused), Some(7));
     }

@@ -10,6 +10,7 @@ use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use peeredge_node::{HttpFailure, Resource};
 use peeredge_wire::ContentId;
+use std::collections::VecDeque;
 use std::io;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,6 +30,8 @@ const DRIP_BYTES: usize = 16 << 10;
 const RESERVED_BYTES_MAX: usize = 2 << 20;
 /// Bytes read from the socket at a time.
 const BUFFER_BYTES: usize = 256 << 10;
+/// The last bytes of a whole answer that are kept: requests are made in order, and come to it in any.
+const BEHIND_BYTES_MAX: usize = 8 << 20;
 
 type Sender = SendRequest<Empty<Bytes>>;
 
@@ -55,6 +58,8 @@ struct Whole {
     /// The content's byte that comes next; what has come of the bytes from there on.
     at: u64,
     held: Bytes,
+    /// The bytes before `at`, the last [`BEHIND_BYTES_MAX`] of them.
+    behind: VecDeque<u8>,
 }
 
 impl HttpSource {
@@ -135,7 +140,8 @@ impl HttpSource {
                 Ok(bytes)
             }
             (StatusCode::OK, Some(range)) => {
-                let mut whole = Whole { content, body: response.into_body(), at: 0, held: Bytes::new() };
+                let body = response.into_body();
+                let mut whole = Whole { content, body, at: 0, held: Bytes::new(), behind: VecDeque::new() };
                 let bytes = whole.take(&range).await?;
                 if is_data {
                     *self.0.whole.lock().await = Some(whole);
@@ -155,7 +161,8 @@ impl HttpSource {
     ) -> Option<Result<Vec<u8>, HttpFailure>> {
         let mut slot = self.0.whole.lock().await;
         // Taken out: a request that is cancelled in the middle leaves nothing of which nobody knows how far it is.
-        let mut whole = slot.take().filter(|whole| whole.content == content && whole.at <= range.start)?;
+        let mut whole =
+            slot.take().filter(|whole| whole.content == content && whole.begin() <= range.start)?;
         let bytes = whole.take(range).await;
         if bytes.is_ok() {
             *slot = Some(whole);
@@ -276,23 +283,93 @@ fn starts_elsewhere(response: &Response<Incoming>, range: &Range<u64>) -> bool {
 }
 
 impl Whole {
-    /// The bytes of a range that lies ahead; what comes before is passed over.
+    /// The first byte that can still be had.
+    fn begin(&self) -> u64 {
+        self.at - self.behind.len() as u64
+    }
+
+    /// The bytes of a range that has not been forgotten; what comes before it is passed over.
     async fn take(&mut self, range: &Range<u64>) -> Result<Vec<u8>, HttpFailure> {
         let len = usize::try_from(range.end - range.start).map_err(|_| HttpFailure::Network)?;
         let mut out = Vec::with_capacity(len.min(RESERVED_BYTES_MAX));
+        if range.start < self.at {
+            let first = (range.start - self.begin()) as usize;
+            let last = (first + len).min(self.behind.len());
+            out.extend(self.behind.range(first..last));
+        }
         while out.len() < len {
             if self.held.is_empty() {
                 self.held = next(&mut self.body).await?.ok_or(HttpFailure::Network)?;
             }
             let skipped = (range.start - self.at.min(range.start)).min(self.held.len() as u64);
-            self.held.advance(skipped as usize);
-            self.at += skipped;
+            let skipped = self.held.split_to(skipped as usize);
+            self.pass(&skipped);
             if self.at >= range.start {
                 let taken = self.held.split_to(self.held.len().min(len - out.len()));
-                self.at += taken.len() as u64;
+                self.pass(&taken);
                 out.extend_from_slice(&taken);
             }
         }
         Ok(out)
+    }
+
+    fn pass(&mut self, bytes: &[u8]) {
+        self.at += bytes.len() as u64;
+        let kept = &bytes[bytes.len().saturating_sub(BEHIND_BYTES_MAX)..];
+        let forgotten = (self.behind.len() + kept.len()).saturating_sub(BEHIND_BYTES_MAX);
+        self.behind.drain(..forgotten);
+        self.behind.extend(kept);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    /// Answers every request with all of `body`, on a connection each, and counts them.
+    async fn without_ranges(body: Vec<u8>) -> (Endpoint, Arc<std::sync::atomic::AtomicUsize>) {
+        let listening = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listening.local_addr().unwrap().port();
+        let asked = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let counted = asked.clone();
+        tokio::spawn(async move {
+            loop {
+                let (mut socket, _) = listening.accept().await.unwrap();
+                let (body, counted) = (body.clone(), counted.clone());
+                tokio::spawn(async move {
+                    let mut head = Vec::new();
+                    while !head.ends_with(b"\r\n\r\n") {
+                        head.push(socket.read_u8().await?);
+                    }
+                    counted.fetch_add(1, Ordering::Relaxed);
+                    let said = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());
+                    socket.write_all(said.as_bytes()).await?;
+                    socket.write_all(&body).await
+                });
+            }
+        });
+        (format!("http://127.0.0.1:{port}").parse().unwrap(), asked)
+    }
+
+    #[tokio::test]
+    async fn a_server_without_ranges_is_asked_once_in_whatever_order_the_ranges_come() {
+        let body: Vec<u8> = (0..20 << 20).map(|at: u32| (at >> 7) as u8).collect();
+        let (endpoint, asked) = without_ranges(body.clone()).await;
+        let source = HttpSource::new(endpoint);
+        let part = async |start: u64, end: u64| {
+            let what = Resource::Bytes { start, end };
+            let bytes = source.get(ContentId([1; 32]), what, Duration::from_secs(60)).await.unwrap();
+            assert!(bytes == body[start as usize..end as usize], "{start}..{end}");
+            asked.load(Ordering::Relaxed)
+        };
+        const MIB: u64 = 1 << 20;
+        for (start, end) in
+            [(MIB, 2 * MIB), (0, MIB), (3 * MIB, 4 * MIB), (2 * MIB + 5, 4 * MIB + 5), (9 * MIB, 10 * MIB)]
+        {
+            assert_eq!(part(start, end).await, 1);
+        }
+        assert_eq!(part(MIB, MIB + 1).await, 2, "what lies farther back is not kept");
     }
 }

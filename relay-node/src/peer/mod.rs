@@ -13,4 +13,4 @@ pub use driver::{Driver, Handle, Parts};
 pub use gate::{Gate, GateSettings};
 pub use http::HttpSource;
 pub use link::RelayLink;
-pub use probe::{Probe, reach};
+pub use probe::{Probe, greet};

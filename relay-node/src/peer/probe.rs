@@ -6,8 +6,10 @@ use http_body_util::{BodyExt, Limited};
 use hyper::StatusCode;
 use hyper::header::LOCATION;
 use peeredge_wire::ContentId;
+use rustls::CertificateError;
 use std::io;
 use std::time::Duration;
+use tokio_tungstenite::tungstenite;
 
 /// A relay that says nothing for so long is silent.
 const SILENCE_MAX: Duration = Duration::from_secs(3);
@@ -34,11 +36,16 @@ pub enum Probe {
     Silent,
     /// Something else answers.
     NoRelay(String),
+    /// Its certificate is none that this system takes for this host.
+    Uncertified(String),
     /// Nobody is there.
     Unreachable(String),
 }
 
 fn without_connection(to: &Endpoint, error: &io::Error) -> Probe {
+    if let Some(why) = certificate(error) {
+        return Probe::Uncertified(why);
+    }
     match error.kind() {
         io::ErrorKind::TimedOut => Probe::Unreachable("it does not answer".into()),
         // What a TLS client makes of an answer in another language.
@@ -49,8 +56,57 @@ fn without_connection(to: &Endpoint, error: &io::Error) -> Probe {
     }
 }
 
+/// What is wrong with the other end's certificate, when that is what ended the handshake.
+fn certificate(error: &io::Error) -> Option<String> {
+    let error = error.get_ref()?.downcast_ref::<rustls::Error>()?;
+    let why = match error {
+        rustls::Error::InvalidCertificate(why) => why,
+        rustls::Error::NoCertificatesPresented => return Some("it shows none".into()),
+        _ => return None,
+    };
+    Some(match why {
+        CertificateError::UnknownIssuer => "nobody that this system trusts issued it".into(),
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => "it has expired".into(),
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            "it is not valid yet; is this machine's clock right?".into()
+        }
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            "it is for another name".into()
+        }
+        CertificateError::Other(error) => format!("it is self-signed, or none for a server ({error})"),
+        other => other.to_string(),
+    })
+}
+
+/// Connects, and asks whether WebSocket is spoken there: for a download that uses no HTTP.
+pub async fn greet(to: &Endpoint) -> Probe {
+    match reach(to).await {
+        Probe::Reached => {}
+        said => return said,
+    }
+    let asked = async {
+        let stream = connect(to).await.map_err(|error| without_connection(to, &error))?;
+        let url = format!("{}://{}/ws", if to.tls { "wss" } else { "ws" }, to.authority);
+        match tokio_tungstenite::client_async(url, stream).await {
+            Ok(_) => Ok(Probe::Reached),
+            Err(tungstenite::Error::Http(response)) => Err(match response.status() {
+                status @ (StatusCode::UNAUTHORIZED
+                | StatusCode::FORBIDDEN
+                | StatusCode::TOO_MANY_REQUESTS
+                | StatusCode::SERVICE_UNAVAILABLE) => Probe::Refused(format!("it answers {status}")),
+                status => Probe::NoRelay(format!("it answers {status} where a relay speaks WebSocket")),
+            }),
+            Err(error) => Err(Probe::NoRelay(format!("it does not speak WebSocket ({error})"))),
+        }
+    };
+    match tokio::time::timeout(SILENCE_MAX, asked).await {
+        Ok(Ok(said) | Err(said)) => said,
+        Err(_) => Probe::Silent,
+    }
+}
+
 /// Only connects.
-pub async fn reach(to: &Endpoint) -> Probe {
+async fn reach(to: &Endpoint) -> Probe {
     let mut tries = 1;
     loop {
         let said = match tokio::time::timeout(SILENCE_MAX, connect(to)).await {
