@@ -25,7 +25,9 @@ pub(super) async fn contents(State(app): State<Arc<App>>, request: Request) -> R
     let after = match request.uri().query().map(after) {
         None => None,
         Some(Some(id)) => Some(id),
-        Some(None) => return headers::plain(StatusCode::BAD_REQUEST, "the query is after=ID, or there is none\n"),
+        Some(None) => {
+            return headers::plain(StatusCode::BAD_REQUEST, "the query is after=ID, or there is none\n");
+        }
     };
     let base = app.config.public_url();
     let mut entries = app.store.entries_after(after, LISTED_MAX + 1);

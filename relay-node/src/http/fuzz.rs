@@ -5,7 +5,7 @@ use super::range::{Wanted, wanted};
 use super::{CallerError, headers};
 use crate::config::{Config, Flag, load};
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
-use hyper::{Request, Uri, Version};
+use hyper::{Method, Request, Uri, Version};
 use peeredge_attacks::fuzz::{Dice, fuzz};
 use std::net::{IpAddr, SocketAddr};
 
@@ -131,6 +131,7 @@ fn origins_and_tags() {
             }
             all.insert("access-control-request-headers", HeaderValue::from_bytes(value).expect("as before"));
             let mut request = Request::new(());
+            *request.method_mut() = Method::OPTIONS;
             *request.headers_mut() = all;
             headers::preflight(&origins, &request);
         }
