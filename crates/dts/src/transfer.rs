@@ -285,6 +285,9 @@ impl Transfer {
         for pick in picks {
             match *pick {
                 Pick::Sources { first, count } => {
+                    if left == 0 {
+                        continue;
+                    }
                     let Some(active) = self.active.get(&block) else { break };
                     let end = first.saturating_add(count.min(left));
                     left -= count.min(left);

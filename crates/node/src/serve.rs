@@ -28,16 +28,19 @@ impl Node {
         if !has_place {
             return self.refuse(id, content, 0, RefuseReason::Full);
         }
-        connection.subscriber_of.insert(content);
+        let is_new = connection.subscriber_of.insert(content);
         c.subscribers.insert(id);
         c.last_used = self.uses;
         if c.state.is_none() {
             return;
         }
-        if self.may_supply() {
+        if !self.may_supply() {
+            self.send(id, &PeerMessage::HaveNone { content });
+        } else if is_new {
             self.give_answer(id, content, Answer::Holdings);
         } else {
-            self.send(id, &PeerMessage::HaveNone { content });
+            // Whoever is subscribed hears all news: to say all again for each of its questions would be much for little.
+            self.asked_once(id, content, Answer::Holdings);
         }
         // Who asks of this content may have what is missing here.
         if self.requests.values().any(|r| r.content == content)
@@ -98,8 +101,11 @@ impl Node {
         let Some(c) = self.contents.get(&content) else { return Vec::new() };
         let Some(state) = &c.state else { return Vec::new() };
         let bits = state.whole.to_bytes();
+        let filled = c.transfer.as_ref().map_or(&[][..], |t| t.blocks());
         let has_part = |&block: &u32| c.transfer.as_ref().is_some_and(|t| t.assembly(block).is_some());
-        let parts: Vec<u32> = (0..state.whole.len()).filter(has_part).collect();
+        // Those being filled, not all there are: a question of 33 bytes must not cost a look-up for each block of a large content.
+        let mut parts: Vec<u32> = filled.iter().copied().filter(has_part).collect();
+        parts.sort_unstable();
         let mut frames = vec![PeerMessage::HaveBlocks { content, first: 0, bits: &bits }.encode()];
         frames.extend(self.parts_frames(content, &parts));
         frames

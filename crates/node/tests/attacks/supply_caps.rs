@@ -77,7 +77,11 @@ fn a_rate_holds_for_whatever_is_asked() {
                 let block = round % 2000;
                 let want = PeerMessage::Want { content, block, deadline_ms: 60_000, due_ms: 0, picks };
                 let message = match kind {
-                    0 => PeerMessage::Subscribe { content },
+                    0 => {
+                        // Anew each time: to whoever is subscribed it is not said again.
+                        lone.say(connection, &PeerMessage::Unsubscribe { content });
+                        PeerMessage::Subscribe { content }
+                    }
                     1 => PeerMessage::AskManifest { content },
                     2 => PeerMessage::AskRecord { content, block },
                     3 => want,
