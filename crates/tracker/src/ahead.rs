@@ -136,6 +136,11 @@ impl Ahead {
         self.slot_ends.get_or_insert(now + slot);
     }
 
+    /// Whether demand for this content is counted.
+    pub(crate) fn foresees(&self, content: &ContentId) -> bool {
+        self.contents.contains_key(content)
+    }
+
     /// Somebody came who wants this content, and not because it was asked to hold it.
     pub(crate) fn asked(&mut self, member: Member, content: ContentId) {
         if self.placement.holders_of(content).any(|(holder, ..)| holder == member) {

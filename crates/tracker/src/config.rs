@@ -188,7 +188,7 @@ impl Default for TrustSettings {
 pub struct CarrySettings {
     /// From one connection to all others together, a second. 0 carries nothing. Default 0.
     pub bytes_per_s_max: u32,
-    /// From one connection to all others together, while it lasts. Default 1 GiB.
+    /// From one connection to all others together, while it lasts; from all of one owner four times as many an hour. Default 1 GiB.
     pub bytes_max: u64,
     /// Sessions of one connection at a time; each may have 64 KiB waiting in its queue here. Default 4.
     pub sessions_max: u8,
@@ -201,6 +201,11 @@ pub struct CarrySettings {
 }
 
 impl CarrySettings {
+    /// From all connections of one owner to all others together, in an hour: connections and keys are free.
+    pub(crate) fn owner_bytes_per_h_max(&self) -> u64 {
+        self.bytes_max.saturating_mul(4)
+    }
+
     /// Sessions at a time in all.
     pub(crate) fn sessions_all_max(&self) -> usize {
         // Either side of a session may send at the full rate.

@@ -59,13 +59,25 @@ impl Lives {
         }
     }
 
-    /// Gives the latest head, if there is one.
-    pub(crate) fn follow(&mut self, conn: ConnId, topic: Topic) -> Option<&[u8]> {
-        self.enter(conn, &topic);
-        let state = self.topics.entry(topic).or_default();
+    /// Gives the latest head, if there is one and the follower's network `takes` so many bytes now: else it comes later.
+    pub(crate) fn follow(
+        &mut self,
+        now: Time,
+        conn: ConnId,
+        topic: &Topic,
+        takes: impl FnOnce(usize) -> bool,
+    ) -> Option<Vec<u8>> {
+        self.enter(conn, topic);
+        let state = self.topics.entry(topic.clone()).or_default();
         state.followers.insert(conn);
-        state.late.remove(&conn);
-        state.head.as_deref()
+        let head = state.head.as_ref()?;
+        if takes(head.len()) {
+            state.late.remove(&conn);
+            return Some(head.clone());
+        }
+        state.late.insert(conn);
+        self.schedule(now + LATE_AGAIN, topic);
+        None
     }
 
     /// Gives whether the connection has no longer to do with this live content.

@@ -4,7 +4,7 @@
 use crate::bucket::Bucket;
 use crate::config::OwnerSettings;
 use core::time::Duration;
-use peeredge_wire::{PeerId, Time};
+use peeredge_wire::{ContentId, PeerId, Time};
 use std::collections::BTreeMap;
 
 /// What happened so long ago no longer counts.
@@ -15,6 +15,9 @@ const OFFER_WITHIN: Duration = Duration::from_secs(10);
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
 /// Owners that bore out bytes of one owner's peers, remembered at a time.
 const WITNESSES_MAX: usize = 256;
+/// How often the peers of one owner count as demand for one content in one slot, and for how many contents: who comes, goes and
+/// comes again is no crowd.
+const ASKED_MAX: (u8, usize) = (8, 32);
 
 /// Whoever stands behind a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -55,6 +58,10 @@ struct Owner {
     voices: Vec<(Time, Voice)>,
     /// Bytes of heads of live contents to its peers.
     heads: Option<Bucket>,
+    /// What its peers asked for, and how often, in the slot of demand that ends then.
+    asked: (Time, Vec<(ContentId, u8)>),
+    /// Bytes that the relay carried for its peers, and since when.
+    carried: Option<(Time, u64)>,
     swept: Time,
 }
 
@@ -227,6 +234,38 @@ impl Owners {
             .heads
             .get_or_insert_with(full)
             .take(now, u32::try_from(bytes).unwrap_or(u32::MAX))
+    }
+
+    /// A peer of this owner asks for a content in the slot that ends then. Gives whether that counts as demand.
+    pub(crate) fn asks(&mut self, now: Time, owner: OwnerId, slot: Time, content: ContentId) -> bool {
+        let (of, asked) = &mut self.owner(now, owner).asked;
+        if *of != slot {
+            (*of, *asked) = (slot, Vec::new());
+        }
+        let is_full = asked.len() >= ASKED_MAX.1;
+        match asked.iter_mut().find(|(known, _)| *known == content) {
+            Some((_, count)) => {
+                let counts = *count < ASKED_MAX.0;
+                *count += u8::from(counts);
+                counts
+            }
+            None if is_full => false,
+            None => {
+                asked.push((content, 1));
+                true
+            }
+        }
+    }
+
+    /// Whether the relay carries so many further bytes for peers of this owner, of `max` an hour; they are counted if so.
+    pub(crate) fn carries(&mut self, now: Time, owner: OwnerId, bytes: u64, max: u64) -> bool {
+        let (since, carried) = self.owner(now, owner).carried.get_or_insert((now, 0));
+        if now.since(*since) >= HOUR {
+            (*since, *carried) = (now, 0);
+        }
+        let may = *carried < max && carried.saturating_add(bytes) <= max;
+        *carried += if may { bytes } else { 0 };
+        may
     }
 
     /// Raises a voice, if the owner has one left in this hour.

@@ -158,7 +158,7 @@ settings! {
     peer_queue_bytes_max: Bytes = Bytes(512 << 10);
     /// Bytes a second that one peer may send to others through the relay where they find no direct path. 0: none.
     carry_bytes_per_s_max: Bytes = Bytes(512 << 10);
-    /// Bytes that one peer may send so while it is connected.
+    /// Bytes that one peer may send so while it is connected; all peers of one network together four times as many an hour.
     carry_bytes_max: Bytes = Bytes(1 << 30);
     /// Bytes a second that pass so in all: no further pair of peers is taken while those there are could fill it.
     carry_bytes_per_s_all_max: Bytes = Bytes(16 << 20);

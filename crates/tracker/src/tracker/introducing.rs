@@ -63,7 +63,10 @@ impl Tracker {
         };
         self.count_seats(conn, Seat::Announce, i64::from(announced.entries));
         if is_new && wants > 0 && !said.reserve {
-            self.ahead.asked(member(conn), content);
+            let slot = self.ahead.deadline().unwrap_or(Time::ZERO);
+            if self.ahead.foresees(&content) && self.owners.asks(now, owner, slot, content) {
+                self.ahead.asked(member(conn), content);
+            }
         }
         if let (1000, Some(tasks)) = (have_permille, &mut self.tasks) {
             tasks.holds(now, peer, content);

@@ -397,7 +397,7 @@ impl Tracker {
                 Ok(())
             }
             ToRelay::Head { name, head } => self.head(now, conn, peer, name, head),
-            ToRelay::Follow { publisher, name } => self.follow(conn, publisher, name),
+            ToRelay::Follow { publisher, name } => self.follow(now, conn, publisher, name),
             ToRelay::Unfollow { publisher, name } => {
                 let left = self.lives.unfollow(conn, &(publisher, name));
                 self.count_seats(conn, Seat::Live, -i64::from(left));

@@ -151,11 +151,21 @@ impl Tracker {
         Ok(())
     }
 
-    pub(super) fn follow(&mut self, conn: ConnId, publisher: PeerId, name: String) -> Result<(), Refusal> {
-        let topic = (publisher, name.clone());
+    pub(super) fn follow(
+        &mut self,
+        now: Time,
+        conn: ConnId,
+        publisher: PeerId,
+        name: String,
+    ) -> Result<(), Refusal> {
+        let topic = (publisher, name);
         self.enter_live(conn, &topic)?;
-        if let Some(head) = self.lives.follow(conn, topic) {
-            let message = FromRelay::Head { publisher, name, head: head.to_vec() };
+        let owner = self.conns.get(&conn).and_then(Conn::quota);
+        let Tracker { lives, owners, .. } = self;
+        // A head is a hundred times as long as the word for it.
+        let takes = |bytes| owner.is_none_or(|owner| owners.takes_head(now, owner, bytes));
+        if let Some(head) = lives.follow(now, conn, &topic, takes) {
+            let message = FromRelay::Head { publisher, name: topic.1, head };
             self.pass_on(conn, conn, &message);
         }
         Ok(())
@@ -210,8 +220,10 @@ impl Tracker {
         let may = ![from, to].contains(&self.config.relay)
             && self.are_introduced(now, conn, &from, &to)
             && !self.blames.apart(now, &from, &to);
+        let max = self.config.carry.owner_bytes_per_h_max();
         let opened = match (other, owner) {
             _ if !may => Err(CarryEnd::Refused),
+            (_, Some(owner)) if !self.owners.carries(now, owner, 0, max) => Err(CarryEnd::Capped),
             (Some(other), Some(owner)) => self
                 .carries
                 .open(now, (conn, owner), other, session, credit_bytes)
@@ -243,7 +255,15 @@ impl Tracker {
         let Some(other) = self.peers.get(&to).copied() else {
             return self.send(conn, &FromRelay::CarryClosed { peer: to, session, end: CarryEnd::Gone });
         };
-        match self.carries.pass(now, conn, other, session, piece.len()) {
+        let owner = self.conns.get(&conn).and_then(Conn::quota);
+        let max = self.config.carry.owner_bytes_per_h_max();
+        let passes = self.carries.pass(now, conn, other, session, piece.len()).and_then(|()| {
+            // Another connection, or another key, is the same network.
+            let bytes = piece.len() as u64;
+            let may = owner.is_none_or(|owner| self.owners.carries(now, owner, bytes, max));
+            may.then_some(()).ok_or(CarryEnd::Capped)
+        });
+        match passes {
             Ok(()) => {
                 self.counts.carried_bytes = self.counts.carried_bytes.saturating_add(piece.len() as u64);
                 // Bounded by the credit that the other side gave, and nothing of it may be missing.

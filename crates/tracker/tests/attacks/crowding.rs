@@ -148,6 +148,46 @@ fn tiny_pieces_do_not_fill_a_slow_readers_mailbox() {
 }
 
 #[test]
+fn a_pair_that_comes_again_for_more_to_be_carried() {
+    let mut place = Place::with(|c| {
+        (c.carry.bytes_per_s_max, c.carry.bytes_per_s_all_max) = (512 << 10, 16 << 20);
+        c.carry.bytes_max = 1 << 20;
+    });
+    let mut carried_by = |connections: u32| {
+        let mut carried = 0u64;
+        for n in 0..connections {
+            let (a, b) = (join(&mut place, 2 * n, STRANGER), join(&mut place, 2 * n + 1, STRANGER + 1));
+            place.introduce(a.conn, b.conn);
+            open(&mut place, &a, &b, 1);
+            take(&mut place, &b, &a, 1);
+            let before = place.tracker.stats().carried_bytes;
+            for _ in 0..70 {
+                let (to, session) = (peer_id(b.n), 1);
+                place.say(a.conn, &ToRelay::Carry { to, session, last: true, piece: vec![7; 16 << 10] });
+                let (to, bytes) = (peer_id(a.n), 64 << 10);
+                place.say(b.conn, &ToRelay::CarryCredit { to, session, bytes });
+                place.pass(100);
+            }
+            carried += place.tracker.stats().carried_bytes - before;
+            place.leave(a.conn);
+            place.leave(b.conn);
+        }
+        carried
+    };
+    let carried = carried_by(12);
+    Attack::new("tracker", "seats", "a pair connects anew when the bytes of a connection are used up")
+        .spent("24 keys, 12 connections of 1 MiB each")
+        .lost(format!("{carried} bytes carried, of 4 MiB that one network has in an hour"))
+        .end(carried <= 4 << 20 && carried > 3 << 20);
+    place.pass(3_600_000);
+    assert!(pair_passes(&mut place, 500), "others have their own");
+    let (a, b) = (join(&mut place, 1000, STRANGER), join(&mut place, 1001, STRANGER + 1));
+    place.introduce(a.conn, b.conn);
+    open(&mut place, &a, &b, 1);
+    assert_eq!(place.tracker.stats().carry_sessions, 1, "and an hour later the network has some again");
+}
+
+#[test]
 fn connections_that_prove_nothing() {
     let mut place = Place::with(|config| config.peers_max = 1000);
     for _ in 0..2000 {

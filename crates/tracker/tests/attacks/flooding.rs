@@ -93,6 +93,45 @@ fn a_publisher_and_followers_of_one_network() {
 }
 
 #[test]
+fn followers_that_ask_for_the_head_again_and_again() {
+    let mut place = Place::new();
+    let publisher = join(&mut place, 1, 1);
+    place.say(publisher.conn, &ToRelay::Head { name: "x".into(), head: vec![1; 4096] });
+    let followers: Vec<Peer> = (0..50).map(|n| join(&mut place, 10 + n, STRANGER)).collect();
+    let (follow, leave) = (
+        ToRelay::Follow { publisher: peer_id(1), name: "x".into() },
+        ToRelay::Unfollow { publisher: peer_id(1), name: "x".into() },
+    );
+    let (mut heard, mut said) = (0, 0);
+    for _ in 0..600 {
+        for follower in &followers {
+            for word in [&follow, &follow, &leave] {
+                place.say(follower.conn, word);
+                heard += word.encode().len();
+            }
+            said += place.read(follower.conn).iter().map(|frame| frame.encode().len()).sum::<usize>();
+        }
+        place.pass(50);
+    }
+    // One that only came now, from elsewhere, is not concerned; one of this network has it a little later.
+    let (other, late) = (join(&mut place, 2, 2), join(&mut place, 3, STRANGER));
+    for peer in [&other, &late] {
+        place.say(peer.conn, &follow);
+    }
+    let heads = |place: &mut Place, peer: &Peer| {
+        place.read(peer.conn).iter().filter(|frame| matches!(frame, FromRelay::Head { .. })).count()
+    };
+    let at_once = heads(&mut place, &other);
+    place.pass(2_000);
+    let later = heads(&mut place, &late);
+    let per_s = said / 30;
+    Attack::new("tracker", "live", "fifty followers of one network ask for the head without end")
+        .spent(format!("50 keys, {} bytes a second", heard / 30))
+        .lost(format!("{per_s} bytes a second of the relay's line"))
+        .end(per_s <= 262_144 + (1 << 20) / 30 + 4_200 && (at_once, later) == (1, 1));
+}
+
+#[test]
 fn heads_that_come_too_soon_are_passed_on_as_the_latest() {
     let mut place = Place::new();
     let (publisher, follower) = (join(&mut place, 1, 1), join(&mut place, 2, 2));

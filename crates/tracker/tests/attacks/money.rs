@@ -2,7 +2,7 @@
 
 use super::*;
 use peeredge_attacks::Attack;
-use peeredge_tracker::Publisher;
+use peeredge_tracker::{AheadSettings, Publisher};
 use peeredge_wire::relay::Report;
 
 fn paid_for() -> Place {
@@ -39,6 +39,42 @@ fn one_receipt_of_all_the_bytes_there_are() {
             stats.receipted_bytes[1]
         ))
         .end(spent(&place) == 0.0 && stats.purses[0].open && met && stats.receipted_bytes[1] <= 125_000_000);
+}
+
+#[test]
+fn demand_of_one_network_that_comes_and_goes() {
+    const SLOT_MS: u64 = 10_000;
+    let fills = |asks: u32, networks: u32| {
+        let mut place = Place::with(|config| {
+            config.ahead =
+                AheadSettings { slot_ms: SLOT_MS as u32, day_slots: 6, week_slots: 12, ..config.ahead };
+        });
+        let relay = relays_node(&mut place, &[content(1)]);
+        place.say(relay, &ToRelay::Length { content: content(1), bytes: 1_000_000 });
+        for n in 0..40 {
+            let lender = join(&mut place, 1000 + n, 1000 + u64::from(n));
+            place.say(lender.conn, &ToRelay::Spare { storage_bytes: 1 << 30, up_bytes_per_s: 250_000 });
+        }
+        for _ in 0..3 {
+            for n in 0..networks {
+                for key in 0..asks {
+                    let visitor = join(&mut place, key, STRANGER + u64::from(n));
+                    for _ in 0..2 {
+                        place.announce(visitor.conn, content(1), 0, 4);
+                        place.say(visitor.conn, &ToRelay::Withdraw { content: content(1) });
+                    }
+                    place.leave(visitor.conn);
+                }
+            }
+            place.pass(SLOT_MS);
+        }
+        place.tracker.stats().ahead.fills
+    };
+    let (stranger, crowd) = (fills(200, 1), fills(1, 200));
+    Attack::new("tracker", "money", "one network wants a content four hundred times in each slot")
+        .spent("200 keys, 800 frames a slot")
+        .lost(format!("{stranger} peers are asked to fetch it ahead; {crowd} for as many networks"))
+        .end(stranger <= fills(4, 1) && stranger < crowd);
 }
 
 #[test]
