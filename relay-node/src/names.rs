@@ -17,7 +17,14 @@ const DEVICES: &[&str] = &["CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$", "CLO
 pub fn safe_file_name(name: &str) -> Option<String> {
     let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
     // What is left out first would have stood between characters that are one.
-    let shown: String = last.chars().filter(|c| !is_unseen(*c)).nfc().map(stand_in).collect();
+    let seen = last.chars().filter(|c| !is_unseen(*c));
+    let joined = seen.scan(' ', |before, c| {
+        let is_behind_one = is_joiner(*before) && (is_variant(c) || !is_variant(*before));
+        let keeps = !is_joiner(c) || !(before.is_ascii() || before.is_whitespace() || is_behind_one);
+        *before = if keeps { c } else { *before };
+        Some(keeps.then_some(c))
+    });
+    let shown: String = joined.flatten().nfc().map(stand_in).collect();
     let trimmed = shown
         .trim_start_matches(|c: char| c == '.' || c.is_whitespace())
         .trim_end_matches(|c: char| c == '.' || c.is_whitespace());
@@ -32,12 +39,22 @@ pub fn safe_file_name(name: &str) -> Option<String> {
     Some(cut(&marked))
 }
 
-/// Characters that change how others are shown, or that nobody sees. Joiners stay, as scripts and emoji need them.
+/// Nobody sees them either, but scripts and emoji need them: behind a character that they may belong to, they stay.
+fn is_joiner(c: char) -> bool {
+    matches!(c, '\u{200c}' | '\u{200d}') || is_variant(c)
+}
+
+/// How the character before it is drawn.
+fn is_variant(c: char) -> bool {
+    matches!(c, '\u{fe00}'..='\u{fe0f}')
+}
+
+/// Characters that change how others are shown, or that nobody sees.
 fn is_unseen(c: char) -> bool {
     c.is_control()
         || matches!(c,
             '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180e}'
-            | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}'
+            | '\u{1bca0}'..='\u{1bca3}' | '\u{1d159}' | '\u{1d173}'..='\u{1d17a}' | '\u{2800}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}'
             | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
 }
 
@@ -103,6 +120,11 @@ mod tests {
             ("\u{2066}a\u{2069}\u{200f}b\u{61c}", "ab"),
             ("a\u{200b}\u{feff}\u{ad}b", "ab"),
             ("a\u{e0041}\u{3164}b", "ab"),
+            ("a\u{200d}b\u{200c}\u{fe0f}.txt", "ab.txt"),
+            ("\u{200d}映\u{200d}\u{200d}画", "映\u{200d}画"),
+            ("👩\u{200d}❤\u{fe0f}\u{200d}👩.png", "👩\u{200d}❤\u{fe0f}\u{200d}👩.png"),
+            ("❤\u{fe0f}\u{fe0f}\u{200d}\u{200c}.png", "❤\u{fe0f}\u{200d}.png"),
+            ("a\u{2800}\u{1d173}b", "ab"),
             ("a\u{a0}b\u{2003}c\u{2028}d", "a b cd"),
             // What Windows refuses or takes for something else.
             ("a<b>c:d\"e|f?g*h", "a_b_c_d_e_f_g_h"),
@@ -123,7 +145,21 @@ mod tests {
         ] {
             assert_eq!(safe_file_name(name).as_deref(), Some(safe), "{name:?}");
         }
-        for name in ["", ".", "..", "...", "/", "a/", "\n", " ", "\u{202e}", "..\\", "\u{200b}."] {
+        for name in [
+            "",
+            ".",
+            "..",
+            "...",
+            "/",
+            "a/",
+            "\n",
+            " ",
+            "\u{202e}",
+            "..\\",
+            "\u{200b}.",
+            "\u{200d}",
+            "\u{2800}\u{fe0f}",
+        ] {
             assert_eq!(safe_file_name(name), None, "{name:?}");
         }
     }

@@ -111,7 +111,8 @@ fn take_over(from: &Path, old: &std::fs::Metadata) -> io::Result<()> {
     if (new.uid(), new.gid()) != (old.uid(), old.gid()) {
         std::os::unix::fs::chown(from, Some(old.uid()), Some(old.gid()))?;
     }
-    std::fs::set_permissions(from, Permissions::from_mode(old.mode() & 0o7777))
+    // Whatever the old one might do in its owner's name, a stranger's bytes may not.
+    std::fs::set_permissions(from, Permissions::from_mode(old.mode() & 0o777))
 }
 
 fn copy_into(from: &Path, to: &Path) -> io::Result<()> {
@@ -186,10 +187,14 @@ mod tests {
         let (new, old, other) = (folder.0.join("new"), folder.0.join("old"), folder.0.join("other"));
         std::fs::write(&new, "new").unwrap();
         std::fs::write(&old, "a longer old one").unwrap();
-        std::fs::set_permissions(&old, Permissions::from_mode(0o640)).unwrap();
+        std::fs::set_permissions(&old, Permissions::from_mode(0o6640)).unwrap();
         put(&new, &old).unwrap();
         assert_eq!(std::fs::read(&old).unwrap(), b"new");
-        assert_eq!(std::fs::metadata(&old).unwrap().mode() & 0o777, 0o640);
+        assert_eq!(
+            std::fs::metadata(&old).unwrap().mode() & 0o7777,
+            0o640,
+            "but for those to act as its owner"
+        );
 
         std::fs::write(&new, "newer").unwrap();
         std::fs::hard_link(&old, &other).unwrap();

@@ -33,8 +33,8 @@ describe("a stranger's name", () => {
   test("shows what is in it, in the order in which it is written", () => {
     expect(plainName("Ferien \u{1f3d6}\ufe0f \u05e9\u05dc\u05d5\u05dd.mp4")).toBe("Ferien \u{1f3d6}\ufe0f \u05e9\u05dc\u05d5\u05dd.mp4");
     expect(plainName("photo\u202egpj.exe")).toBe("photo\ufffdgpj.exe");
-    for (const code of [0, 10, 13, 0x1b, 0x7f, 0x85, 0x61c, 0x200e, 0x200f, 0x202a, 0x202e, 0x2028, 0x2066, 0x2069, 0xfeff, 0xd800, 0xdfff]) {
-      expect(plainName(`a${String.fromCharCode(code)}b`)).toBe("a\ufffdb");
+    for (const code of [0, 10, 13, 0x1b, 0x7f, 0x85, 0x61c, 0x200e, 0x200f, 0x202a, 0x202e, 0x2028, 0x2066, 0x2069, 0xfeff, 0xd800, 0xdfff, 0xad, 0x200b, 0x2060, 0x2800, 0x3164, 0xe0041]) {
+      expect(plainName(`a${String.fromCodePoint(code)}b`)).toBe("a\ufffdb");
     }
   });
 
