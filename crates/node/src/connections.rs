@@ -103,6 +103,8 @@ pub(crate) struct Connection {
     /// When it last gave something new.
     pub(crate) gave: Time,
     pub(crate) pipe: Pipe,
+    /// Contents of which something was under way from it when last looked.
+    owing: BTreeSet<ContentId>,
     /// Not asked for anything before this time: it said it was busy or capped.
     pub(crate) rest_until: Time,
     pub(crate) last_used: Time,
@@ -120,6 +122,22 @@ impl Connection {
 
     pub(crate) fn wants_nothing_now(&self) -> bool {
         self.serve.is_empty() && self.outbox.is_empty()
+    }
+
+    /// Something of this content was asked for over it.
+    pub(crate) fn owes(&mut self, content: ContentId) {
+        self.owing.insert(content);
+    }
+
+    /// Bytes that the other side owes, of all contents; `under_way` tells of each.
+    pub(crate) fn owed_bytes(&mut self, under_way: impl Fn(&ContentId) -> u64) -> u64 {
+        let mut all = 0u64;
+        self.owing.retain(|content| {
+            let owed = under_way(content);
+            all = all.saturating_add(owed);
+            owed > 0
+        });
+        all
     }
 
     pub(crate) fn can_send(&self, bytes: usize) -> bool {
@@ -298,6 +316,7 @@ impl Node {
                 outbox_bytes: 0,
                 serve: ServeQueue::default(),
                 told: BTreeMap::new(),
+                owing: BTreeSet::new(),
                 work: upload::work_allowance(),
                 frames: Allowance::full(FRAMES_BURST, FRAMES_PER_S),
                 subscribed: BTreeSet::new(),

@@ -442,6 +442,8 @@ impl Node {
         let (sources, others) = self.connections.usual_rate();
         let is_http_better = self.http_stands_for(id, connection);
         let (round_trip_s, late_share) = self.path_of(connection);
+        // Of all contents: one that owes something of another is not idle, however little it owes of this one.
+        let owes = self.owed_bytes(connection) > 0;
         let Some(c) = self.connections.all.get_mut(&connection) else { return };
         let Some(content) = self.contents.get_mut(&id) else { return };
         let symbol = content.layout().map_or(0, |l| u64::from(l.symbol_len()));
@@ -452,7 +454,7 @@ impl Node {
         }
         // Who plays is in no hurry: a pipe opens from one symbol on.
         let sources = if transfer.is_played() { u64::MAX } else { sources };
-        let (rate, owes) = (c.rate.rate(), transfer.in_flight_bytes(source) > 0);
+        let rate = c.rate.rate();
         let rests = c.rest_until > self.now || is_http_better;
         let window = if rests { 0 } else { c.pipe.window_bytes(rate, round_trip_s, symbol, sources) };
         let believed = c.pipe.believed_bytes_per_s(self.now, rate, others, owes);
@@ -466,8 +468,21 @@ impl Node {
             let due_ms = (transfer.want_due_s(&want) * 1e3) as u32;
             let Want { block, picks } = want;
             let want = PeerMessage::Want { content: id, block, deadline_ms: WANT_DEADLINE_MS, due_ms, picks };
+            if let Some(c) = self.connections.all.get_mut(&connection) {
+                c.owes(id);
+            }
             self.send(connection, &want);
         }
+    }
+
+    /// Bytes under way over a connection, of all contents.
+    fn owed_bytes(&mut self, connection: ConnectionId) -> u64 {
+        let contents = &self.contents;
+        let Some(c) = self.connections.all.get_mut(&connection) else { return 0 };
+        c.owed_bytes(|content| {
+            let transfer = contents.get(content).and_then(|c| c.transfer.as_ref());
+            transfer.map_or(0, |t| t.in_flight_bytes(source_of(connection)))
+        })
     }
 
     /// Asks for the records of blocks that are to be filled.
@@ -521,30 +536,29 @@ impl Node {
 
     /// Looks for sources that were asked and do not answer.
     pub(crate) fn check_sources(&mut self) {
-        let ids: Vec<ContentId> =
-            self.contents.iter().filter(|(_, c)| c.transfer.is_some()).map(|(&id, _)| id).collect();
         let (_, others) = self.connections.usual_rate();
-        for id in ids {
-            for connection in self.connections.open_ids() {
-                let c = self.connections.all.get_mut(&connection).expect("listed just now");
-                let Some(content) = self.contents.get_mut(&id) else { break };
-                let Some(transfer) = &mut content.transfer else { break };
-                let source = source_of(connection);
-                let owed = transfer.in_flight_bytes(source);
-                if owed == 0 {
-                    continue;
-                }
-                if c.pipe.stalls(self.now, c.rate.rate(), others, owed) {
-                    transfer.give_up_on_urgent(source);
-                }
-                if c.pipe.runs_out(self.now, DEBTS_RUN_OUT) {
-                    transfer.give_up_on_flights(source);
+        for connection in self.connections.open_ids() {
+            let owed = self.owed_bytes(connection);
+            if owed == 0 {
+                continue;
+            }
+            let c = self.connections.all.get_mut(&connection).expect("listed just now");
+            let stalls = c.pipe.stalls(self.now, c.rate.rate(), others, owed);
+            let runs_out = c.pipe.runs_out(self.now, DEBTS_RUN_OUT);
+            if !stalls && !runs_out {
+                continue;
+            }
+            for transfer in self.contents.values_mut().filter_map(|c| c.transfer.as_mut()) {
+                if runs_out {
+                    transfer.give_up_on_flights(source_of(connection));
+                } else {
+                    transfer.give_up_on_urgent(source_of(connection));
                 }
             }
-            if let Some(content) = self.contents.get_mut(&id) {
-                // Late symbols are found by the clock, not by an arrival.
-                content.touched = true;
-            }
+        }
+        for content in self.contents.values_mut().filter(|c| c.transfer.is_some()) {
+            // Late symbols are found by the clock, not by an arrival.
+            content.touched = true;
         }
     }
 

@@ -17,6 +17,11 @@ use support::{Summary, sane};
 /// What one liar can make one receiver take for nothing: a mebibyte unasked, and what was under way when that was noticed.
 const WASTE_BYTES_MAX: u64 = 5 << 19;
 
+/// Of a content of one symbol or two, one symbol is much.
+const TWICE_BYTES_MIN: u64 = 64 << 10;
+/// Seeds that have failed: in the first a fellow that owed something of one content passed for idle whenever another was asked of it.
+const ONCE_FAILED: [u64; 2] = [4247, 5482];
+
 struct World {
     scenario: Scenario,
     /// Whether an honest seeder of everything is there from beginning to end, with a relay that lives.
@@ -98,7 +103,7 @@ fn check(world: &World, report: &Report) -> Result<(), String> {
             spec.wants.iter().map(|(_, content, _)| world.scenario.contents[*content].length).sum();
         // Honest peers give some things twice, as what is late is asked elsewhere, too.
         let waste = peer.stats.duplicate_bytes + peer.stats.rejected_bytes;
-        if waste > 2 * wanted + liars.len() as u64 * WASTE_BYTES_MAX {
+        if waste > 2 * wanted + TWICE_BYTES_MIN + liars.len() as u64 * WASTE_BYTES_MAX {
             return Err(format!("peer {place} took {waste} bytes for nothing, and wanted {wanted}"));
         }
         if peer.stats.rejected_bytes > liars.len() as u64 * (1 << 20) {
@@ -126,7 +131,7 @@ fn nobody_honest_is_harmed() {
     });
     let many = seeds.end - seeds.start >= 200;
     let (mut failed, mut ways, mut seen) = (Vec::new(), BTreeSet::new(), [0u64; 4]);
-    for seed in seeds.clone() {
+    for seed in seeds.clone().chain(ONCE_FAILED) {
         let world = draw(seed);
         let report = run(world.scenario.clone());
         if let Err(what) = check(&world, &report) {
