@@ -15,7 +15,10 @@
 //! | [`peer`] | one node against the world: relay, WebRTC, store, HTTP |
 //! | [`get`] | `peeredge get`: one content into one file |
 //! | [`rtc`] | WebRTC data channels |
+//! | [`say`] | lines for whoever started the command |
 //! | [`tasks`] | tasks: run for others, and handed in |
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -30,6 +33,7 @@ pub mod peer;
 pub mod publish;
 pub mod pulse;
 pub mod rtc;
+pub mod say;
 pub mod serve;
 pub mod store;
 pub mod tasks;

@@ -4,7 +4,7 @@ mod support;
 use peeredge_relay::publish::{Job, PublishError, publish as publish_here};
 use std::io::Write;
 use std::path::Path;
-use support::{Folder, Relay, noise, path_of, publish, run, text, wait_for};
+use support::{Folder, Relay, command, noise, path_of, publish, run, text, wait_for};
 
 fn words<'a>(data: &'a Path, file: &'a Path) -> Vec<&'a str> {
     vec!["publish", "--data-dir", data.to_str().unwrap(), file.to_str().unwrap()]
@@ -130,4 +130,67 @@ fn serve_publishes_what_it_is_told_to() {
         assert!(link.starts_with(&relay.url()), "{link}");
         assert_eq!(relay.get(path_of(&link), &[]).status, 200);
     }
+}
+
+/// A pipe whose reader has gone.
+fn nobody() -> std::process::Stdio {
+    let (_, writer) = std::io::pipe().unwrap();
+    writer.into()
+}
+
+#[test]
+fn a_relay_whose_output_nobody_reads_publishes_all_the_same() {
+    let folder = Folder::new("publish");
+    let (data, file) = (folder.path("data"), folder.file("first.bin", 10_000, 1));
+    let second = folder.file("second.bin", 10_000, 2);
+    let mut serve = command(&["serve", "--bind", "127.0.0.1:0", "--rtc", "false", "--data-dir"]);
+    serve.arg(&data).arg("--publish").arg(&file).arg("--publish").arg(&second);
+    let mut relay = serve.stdout(nobody()).stderr(nobody()).spawn().unwrap();
+    let noted = data.join("relay.url");
+    let is_listed = |name: &str| {
+        let Ok(url) = std::fs::read_to_string(&noted) else { return false };
+        let Ok(mut stream) = std::net::TcpStream::connect(url.trim().trim_start_matches("http://")) else {
+            return false;
+        };
+        let request = "GET /api/contents HTTP/1.0\r\n\r\n";
+        let mut said = String::new();
+        stream.write_all(request.as_bytes()).is_ok()
+            && std::io::Read::read_to_string(&mut stream, &mut said).is_ok()
+            && said.contains(name)
+    };
+    wait_for("both to be published", || is_listed("first.bin") && is_listed("second.bin"));
+    publish(&data, &folder.file("third.bin", 10_000, 3));
+    wait_for("what was handed over to be published", || is_listed("third.bin"));
+    assert!(relay.try_wait().unwrap().is_none(), "it goes on");
+    relay.kill().unwrap();
+    relay.wait().unwrap();
+}
+
+#[test]
+fn commands_whose_output_nobody_reads_end_in_a_sentence() {
+    for words in [&["print-config"][..], &["check-config"], &["--help"], &["serve", "--help"], &["--version"]]
+    {
+        let ran = command(words).stdout(nobody()).output().unwrap();
+        let said = text(&ran.stderr);
+        assert_eq!(ran.status.code(), Some(1), "{words:?}: {said}");
+        assert!(
+            said.starts_with("peeredge: standard output: ") && said.lines().count() == 1,
+            "{words:?}: {said}"
+        );
+        let quiet = command(words).stdout(nobody()).stderr(nobody()).status().unwrap();
+        assert_eq!(quiet.code(), Some(1), "{words:?}");
+    }
+}
+
+#[test]
+fn a_limit_on_files_is_a_failed_write() {
+    let folder = Folder::new("publish");
+    let (data, file) = (folder.path("data"), folder.file("large.bin", 4_000_000, 1));
+    let program = env!("CARGO_BIN_EXE_peeredge");
+    let limited =
+        format!("ulimit -f 2000; exec {program} publish --data-dir {} {}", data.display(), file.display());
+    let ran = std::process::Command::new("sh").args(["-c", &limited]).output().unwrap();
+    let said = text(&ran.stderr);
+    assert_eq!(ran.status.code(), Some(1), "{:?}: {said}", ran.status);
+    assert!(said.contains("large.bin") && !said.contains("panicked"), "{said}");
 }

@@ -2,6 +2,7 @@ use super::Failure;
 use super::args::Args;
 use crate::config::Effective;
 use crate::log;
+use crate::say;
 use crate::store::{check as check_store, verify_folder};
 use indicatif::{ProgressBar, ProgressStyle};
 use peeredge_wire::{ContentId, Link};
@@ -53,7 +54,7 @@ pub(super) fn verify(args: Args, effective: Effective) -> Result<(), Failure> {
             };
             wrong += usize::from(verdict.wrong.is_some());
             if !quiet || verdict.wrong.is_some() {
-                bar.suspend(|| println!("{}", line.trim_end()));
+                bar.suspend(|| say::out(line.trim_end())).map_err(Failure::failed)?;
             }
         }
     }
@@ -76,12 +77,12 @@ pub(super) fn check(args: Args, effective: Effective) -> Result<(), Failure> {
     let checked = checked.map_err(Failure::failed)?;
     for finding in &checked.findings {
         let mark = if finding.mended { "mended" } else { "wrong" };
-        println!("{mark} {}: {}", finding.subject, finding.what);
+        say::out(format_args!("{mark} {}: {}", finding.subject, finding.what)).map_err(Failure::failed)?;
     }
     let served = checked.served;
     if checked.is_sound() {
-        println!("ok: {served} contents are recorded and there; `peeredge verify` reads them");
-        return Ok(());
+        let line = format!("ok: {served} contents are recorded and there; `peeredge verify` reads them");
+        return say::out(line).map_err(Failure::failed);
     }
     let wrong = checked.findings.iter().filter(|finding| !finding.mended).count();
     Err(Failure::failed(format_args!("{wrong} things are not in order; {served} contents are served")))

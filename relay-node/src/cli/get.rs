@@ -29,7 +29,7 @@ pub(super) fn run(args: Args, effective: Effective) -> Result<(), Failure> {
     match result {
         Ok(got) => {
             if !quiet {
-                eprintln!("{}", summary(&got));
+                crate::say::err(summary(&got));
             }
             Ok(())
         }

@@ -10,7 +10,7 @@ mod stop;
 mod work;
 
 use crate::config::{Effective, KEYS, load, nearest};
-use crate::{log, serve};
+use crate::{log, say, serve};
 use args::{Args, Words};
 use std::ffi::OsString;
 use std::fmt;
@@ -41,10 +41,11 @@ impl Failure {
 
 /// Runs one command.
 pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
+    stop::outlive_limits();
     match dispatch(words) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("peeredge: {}", failure.message);
+            say::err(format_args!("peeredge: {}", failure.message));
             ExitCode::from(failure.code)
         }
     }
@@ -54,19 +55,14 @@ fn dispatch(words: impl IntoIterator<Item = OsString>) -> Result<(), Failure> {
     let mut words = Words::new(words);
     let command = words.command()?;
     match command.as_deref() {
-        None | Some("help") => {
-            print!("{}", help::overview());
-            Ok(())
-        }
+        None | Some("help") => say::out(help::overview().trim_end()).map_err(Failure::failed),
         Some("version") => {
-            println!("peeredge {}", env!("CARGO_PKG_VERSION"));
-            Ok(())
+            say::out(format_args!("peeredge {}", env!("CARGO_PKG_VERSION"))).map_err(Failure::failed)
         }
         Some(name) if COMMANDS.contains(&name) => {
             let args = words.rest(args::own_flags(name))?;
             if args.help {
-                print!("{}", help::command(name));
-                return Ok(());
+                return say::out(help::command(name).trim_end()).map_err(Failure::failed);
             }
             let effective = settings(&args)?;
             match name {
@@ -134,8 +130,8 @@ fn end_within(time: std::time::Duration) {
 fn check_config(args: Args, effective: Effective) -> Result<(), Failure> {
     args.no_more_words("check-config takes only flags")?;
     let set = effective.sources.len();
-    println!("ok: {set} of {} settings are not at their defaults", KEYS.len());
-    Ok(())
+    let line = format!("ok: {set} of {} settings are not at their defaults", KEYS.len());
+    say::out(line).map_err(Failure::failed)
 }
 
 fn print_config(args: Args, effective: &Effective) -> Result<(), Failure> {
@@ -149,7 +145,7 @@ fn print_config(args: Args, effective: &Effective) -> Result<(), Failure> {
         .collect();
     let width = lines.iter().map(|(line, _)| line.chars().count()).max().unwrap_or(0).min(60);
     for (line, source) in lines {
-        println!("{line:width$}  # {source}");
+        say::out(format_args!("{line:width$}  # {source}")).map_err(Failure::failed)?;
     }
     Ok(())
 }

@@ -4,6 +4,7 @@ use crate::config::{Effective, Source};
 use crate::http::link;
 use crate::peer::Endpoint;
 use crate::publish::{Job, Outcome, publish};
+use crate::say;
 use crate::serve::URL_FILE;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::path::{Path, PathBuf};
@@ -41,7 +42,7 @@ pub(super) fn run(args: Args, effective: Effective) -> Result<(), Failure> {
         bar.finish_and_clear();
         let outcome =
             outcome.map_err(|error| Failure::failed(format_args!("{}: {error}", path.display())))?;
-        print(&base, &outcome, quiet);
+        print(&base, &outcome, quiet)?;
     }
     Ok(())
 }
@@ -57,10 +58,12 @@ fn base(effective: &Effective, root: &Path) -> String {
     }
 }
 
-fn print(base: &str, outcome: &Outcome, quiet: bool) {
-    println!("{}", link(base, &outcome.content.to_string(), &outcome.name));
+fn print(base: &str, outcome: &Outcome, quiet: bool) -> Result<(), Failure> {
+    say::out(link(base, &outcome.content.to_string(), &outcome.name)).map_err(Failure::failed)?;
     if !quiet {
         let how = if outcome.known { "already published" } else { "published" };
-        eprintln!("{how}: {} ({} bytes), also peeredge:{}", outcome.name, outcome.length, outcome.content);
+        let (name, bytes, content) = (&outcome.name, outcome.length, outcome.content);
+        say::err(format_args!("{how}: {name} ({bytes} bytes), also peeredge:{content}"));
     }
+    Ok(())
 }

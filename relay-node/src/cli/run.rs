@@ -55,7 +55,7 @@ pub(super) fn run(args: Args, effective: Effective) -> Result<(), Failure> {
         let peer = NativePeer::start(&relay, &effective.config, 1, 1000).await.map_err(Failure::failed)?;
         let told = |runs: u16, worker: PeerId| {
             if !quiet {
-                eprintln!("run {runs}: {worker}");
+                crate::say::err(format_args!("run {runs}: {worker}"));
             }
         };
         let ran = tokio::select! {
@@ -69,7 +69,7 @@ pub(super) fn run(args: Args, effective: Effective) -> Result<(), Failure> {
     let ran = ran?;
     write(&args, &ran)?;
     if !quiet {
-        eprintln!("{}", summary(&ran));
+        crate::say::err(summary(&ran));
     }
     Ok(())
 }

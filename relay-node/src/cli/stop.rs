@@ -3,6 +3,17 @@ use std::future::Future;
 use std::io;
 use tokio::signal::unix::{SignalKind, signal};
 
+/// What the system sends to who writes a file beyond `ulimit -f` (SIGXFSZ), on all that this is built for.
+const FILE_TOO_LARGE: i32 = 25;
+
+/// A file that may grow no further is a failed write, as on a full disk, and not the end of the process.
+pub(super) fn outlive_limits() {
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
+    let _inside = runtime.enter();
+    // Once it was listened to, the signal ends nothing any more.
+    let _ = signal(SignalKind::from_raw(FILE_TOO_LARGE));
+}
+
 /// Listens from the call on (not from the first poll: a signal that comes while a command still starts would
 /// end the process the hard way) and is ready at the first of the two signals. Call it inside a runtime.
 pub(super) fn told() -> io::Result<impl Future<Output = ()>> {

@@ -42,7 +42,7 @@ pub(super) fn run(args: Args, effective: Effective) -> Result<(), Failure> {
         Ok(computed)
     })?;
     runtime.shutdown_timeout(std::time::Duration::from_millis(200));
-    eprintln!("{} tasks done, {} gas", done.tasks, done.gas);
+    crate::say::err(format_args!("{} tasks done, {} gas", done.tasks, done.gas));
     Ok(())
 }
 

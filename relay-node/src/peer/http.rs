@@ -1,7 +1,7 @@
 //! Plain HTTP as one more source: whole answers, bounded in size and time, over a few kept connections.
 
 use super::connect::{CONNECT_TIMEOUT, Endpoint, connect};
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{Builder, SendRequest};

@@ -73,8 +73,9 @@ fn publish_named(app: &App, imported: &mpsc::UnboundedSender<Input>) {
         match publish_into(&app.store, &job, bytes_max, &mut progress, &mut |item| tell(imported, item)) {
             Ok(outcome) => {
                 let link = link(&app.config.public_url(), &outcome.content.to_string(), &outcome.name);
-                tracing::info!(file = %path.display(), link, "published");
-                println!("{link}");
+                tracing::info!(file = %path.display(), %link, "published");
+                // The log has it, too.
+                let _ = crate::say::out(link);
             }
             Err(error) => tracing::error!(file = %path.display(), %error, "not published"),
         }
