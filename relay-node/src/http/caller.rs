@@ -9,17 +9,32 @@ use hyper::{Uri, Version};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Headers that only a proxy has a reason to add.
-const OF_PROXIES: [&str; 8] = [
-    "x-forwarded-for",
+/// Headers that only a proxy has a reason to add, besides all that begin with [`FORWARDED`].
+const OF_PROXIES: [&str; 16] = [
     "forwarded",
-    "x-forwarded-host",
-    "x-forwarded-proto",
-    "x-real-ip",
     "via",
+    "x-real-ip",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "x-original-forwarded-for",
+    "x-original-host",
+    "x-envoy-external-address",
+    "x-azure-clientip",
+    "x-amzn-trace-id",
     "cf-connecting-ip",
+    "cf-ray",
     "true-client-ip",
+    "fastly-client-ip",
+    "fly-client-ip",
+    "do-connecting-ip",
 ];
+/// What of the client's a proxy tells: its address, its name for the server, its port and so on.
+const FORWARDED: &str = "x-forwarded";
+
+/// Whether somebody passed it on.
+fn is_passed_on(headers: &HeaderMap) -> bool {
+    headers.keys().any(|name| name.as_str().starts_with(FORWARDED) || OF_PROXIES.contains(&name.as_str()))
+}
 
 /// Where a request came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +70,7 @@ pub enum CallerError {
 
 /// The client behind a connection from `from`.
 pub(super) fn caller(config: &Config, from: IpAddr, headers: &HeaderMap) -> Result<Caller, CallerError> {
-    let is_proxied = OF_PROXIES.iter().any(|name| headers.contains_key(*name));
+    let is_proxied = is_passed_on(headers);
     let is_trusted = |ip: IpAddr| config.trusted_proxies.iter().any(|network| network.holds(ip));
     if !is_trusted(from) {
         warn_once(config, is_proxied, from);
@@ -260,7 +275,9 @@ mod tests {
         let of = |pairs: &[_]| caller(&config, ip("127.0.0.1"), &headers(pairs));
         assert_eq!(of(&[]), Ok(Caller { ip: ip("127.0.0.1"), is_proxied: false }));
         assert!(of(&[]).unwrap().is_here());
-        for name in OF_PROXIES {
+        let forwarded =
+            ["x-forwarded-for", "x-forwarded-port", "x-forwarded-proto", "x-forwarded-host", "x-forwarded"];
+        for name in OF_PROXIES.into_iter().chain(forwarded) {
             let told = of(&[(name, "203.0.113.9")]).unwrap();
             assert!(told.is_proxied && !told.is_here() && told.ip == ip("127.0.0.1"), "{name}");
         }
