@@ -501,6 +501,13 @@ impl Node {
         wanted.into_iter().for_each(|c| self.ask_manifest(c));
     }
 
+    /// Time passed without this node, as in a tab that was frozen or a machine that slept: nobody was waited for meanwhile.
+    pub(crate) fn thaw(&mut self) {
+        for request in self.requests.values_mut() {
+            request.starving_since = self.now;
+        }
+    }
+
     fn waits_for_room(&self, content: ContentId) -> bool {
         self.contents.get(&content).is_some_and(|c| c.waits_since.is_some())
     }

@@ -62,6 +62,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use timers::{Timer, Timers};
 use upload::Upload;
 
+/// A node that is woken so much later than it asked for was not there, and neither was its page.
+const FROZEN_AFTER: Duration = Duration::from_secs(5);
+
 /// The manifest's bytes inside a stored state, for shells that serve it by HTTP; none when the bytes are no state.
 pub fn manifest_of_state(state: &[u8]) -> Option<&[u8]> {
     StoredState::manifest_bytes(state)
@@ -192,7 +195,11 @@ impl Node {
 
     /// Takes one input. Call [`Node::poll`] until it gives `None` afterwards.
     pub fn handle(&mut self, now: Time, input: Input) {
+        let is_late = self.timers.next().is_some_and(|due| now.since(due) > FROZEN_AFTER);
         self.now = now.max(self.now);
+        if is_late {
+            self.thaw();
+        }
         self.handle_inner(input);
         self.run_timers();
         self.settle();

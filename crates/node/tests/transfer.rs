@@ -280,3 +280,23 @@ fn news_of_neighbouring_blocks_is_one_message() {
         (told.borrow().len(), told.borrow().iter().map(|(_, bits)| blocks(bits)).sum::<usize>());
     assert!(messages > 0 && told_blocks > 2 * messages, "{told_blocks} blocks in {messages} messages");
 }
+
+#[test]
+fn a_tab_that_was_frozen_goes_on_where_it_was() {
+    let data = bytes(4 << 20, 21);
+    let (content, stored) = publish(&data);
+    for with_http in [false, true] {
+        let mut world = World::new();
+        let (a, b) = (world.add(|_| {}), world.add(|c| c.http = with_http));
+        world.hold(a, content, &stored);
+        world.peers[b].downlink_bytes_per_s = 1_000_000;
+        world.fetch(b, 1, content, RangeSpec::Whole);
+        assert!(!world.run_until(1, |w| w.finished(b, 1)));
+        // The page's timers and messages wait meanwhile, and the timers are first.
+        world.now = world.now + core::time::Duration::from_secs(600);
+        world.input(b, Input::Wake);
+        assert!(!world.finished(b, 1), "nobody has been waited for");
+        assert!(world.run_until(30, |w| w.finished(b, 1)));
+        assert!(world.got(b, 1) == data);
+    }
+}
