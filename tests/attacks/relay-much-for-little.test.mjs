@@ -1,7 +1,7 @@
 // Much for little at the relay's port: frames without messages, static files, headers, and requests as fast as they go.
 import { afterEach, test } from "vitest";
 import { attacked, MEASURES } from "./attack.mjs";
-import { Raw, Relay, ask, file, folder, goodP99, network, rawSocket, until, wait, wsFrame } from "./relay-tools.mjs";
+import { Raw, Relay, ask, file, firstContent, folder, goodP99, network, rawSocket, until, wait, wsFrame } from "./relay-tools.mjs";
 import { Stranger } from "./stranger.mjs";
 
 let relay = null;
@@ -74,6 +74,42 @@ test("a static file comes whole, in pieces as they are taken", async () => {
   site.remove();
   attacked({ room: "relay", kind: "readers", name: "a static file, read", spent: "nothing", lost: "nothing", held: bytes.length === 5_000_001 && Number(answer.headers.get("content-length")) === bytes.length });
 });
+
+const LARGE = 64 << 20;
+const readers = {
+  "the whole of a content that is not read": () => ({ method: "GET", deaf: true }),
+  "ranges of a content that are not read": (n) => ({ method: "GET", range: `bytes=${n * 1000}-`, deaf: true }),
+  "a content of which a little is read now and then": () => ({ method: "GET", drips: true }),
+  "heads of a content": () => ({ method: "HEAD" }),
+  "heads of ranges": (n) => ({ method: "HEAD", range: `bytes=${n}-` }),
+};
+for (const [name, request] of Object.entries(readers)) {
+  test(`a hundred readers: ${name} costs each its share`, async () => {
+    const files = folder();
+    await relayWith({ connections_per_owner_max: 200 }, { publish: [file(`${files.path}/large.bin`, LARGE)] });
+    const content = await firstContent(relay);
+    // What the first look at the content takes is the relay's, not a reader's.
+    await (await fetch(`${relay.url}/c/${content.id}`)).arrayBuffer();
+    const before = await relay.metric("process_resident_memory_bytes");
+    const drips = [];
+    for (let n = 0; n < 100; n += 1) {
+      const { method, range, deaf = false, drips: isSlow = false } = request(n);
+      const said = `${method} /c/${content.id} HTTP/1.1\r\nhost: localhost\r\n${range ? `range: ${range}\r\n` : ""}\r\n`;
+      const raw = await Raw.connect(relay.port, { from: network(1), said, deaf: deaf || isSlow });
+      held.push(raw);
+      if (isSlow) drips.push(raw.socket);
+    }
+    for (let round = 0; round < 8; round += 1) {
+      for (const socket of drips) socket.read(16 << 10);
+      await wait(250);
+    }
+    const each = ((await relay.metric("process_resident_memory_bytes")) - before) / 100;
+    const heads = name.startsWith("heads") ? held.filter((raw) => raw.heardBytes > 0 && raw.heardBytes < 4096).length : 100;
+    const status = await ask(relay.port, { path: `/m/${content.id}` });
+    files.remove();
+    attacked({ room: "relay", kind: "readers", name, spent: "100 connections", lost: `${Math.round(each / 1000)} kB each`, held: each < 1 << 20 && status === 200 && heads === 100, figures: { memory_bytes: Math.max(0, Math.round(each)) } });
+  });
+}
 
 test("large and many headers are refused and leave nothing behind", async () => {
   await relayWith({});
