@@ -50,8 +50,29 @@ impl Pulse {
 
     /// The loop turns.
     pub fn beat(&self) {
+        #[cfg(debug_assertions)]
+        self.stand_still_if_told();
         self.beaten_ms.store(ORIGIN.elapsed().as_millis() as u64, Ordering::Relaxed);
         self.running.store(true, Ordering::Relaxed);
+    }
+
+    /// Debug builds only, for tests: the part that is named in the file `STAND_STILL_FILE` blocks its thread for ever, once.
+    #[cfg(debug_assertions)]
+    fn stand_still_if_told(&self) {
+        static FILE: LazyLock<Option<std::path::PathBuf>> =
+            LazyLock::new(|| std::env::var_os("STAND_STILL_FILE").map(Into::into));
+        let Some(file) = FILE.as_ref() else { return };
+        let is_meant = std::fs::read_to_string(file).is_ok_and(|part| part.trim() == self.name);
+        if is_meant && std::fs::remove_file(file).is_ok() {
+            loop {
+                std::thread::park();
+            }
+        }
+    }
+
+    /// The silence so far has another reason.
+    fn excuse(&self) {
+        self.beaten_ms.store(ORIGIN.elapsed().as_millis() as u64, Ordering::Relaxed);
     }
 
     /// The loop ended, and is not waited for any more.
@@ -104,7 +125,7 @@ impl Pulse {
 pub struct Patience {
     /// Silence after which `/readyz` says so.
     pub unready_after: Duration,
-    /// Silence after which the part begins anew.
+    /// Silence after which the part begins anew, or the process ends.
     pub restart_after: Duration,
 }
 
@@ -116,22 +137,41 @@ impl Patience {
     }
 }
 
-/// Looks at every pulse, on a thread of its own, until the last other holder of the pulses is gone.
-pub fn watch(pulses: Vec<Arc<Pulse>>, patience: Patience) -> std::io::Result<()> {
+/// What helps when a loop stands still.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Remedy {
+    /// It is asked to begin anew.
+    Restart,
+    /// Nothing can take its place in this process: it ends, and its supervisor starts another one.
+    End,
+}
+
+/// Looks at every pulse, on a thread of its own, until the last other holder of the pulses is gone. `end` is told which part it is
+/// because of which the process has to end.
+pub fn watch(
+    pulses: Vec<(Arc<Pulse>, Remedy)>,
+    patience: Patience,
+    end: impl Fn(&'static str) + Send + 'static,
+) -> std::io::Result<()> {
     let every = (patience.unready_after / 4).clamp(Duration::from_millis(20), SILENCE_MIN);
     std::thread::Builder::new().name("peeredge-watch".into()).spawn(move || {
         let mut asked = vec![false; pulses.len()];
-        while pulses.iter().any(|pulse| Arc::strong_count(pulse) > 1) {
+        while pulses.iter().any(|(pulse, _)| Arc::strong_count(pulse) > 1) {
+            let began = Instant::now();
             std::thread::sleep(every);
-            for (pulse, asked) in pulses.iter().zip(&mut asked) {
-                look(pulse, asked, patience);
+            // It stood still itself: the process, or the whole machine, was stopped.
+            if began.elapsed() > every + patience.unready_after / 2 {
+                pulses.iter().for_each(|(pulse, _)| pulse.excuse());
+            }
+            for ((pulse, remedy), asked) in pulses.iter().zip(&mut asked) {
+                look(pulse, *remedy, asked, patience, &end);
             }
         }
     })?;
     Ok(())
 }
 
-fn look(pulse: &Pulse, asked: &mut bool, patience: Patience) {
+fn look(pulse: &Pulse, remedy: Remedy, asked: &mut bool, patience: Patience, end: &dyn Fn(&'static str)) {
     let silence = pulse.silence();
     if silence < patience.unready_after {
         if pulse.stalled.swap(false, Ordering::Relaxed) {
@@ -144,11 +184,17 @@ fn look(pulse: &Pulse, asked: &mut bool, patience: Patience) {
         pulse.stalls.fetch_add(1, Ordering::Relaxed);
         tracing::error!(part = pulse.name, seconds = silence.as_secs_f32(), "stands still");
     }
-    if silence >= patience.restart_after && !*asked {
-        *asked = true;
-        tracing::error!(part = pulse.name, "is started anew");
-        pulse.wants_restart.store(true, Ordering::Relaxed);
-        pulse.restart.notify_one();
+    if silence < patience.restart_after || *asked {
+        return;
+    }
+    *asked = true;
+    match remedy {
+        Remedy::Restart => {
+            tracing::error!(part = pulse.name, "is started anew");
+            pulse.wants_restart.store(true, Ordering::Relaxed);
+            pulse.restart.notify_one();
+        }
+        Remedy::End => end(pulse.name),
     }
 }
 
@@ -180,6 +226,19 @@ impl Default for Pulses {
 }
 
 impl Pulses {
+    /// All of them, with what helps each. What the tracker knows is in its own memory and its connections are open sockets: nothing
+    /// could take it over, and what the others of them do belongs to the same runtime.
+    pub fn remedies(&self) -> Vec<(Arc<Pulse>, Remedy)> {
+        let of = |pulse: &Arc<Pulse>, remedy| (pulse.clone(), remedy);
+        vec![
+            of(&self.peer, Remedy::Restart),
+            of(&self.rtc, Remedy::Restart),
+            of(&self.tracker, Remedy::End),
+            of(&self.port, Remedy::End),
+            of(&self.stun, Remedy::End),
+        ]
+    }
+
     /// All of them.
     pub fn all(&self) -> [&Arc<Pulse>; 5] {
         [&self.peer, &self.rtc, &self.tracker, &self.port, &self.stun]
@@ -196,17 +255,29 @@ mod tests {
         let patience =
             Patience { unready_after: Duration::from_millis(1), restart_after: Duration::from_millis(2) };
         let mut asked = false;
-        look(&pulse, &mut asked, patience);
+        let ended = std::cell::Cell::new(0);
+        let end = |_| ended.set(ended.get() + 1);
+        look(&pulse, Remedy::Restart, &mut asked, patience, &end);
         assert!(!pulse.is_stalled(), "what does not run does not stall");
         pulse.beat();
         std::thread::sleep(Duration::from_millis(5));
         for _ in 0..3 {
-            look(&pulse, &mut asked, patience);
+            look(&pulse, Remedy::Restart, &mut asked, patience, &end);
         }
         assert!(pulse.is_stalled() && asked);
-        assert_eq!(pulse.stalls(), 1);
+        assert_eq!((pulse.stalls(), ended.get()), (1, 0));
         pulse.rest();
-        look(&pulse, &mut asked, patience);
+        look(&pulse, Remedy::Restart, &mut asked, patience, &end);
         assert!(!pulse.is_stalled() && !asked);
+        pulse.beat();
+        std::thread::sleep(Duration::from_millis(5));
+        for _ in 0..3 {
+            look(&pulse, Remedy::End, &mut asked, patience, &end);
+        }
+        assert_eq!((pulse.stalls(), ended.get()), (2, 1));
+        pulse.excuse();
+        let long = Patience::of(Duration::from_secs(60));
+        look(&pulse, Remedy::End, &mut asked, long, &end);
+        assert!(!pulse.is_stalled(), "who was stopped with the machine did not stand still");
     }
 }

@@ -13,9 +13,9 @@ const READY_WITHIN_MS = 15_000;
 export class Relay {
   /**
    * Starts a relay on a free port. `publish`: files to publish. `settings`: settings by their names
-   * (`upload_bytes_per_s_max: 1_000_000`). `host` and `namespace`: where it listens. `dataDir`: a folder that outlives the relay; by default one that goes with it.
+   * (`upload_bytes_per_s_max: 1_000_000`). `host` and `namespace`: where it listens. `env`: more of its environment. `dataDir`: a folder that outlives the relay; by default one that goes with it.
    */
-  static async start({ publish = [], settings = {}, dataDir = null, port = null, host = "127.0.0.1", namespace = null } = {}) {
+  static async start({ publish = [], settings = {}, dataDir = null, port = null, host = "127.0.0.1", namespace = null, env = {} } = {}) {
     const relay = new Relay();
     relay.port = port ?? (await freePort());
     relay.url = `http://${host}:${relay.port}`;
@@ -33,7 +33,7 @@ export class Relay {
     }).map(([name, value]) => `--${name.replaceAll("_", "-")}=${value}`);
     const files = publish.map((file) => `--publish=${file}`);
     const [program, ...words] = [...(namespace ? ["ip", "netns", "exec", namespace] : []), PEEREDGE, "serve", ...flags, ...files];
-    relay.process = spawn(program, words, { stdio: ["ignore", "pipe", "pipe"] });
+    relay.process = spawn(program, words, { env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "pipe"] });
     for (const stream of [relay.process.stdout, relay.process.stderr]) {
       stream.on("data", (bytes) => {
         relay.log += bytes;

@@ -185,7 +185,8 @@ settings! {
     publishers: Vec<PublisherValue> = Vec::new();
     /// Whose a content is, for publishers of other values (CONTENT=NAME).
     owners: Vec<Owned> = Vec::new();
-    /// Milliseconds for which a part of the relay may stand still before it is started anew; /readyz says so after a quarter of that.
+    /// Milliseconds for which a part of the relay may stand still before it is started anew (where it is the tracker, the port or STUN:
+    /// before the process ends); /readyz says so after a quarter of that.
     stall_ms: Millis = Millis(20_000);
     /// Who may read /metrics and the page /operator that draws them: admin (whoever reaches `admin_bind`), loopback or all (on
     /// `bind`, too), or off.

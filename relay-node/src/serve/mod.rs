@@ -196,9 +196,8 @@ pub async fn serve(mut config: Config, stop: impl Future<Output = ()>) -> Result
     });
     let (own, inputs, handle) = OwnPeer::start(app.clone(), secret, node)?;
     inbox::watch(app.clone(), inputs).map_err(ServeError::Thread)?;
-    let watched = app.pulses.all().map(Arc::clone).to_vec();
     let patience = Patience::of(app.config.stall_ms.duration());
-    pulse::watch(watched, patience).map_err(ServeError::Thread)?;
+    pulse::watch(app.pulses.remedies(), patience, end).map_err(ServeError::Thread)?;
     let watching = tokio::spawn(own.run(handle));
     tracing::info!(
         bind = %app.config.bind,
@@ -234,6 +233,16 @@ pub async fn serve(mut config: Config, stop: impl Future<Output = ()>) -> Result
         tracing::error!("something did not end in time");
     }
     Ok(())
+}
+
+/// A part that nothing can take the place of stands still: whatever supervises the process starts another one.
+fn end(part: &'static str) {
+    tracing::error!(
+        part,
+        "stands still and cannot be started anew within this process, which ends: connections, tasks under way and what the tracker counted are lost, \
+         contents are on the disk"
+    );
+    std::process::exit(1);
 }
 
 /// One accepting loop for each port; the operator's has places of its own, so that no flood keeps the operator out.
