@@ -19,8 +19,8 @@ for (let at = 0; at < MIB; at++) writeSync(film, randomBytes(at + 1, 1 << 20));
 closeSync(film);
 const relay = await Relay.start({ publish: [base.at("film.bin")], settings: { stun: false } });
 try {
-  const { contents } = await (await fetch(`${relay.url}/api/contents`)).json();
-  const link = contents[0].link;
+  let link = null;
+  while (!(link = (await (await fetch(`${relay.url}/api/contents`)).json())[0]?.link)) await new Promise((resolve) => setTimeout(resolve, 100));
   // What is measured is neither the disk nor the relay's first look at its copy.
   await timed("curl", ["-sf", "-o", "/dev/null", link]);
   const rounds = [];

@@ -8,6 +8,7 @@ use crate::contents::{Content, HttpUseOfContent, ServerUse};
 use crate::input::HttpFailure;
 use crate::output::{Output, Resource, Server};
 use crate::servers::{Host, Servers};
+use core::ops::Range;
 use core::time::Duration;
 use peeredge_dts::{HASH_BYTES, Manifest, ManifestError, Received, Record, SourceId};
 use peeredge_wire::peer::Marker;
@@ -550,23 +551,41 @@ impl Node {
                 taken
             }
             What::Run { block, first, count } => {
-                let Some(layout) = content.layout() else { return Taken::Whole };
-                let mut rest = bytes;
-                for index in first..first + count {
-                    let range = layout.symbol_range(block, index);
-                    let Some((symbol, tail)) = rest.split_at_checked((range.end - range.start) as usize)
-                    else {
-                        return Taken::Short;
-                    };
-                    rest = tail;
-                    if !self.http_symbol(id, server, block, index, symbol) {
-                        return Taken::Wrong;
-                    }
+                let held_before = self.totals.from_http_bytes;
+                let taken = self.http_run(id, server, block, first..first + count, bytes);
+                // Once for all of them: readers get few large pieces rather than each symbol by itself.
+                if self.totals.from_http_bytes > held_before {
+                    self.symbol_held(id, block, true);
                 }
-                // More than was asked for is no answer to it.
-                if rest.is_empty() { Taken::Whole } else { Taken::NoRanges }
+                taken
             }
         }
+    }
+
+    fn http_run(
+        &mut self,
+        id: ContentId,
+        server: Server,
+        block: u32,
+        indexes: Range<u32>,
+        bytes: &[u8],
+    ) -> Taken {
+        let Some(layout) = self.contents.get(&id).and_then(|content| content.layout()) else {
+            return Taken::Whole;
+        };
+        let mut rest = bytes;
+        for index in indexes {
+            let range = layout.symbol_range(block, index);
+            let Some((symbol, tail)) = rest.split_at_checked((range.end - range.start) as usize) else {
+                return Taken::Short;
+            };
+            rest = tail;
+            if !self.http_symbol(id, server, block, index, symbol) {
+                return Taken::Wrong;
+            }
+        }
+        // More than was asked for is no answer to it.
+        if rest.is_empty() { Taken::Whole } else { Taken::NoRanges }
     }
 
     fn http_symbol(&mut self, id: ContentId, server: Server, block: u32, index: u32, symbol: &[u8]) -> bool {
@@ -581,7 +600,6 @@ impl Node {
                     self.totals.from_origin_bytes += bytes;
                 }
                 content.progress = self.now;
-                self.symbol_held(id, block, true);
                 true
             }
             Received::Duplicate | Received::Unasked => {

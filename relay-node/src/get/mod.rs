@@ -24,13 +24,15 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use verdict::Signs;
 
 /// Bytes asked of the node ahead of what has been taken from it.
 const AHEAD_BYTES: u64 = 8 << 20;
 /// Bytes of blocks in memory: what one reader, in order, has use for, so that all of `get` stays within 100 MB.
 const CACHE_BYTES_MAX: u64 = 24 << 20;
+/// What has come is recorded, for a run that goes on, at least once in this time: each record waits for the disk.
+const COMMIT_EVERY_MAX: Duration = Duration::from_secs(2);
 /// The only request of this process.
 const REQUEST: RequestId = RequestId(1);
 
@@ -245,6 +247,8 @@ pub async fn get(
     if seeding {
         progress.seeding();
         interrupt.await;
+    } else if let (Ok(()), Some(store)) = (&taken, &store) {
+        store.hurry();
     }
     if tokio::task::spawn_blocking(move || handle.finish()).await.is_err() {
         return Err(GetError::Thread(io::ErrorKind::Other.into()));
@@ -304,8 +308,10 @@ async fn start(options: &Options, store: Option<&Arc<Store>>) -> Result<Handle, 
     config.caps.upload_bytes_per_s_max = if cap == 0 { u64::MAX } else { cap };
     config.caps.connections_made_max = u32::MAX;
     let rtc = start_rtc(&options.config, &options.relay).await;
-    let worker =
-        store.map(|store| StoreWorker::start(store.clone())).transpose().map_err(GetError::Thread)?;
+    let worker = store
+        .map(|store| StoreWorker::start_with(store.clone(), COMMIT_EVERY_MAX))
+        .transpose()
+        .map_err(GetError::Thread)?;
     let handle = Driver::spawn(Parts {
         node: Node::new(config),
         relay: RelayLink::Remote(options.relay.clone()),

@@ -94,7 +94,11 @@ pub(super) fn put(from: &Path, to: &Path) -> Result<(), GetError> {
     };
     let renamed = match std::fs::symlink_metadata(&to) {
         Err(_) => std::fs::rename(from, &to),
-        Ok(old) if old.nlink() == 1 => take_over(from, &old).and_then(|()| std::fs::rename(from, &to)),
+        // A power cut must not take the old one without leaving the new one.
+        Ok(old) if old.nlink() == 1 => File::open(from)
+            .and_then(|new| new.sync_all())
+            .and_then(|()| take_over(from, &old))
+            .and_then(|()| std::fs::rename(from, &to)),
         Ok(_) => Err(ErrorKind::Other.into()),
     };
     match renamed {

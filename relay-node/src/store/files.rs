@@ -8,6 +8,7 @@ use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// File handles kept open between uses.
@@ -49,6 +50,8 @@ impl Stamp {
 #[derive(Debug)]
 pub(super) struct Files {
     folder: PathBuf,
+    /// Whether nobody waits for the disk any more.
+    hurries: AtomicBool,
     handles: Mutex<Handles>,
 }
 
@@ -64,7 +67,7 @@ struct Handles {
 
 impl Files {
     pub(super) fn new(folder: PathBuf) -> Files {
-        Files { folder, handles: Mutex::default() }
+        Files { folder, hurries: AtomicBool::new(false), handles: Mutex::default() }
     }
 
     pub(super) fn path(&self, content: ContentId, area: Area) -> PathBuf {
@@ -151,9 +154,8 @@ impl Files {
         offset: u64,
         len: usize,
     ) -> io::Result<(Vec<u8>, Stamp)> {
-        let mut bytes = vec![0; len];
         let file = self.handle(content, area, false)?;
-        file.read_exact_at(&mut bytes, offset)?;
+        let bytes = read_at(&file, offset, len)?;
         let meta = file.metadata()?;
         // It was removed, or replaced, and only this process can still read it.
         if meta.nlink() == 0 {
@@ -172,8 +174,16 @@ impl Files {
         Ok(())
     }
 
+    /// From now on what is written is left to the system, which brings it to the disk in its own time.
+    pub(super) fn hurry(&self) {
+        self.hurries.store(true, Ordering::Relaxed);
+    }
+
     /// Makes everything durable that was written to this content before the call.
     pub(super) fn sync(&self, content: ContentId) -> io::Result<()> {
+        if self.hurries.load(Ordering::Relaxed) {
+            return Ok(());
+        }
         for area in [Area::Data, Area::Records] {
             let dirty = self.handles.lock().expect("no holder panics").dirty.remove(&(content, area));
             if dirty {
@@ -258,6 +268,22 @@ impl Files {
         handles.open.insert((content, area), (file.clone(), clock));
         Ok(file)
     }
+}
+
+/// So many bytes, into memory that is not cleared before.
+fn read_at(file: &File, offset: u64, len: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(len);
+    while bytes.len() < len {
+        let at = offset + bytes.len() as u64;
+        match rustix::io::pread(file, rustix::buffer::spare_capacity(&mut bytes), at) {
+            Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    // The allocator may have given more room than was asked for.
+    bytes.truncate(len);
+    Ok(bytes)
 }
 
 /// Opens a regular file, and neither follows a link nor waits for a pipe.

@@ -7,13 +7,15 @@ use peeredge_wire::{ContentId, Token};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, mpsc};
 
 /// Bytes of writes that may wait; whoever adds more waits instead.
 const WAITING_BYTES_MAX: u32 = 16 << 20;
-/// Least time between two commits: states that follow each other faster are committed together.
+/// Least time between two commits of a relay: states that follow each other faster are committed together.
 const COMMIT_EVERY: Duration = Duration::from_millis(200);
+/// So that waiting for the disk stays a small part of a download's time.
+const COMMIT_REST: u32 = 10;
 
 /// What the node asks of the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,6 +80,15 @@ pub struct StoreWorker {
 impl StoreWorker {
     /// Starts the two threads. Answers arrive on the receiver.
     pub fn start(store: Arc<Store>) -> std::io::Result<(StoreWorker, mpsc::UnboundedReceiver<Input>)> {
+        StoreWorker::start_with(store, COMMIT_EVERY)
+    }
+
+    /// Starts them with commits that take their time where the disk does: each is followed by [`COMMIT_REST`] times as long as it took
+    /// without one, at most `commit_every_max`. A power cut, or a kill, costs what was written since the last one.
+    pub fn start_with(
+        store: Arc<Store>,
+        commit_every_max: Duration,
+    ) -> std::io::Result<(StoreWorker, mpsc::UnboundedReceiver<Input>)> {
         let (jobs, jobs_out) = mpsc::unbounded_channel();
         let (answers, answers_out) = mpsc::unbounded_channel();
         let room = Arc::new(Semaphore::new(WAITING_BYTES_MAX as usize));
@@ -86,7 +97,7 @@ impl StoreWorker {
             let (store, pending, answers) = (store.clone(), pending.clone(), answers.clone());
             std::thread::Builder::new()
                 .name("peeredge-sync".into())
-                .spawn(move || sync(&store, &pending, &answers))?
+                .spawn(move || sync(&store, &pending, &answers, commit_every_max))?
         };
         let thread = {
             let room = room.clone();
@@ -151,12 +162,12 @@ impl Pending {
     }
 
     /// Waits for changes; `None` once closed and empty.
-    fn take(&self) -> Option<BTreeMap<ContentId, Change>> {
+    fn take(&self, commit_every: Duration) -> Option<BTreeMap<ContentId, Change>> {
         let inner = self.inner.lock().expect("no holder panics");
         let mut inner = self.changed.wait_while(inner, |i| i.0.is_empty() && !i.1).expect("no holder panics");
         if !inner.1 {
             inner =
-                self.changed.wait_timeout_while(inner, COMMIT_EVERY, |i| !i.1).expect("no holder panics").0;
+                self.changed.wait_timeout_while(inner, commit_every, |i| !i.1).expect("no holder panics").0;
         }
         let changes = std::mem::take(&mut inner.0);
         (!changes.is_empty()).then_some(changes)
@@ -197,8 +208,15 @@ fn work(
     }
 }
 
-fn sync(store: &Store, pending: &Pending, answers: &mpsc::UnboundedSender<Input>) {
-    while let Some(changes) = pending.take() {
+fn sync(
+    store: &Store,
+    pending: &Pending,
+    answers: &mpsc::UnboundedSender<Input>,
+    commit_every_max: Duration,
+) {
+    let mut commit_every = COMMIT_EVERY;
+    while let Some(changes) = pending.take(commit_every) {
+        let began = Instant::now();
         if let Err(error) = store.commit(&changes) {
             tracing::error!(%error, "store commit failed");
             store.note_failure(&error.to_string());
@@ -206,5 +224,6 @@ fn sync(store: &Store, pending: &Pending, answers: &mpsc::UnboundedSender<Input>
                 let _ = answers.send(Input::StoreFailed { content });
             }
         }
+        commit_every = (began.elapsed() * COMMIT_REST).clamp(COMMIT_EVERY, commit_every_max);
     }
 }
