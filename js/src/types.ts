@@ -66,7 +66,10 @@ export interface Caps {
 
 /** What the visitor allows of computing. */
 export interface Compute {
-  /** Whether tasks of others run in this tab at all. Default `false`. */
+  /**
+   * Whether tasks of others run in this tab at all. Default `false`. What a visitor agrees to says whose they are: those that pages of
+   * this origin hand in, or with `anybody` those of everyone whom the relay's operator lets (its setting `tasks`).
+   */
   allowed: boolean;
   /** Tasks at a time, each in a worker of its own, 1 to 64. Default: half of the cores, at most 8. */
   slots: number;

@@ -74,7 +74,7 @@ export function jobView(app: App): { element: HTMLElement; update(): void } {
           "div",
           { class: "setting-words" },
           h("label", { for: "compute" }, "Compute for others in this tab"),
-          h("p", { id: "compute-hint", class: "hint" }, "A consent of its own. Tasks have no network, no files and no clock, and pause when you look elsewhere."),
+          h("p", { id: "compute-hint", class: "hint" }, "A consent of its own, for tasks of this site alone: what visitors hand in on its pages. Tasks have no network, no files and no clock, and pause when you look elsewhere."),
         ),
         allow,
       ),
