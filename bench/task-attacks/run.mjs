@@ -1,92 +1,73 @@
-// Made-up tasks that try to come to other ends elsewhere, to keep more in a frame than is counted, or to take long to compile: all of
-// them rewritten, compiled and run in wasmtime and in three settings of V8, with no more stack than a tab's worker has. Prints a table
-// by kind, and last one line of JSON. `--count N` (default 20,000), `--seed N`, `--quick` (300), `--debug` (the build of the tests), `--built` (nothing is
-// built).
-import { execFileSync, spawn } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+// What strangers try with tasks, measured. Parts, each of which can be run alone by its word (all by default):
+//
+//   engines  made-up tasks that try to come to other ends elsewhere, to keep more in a frame than is counted, or to take long to compile:
+//            rewritten, compiled and run in wasmtime and three settings of V8
+//   liars    one liar among three workers, by each way to lie, and workers that answer nothing: the real dispatcher on a virtual clock
+//   relay    the same with a tab that lies beside an honest one and a native worker, at the real relay
+//   page     how long a page's thread is ever busy while it reads and runs strangers' tasks
+//   memory   what a worker's process takes over what it agreed to
+//
+// Prints tables, and last one line of JSON. `--count N` (tasks made up, default 20,000), `--lies N` (tasks a way to lie, default 10,000),
+// `--rounds N` (liars a way at the real relay, default 10), `--seed N`, `--quick` (300, 300 and 1), `--debug` (the build of the tests),
+// `--built` (nothing is built).
+import { execFileSync } from "node:child_process";
 import { dirname, join } from "node:path";
-import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { sdk } from "../../scripts/lib/steps.mjs";
 
-const HERE = dirname(fileURLToPath(import.meta.url));
-const ROOT = join(HERE, "..", "..");
+const ROOT = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
 const TARGET = process.env.CARGO_TARGET_DIR ?? join(ROOT, "target");
+const PARTS = ["engines", "liars", "relay", "page", "memory"];
+const words = process.argv.slice(2);
+const named = words.filter((word) => PARTS.includes(word));
+const has = (part) => named.length === 0 || named.includes(part);
+const quick = words.includes("--quick");
 const argument = (name, otherwise) => {
-  const at = process.argv.indexOf(name);
-  return at < 0 ? otherwise : Number(process.argv[at + 1]);
+  const at = words.indexOf(name);
+  return at < 0 ? otherwise : Number(words[at + 1]);
 };
-const count = process.argv.includes("--quick") ? 300 : argument("--count", 20_000);
+const count = argument("--count", quick ? 300 : 20_000);
+const lies = argument("--lies", quick ? 300 : 10_000);
+const rounds = argument("--rounds", quick ? 1 : 10);
 const seed = argument("--seed", 1);
-const isDebug = process.argv.includes("--debug");
-const BATCH = 250;
-/** A worker of Chromium has 1 MB less what it keeps back; 480 kB is less than any had. */
-const STACK = "--stack-size=480";
-const V8 = { "V8": [], "V8, liftoff only": ["--liftoff", "--no-wasm-tier-up"], "V8, no liftoff": ["--no-liftoff"] };
+const isDebug = words.includes("--debug");
 
 const dist = process.env.PEEREDGE_DIST ?? join(ROOT, "dist");
 if (!process.env.PEEREDGE_DIST) await sdk();
-if (!process.argv.includes("--built")) execFileSync("cargo", ["build", "--quiet", "--workspace", ...(isDebug ? [] : ["--release"]), "--example", "task_search"], { cwd: ROOT, stdio: ["ignore", "inherit", "inherit"] });
-const search = join(TARGET, isDebug ? "debug" : "release", "examples/task_search");
-const folder = mkdtempSync(join(tmpdir(), "peeredge-task-attacks-"));
+// The relay takes what begins like this for settings.
+delete process.env.PEEREDGE_DIST;
+const program = (name) => {
+  const build = ["build", "--quiet", "--workspace", ...(isDebug ? [] : ["--release"]), "--example", name];
+  if (!words.includes("--built")) execFileSync("cargo", build, { cwd: ROOT, stdio: ["ignore", "inherit", "inherit"] });
+  return join(TARGET, isDebug ? "debug" : "release", "examples", name);
+};
 
-/** The lines of JSON that a process prints; one that dies has given what it gave. */
-function lines(command, args) {
-  return new Promise((resolve) => {
-    const child = spawn(command, args, { stdio: ["ignore", "pipe", "ignore"] });
-    const all = [];
-    createInterface({ input: child.stdout }).on("line", (line) => all.push(JSON.parse(line)));
-    child.on("close", (code, signal) => resolve({ all, died: code === 0 ? null : (signal ?? code) }));
-  });
+// Each part is loaded when it is run: what needs no browser loads none.
+const figures = {};
+if (has("engines")) {
+  const { engines } = await import("./engines.mjs");
+  Object.assign(figures, await engines(program("task_search"), dist, count, seed));
 }
-
-const kinds = new Map();
-const of = (kind) => kinds.get(kind) ?? kinds.set(kind, { tasks: 0, refused: 0, ends: {}, host: 0, differ: 0, compile: 0, wasmtime: 0 }).get(kind);
-const found = [];
-let [runs, compileWorst, differences, hostEnds] = [0, { ms: 0 }, 0, 0];
-for (let from = seed; from < seed + count; from += BATCH) {
-  const size = Math.min(BATCH, seed + count - from);
-  const native = await lines(search, [String(size), String(from), folder]);
-  const accepted = native.all.filter(({ refused }) => !refused);
-  const others = await Promise.all(Object.entries(V8).map(async ([name, flags]) => [name, await lines(process.execPath, [STACK, ...flags, join(HERE, "in-node.mjs"), join(folder, "modules.bin"), dist])]));
-  for (const { kind, refused } of native.all) {
-    of(kind).tasks++;
-    if (refused) of(kind).refused++;
-  }
-  accepted.forEach((here, index) => {
-    const kind = of(here.kind);
-    const all = [["wasmtime", here], ...others.map(([name, { all }]) => [name, all[index]])];
-    const ran = all.filter(([, one]) => one);
-    runs += ran.length;
-    kind.ends[here.end] = (kind.ends[here.end] ?? 0) + 1;
-    // What a host says of itself is signed by nobody.
-    const signed = new Set(ran.filter(([, { end }]) => end <= 4).map(([, { end, gas, output }]) => `${end} ${gas} ${output}`));
-    const trouble = ran.filter(([, { end, compiled }]) => end > 4 || !compiled).map(([name]) => name);
-    if (signed.size > 1) {
-      differences++;
-      kind.differ++;
-    }
-    if (trouble.length > 0) {
-      hostEnds++;
-      kind.host++;
-    }
-    if (signed.size > 1 || trouble.length > 0) found.push({ seed: here.seed, kind: here.kind, trouble, ends: ran.map(([name, one]) => `${name}: ${one.end}`) });
-    kind.wasmtime = Math.max(kind.wasmtime, here.compile_ms);
-    for (const [name, { compile_ms: ms }] of ran) {
-      kind.compile = Math.max(kind.compile, ms);
-      if (ms > compileWorst.ms) compileWorst = { ms, seed: here.seed, kind: here.kind, name };
-    }
-  });
-  for (const [name, { died }] of [["wasmtime", native], ...others]) if (died !== null) found.push({ from, size, name, died });
+if (has("liars")) {
+  const { onVirtualTime } = await import("./liars.mjs");
+  Object.assign(figures, onVirtualTime(program("task_liars"), lies, seed));
 }
-rmSync(folder, { recursive: true, force: true });
-
-console.log(`${"kind".padEnd(18)} ${"tasks".padStart(6)} ${"refused".padStart(8)} ${"host's".padStart(7)} ${"differ".padStart(7)} ${"compile ms".padStart(11)}  ends in wasmtime`);
-for (const [kind, { tasks, refused, host, differ, compile, ends }] of kinds) {
-  console.log(`${kind.padEnd(18)} ${String(tasks).padStart(6)} ${String(refused).padStart(8)} ${String(host).padStart(7)} ${String(differ).padStart(7)} ${compile.toFixed(0).padStart(11)}  ${JSON.stringify(ends)}`);
+if (has("relay")) {
+  const { atTheRelay } = await import("./relay.mjs");
+  Object.assign(figures, await atTheRelay(rounds, 5));
 }
-for (const one of found.slice(0, 20)) console.log(JSON.stringify(one));
-console.log(`slowest to compile: ${JSON.stringify(compileWorst)}`);
-console.log(JSON.stringify({ bench: "task-attacks", figures: { tasks: count, runs, signed_differences: differences, host_ends: hostEnds, compile_worst_s: compileWorst.ms / 1e3 } }));
-process.exitCode = differences > 0 || found.some(({ died }) => died) ? 1 : 0;
+if (has("page")) {
+  const { page } = await import("./page.mjs");
+  Object.assign(figures, await page());
+}
+if (has("memory")) {
+  const { memory } = await import("./memory.mjs");
+  Object.assign(figures, await memory());
+}
+// Of both parts about liars.
+for (const name of ["forged_results", "honest_exposed"]) {
+  if (`relay_${name}` in figures) figures[name] = (figures[name] ?? 0) + figures[`relay_${name}`];
+}
+console.log(JSON.stringify({ bench: "task-attacks", figures }));
+const { signed_differences = 0, engines_died = 0, forged_results = 0, honest_exposed = 0 } = figures;
+process.exitCode = signed_differences + engines_died + forged_results + honest_exposed > 0 ? 1 : 0;

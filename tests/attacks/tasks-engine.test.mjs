@@ -1,28 +1,15 @@
 // Tasks that a stranger hands in, and answers that a stranger gives, against real pages and the real relay.
 import { Buffer } from "node:buffer";
-import binaryen from "binaryen";
 import { afterEach, expect, test } from "vitest";
 import { Stage } from "../browser/harness.mjs";
 import { eventually } from "../browser/flows/flow.mjs";
 import { attacked } from "./attack.mjs";
+import { large, tabled, task } from "./task-bytes.mjs";
 
 let stage;
 afterEach(() => stage?.close());
 
 const COMPUTE = { allowed: true, slots: 1, dutyPermille: 1000, whileHidden: true, onLowBattery: true };
-
-function task(step, functions = "", output = `(i64.const ${(1024n << 32n) | 4n})`) {
-  const module = binaryen.parseText(`(module
-    (memory (export "memory") 1 1000)
-    (global $steps (mut i32) (i32.const 0))
-    ${functions}
-    (func (export "peeredge_input") (param i32) (result i32) (i32.const 2048))
-    (func (export "peeredge_step") (result i32) ${step})
-    (func (export "peeredge_output") (result i64) ${output}))`);
-  const bytes = [...module.emitBinary()];
-  module.dispose();
-  return bytes;
-}
 
 /** In a page: notes how long its thread was ever busy at a stretch, by a timer that ought to come every 5 ms. */
 const watch = () => {
@@ -35,34 +22,74 @@ const watch = () => {
   }, 5);
 };
 
+/** What a thread may be busy at a stretch, in ms, where it is idle for so long at most: an old fault took 2,900. */
+const blockMax = (idle) => 250 + 2 * idle;
+
 test("a flood of steps, and a module of megabytes, leave the page's thread alone", async () => {
   stage = await Stage.open({ relay: false });
   const tab = await stage.tab();
   // A step that does nothing, again and again.
   const flood = task("(i32.const 1)");
   const found = await tab.run(
-    `(async (bytes) => {
+    `(async ({ flood, large }) => {
       (${watch})();
       const { instrument } = await import("/peeredge/dist/tasks/rewriter.js");
       const { runTask } = await import("/peeredge/dist/tasks/runner.js");
-      // Megabytes of code, made here: each function is as small as functions of real modules are.
-      const limits = { gas: 1n << 60n, memoryPages: 10, outputBytes: 1000 };
-      const { bytes: rewritten, isMovable } = await instrument(Uint8Array.from(bytes), limits);
+      const bytes = new Uint8Array(await (await fetch("data:application/wasm;base64," + large)).arrayBuffer());
+      await new Promise((resolve) => setTimeout(resolve, 1000));
+      const idle = window.longest;
+      window.longest = 0;
+      const limits = { gas: 1n << 60n, memoryPages: 1000, outputBytes: 1000 };
+      const { bytes: rewritten, isMovable } = await instrument(Uint8Array.from(flood), limits);
       let told = 0;
       const began = performance.now();
       const ran = await runTask({ rewritten, isMovable, input: new Uint8Array(1), limits, deadlineMs: 2000, checkpointEverySteps: 1 }, { onProgress: (progress) => { told += progress.checkpoint ? 0 : 1; return 1000; } });
       const seconds = (performance.now() - began) / 1000;
-      return { end: ran.end, told, seconds, longest: window.longest };
-    })(${JSON.stringify(flood)})`,
+      const read = await instrument(bytes, limits);
+      const ranLarge = await runTask({ rewritten: read.bytes, isMovable: false, input: new Uint8Array(1), limits, deadlineMs: 60_000, checkpointEverySteps: 0 });
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      return { end: ran.end, large: ranLarge.end, told, seconds, idle, longest: window.longest };
+    })(${JSON.stringify({ flood, large: large(4).toString("base64") })})`,
   );
   attacked({
     room: "tasks",
     kind: "page",
-    name: "steps that do nothing, each with a word of progress and a checkpoint",
-    spent: "1 task",
-    lost: `${found.told} messages in ${found.seconds.toFixed(1)} s`,
+    name: "steps that do nothing, each with a word of progress and a checkpoint, and 4 MiB of code",
+    spent: "2 tasks",
+    lost: `${found.told} messages in ${found.seconds.toFixed(1)} s, ${found.longest.toFixed(0)} ms of the page's thread at a stretch`,
     // Ten a second, and those of the checkpoints apart.
-    held: found.end === 6 && found.told <= 10 * found.seconds + 2,
+    held: found.end === 6 && found.large === 0 && found.told <= 10 * found.seconds + 2 && found.longest < blockMax(found.idle),
+  });
+});
+
+test("an abort is heard while a module of megabytes is read, long before that has ended", async () => {
+  stage = await Stage.open({ relay: false });
+  const tab = await stage.tab();
+  const found = await tab.run(
+    `(async (large) => {
+      const { instrument } = await import("/peeredge/dist/tasks/rewriter.js");
+      const bytes = new Uint8Array(await (await fetch("data:application/wasm;base64," + large)).arrayBuffer());
+      const limits = { memoryPages: 1000 };
+      // The worker has started, and this is how long reading takes here.
+      await instrument(Uint8Array.of(0), limits).catch(() => {});
+      const began = performance.now();
+      await instrument(bytes, limits);
+      const readMs = performance.now() - began;
+      const end = new AbortController();
+      const given = instrument(bytes, limits, end.signal).then(() => "made", () => "aborted");
+      await new Promise((resolve) => setTimeout(resolve, readMs / 8));
+      const aborted = performance.now();
+      end.abort();
+      return { how: await given, abortMs: performance.now() - aborted, readMs };
+    })(${JSON.stringify(large(4).toString("base64"))})`,
+  );
+  attacked({
+    room: "tasks",
+    kind: "page",
+    name: "4 MiB of code that nobody waits for any more",
+    spent: "1 module",
+    lost: `${found.abortMs.toFixed(0)} ms, of ${found.readMs.toFixed(0)} that reading it takes`,
+    held: found.how === "aborted" && found.abortMs < Math.max(100, found.readMs / 4),
   });
 });
 
@@ -94,7 +121,7 @@ test("a million elements in each of 100 tables are refused in a page, and nothin
   stage = await Stage.open();
   const tab = await stage.tab();
   await tab.create();
-  const bytes = task("(i32.const 10000)", "(table $t 1000000 funcref)".repeat(1));
+  const bytes = tabled(1_000_000);
   // 100 of them: the text is binaryen's, the section is written by hand.
   const hundred = await tab.run(async ([bytes]) => {
     const at = bytes.indexOf(4, 8);

@@ -1,4 +1,4 @@
-// A short form of `npm run bench -- task-attacks`: made-up tasks in wasmtime and in three settings of V8.
+// A short form of `npm run bench -- task-attacks engines`: made-up tasks in wasmtime and in three settings of V8.
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { test } from "vitest";
@@ -7,7 +7,7 @@ import { MEASURES, attacked } from "./attack.mjs";
 
 // It builds what it runs, which may take longer than a test should: with the benchmark.
 test.skipIf(!MEASURES)("made-up tasks come to the same signed end in every engine and tier, and no host's stack gives out", () => {
-  const words = [join(ROOT, "bench/task-attacks/run.mjs"), "--debug", "--count", "40", "--seed", "1000001"];
+  const words = [join(ROOT, "bench/task-attacks/run.mjs"), "engines", "--debug", "--count", "40", "--seed", "1000001"];
   const { stdout, stderr } = spawnSync(process.execPath, words, { encoding: "utf8", cwd: ROOT, timeout: 170_000 });
   const last = stdout.trim().split("\n").at(-1);
   if (!last?.startsWith("{")) throw new Error(`${stdout}${stderr}`);
