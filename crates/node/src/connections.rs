@@ -103,8 +103,8 @@ pub(crate) struct Connection {
     /// When it last gave something new.
     pub(crate) gave: Time,
     pub(crate) pipe: Pipe,
-    /// Contents of which something was under way from it when last looked.
-    owing: BTreeSet<ContentId>,
+    /// Contents that share its pipe: of each something is under way, or waits for room in it.
+    sharing: BTreeSet<ContentId>,
     /// Not asked for anything before this time: it said it was busy or capped.
     pub(crate) rest_until: Time,
     pub(crate) last_used: Time,
@@ -124,25 +124,37 @@ impl Connection {
         self.serve.is_empty() && self.outbox.is_empty()
     }
 
-    /// Something of this content was asked for over it.
-    pub(crate) fn owes(&mut self, content: ContentId) {
-        self.owing.insert(content);
+    /// Something of this content was asked for over it, or would be if there were room.
+    pub(crate) fn shares(&mut self, content: ContentId) {
+        self.sharing.insert(content);
     }
 
-    /// Bytes that the other side owes, of all contents; `under_way` tells of each.
-    pub(crate) fn owed_bytes(&mut self, under_way: impl Fn(&ContentId) -> u64) -> u64 {
-        let mut all = 0u64;
-        self.owing.retain(|content| {
-            let owed = under_way(content);
-            all = all.saturating_add(owed);
-            owed > 0
+    /// What is under way over it; `owed` tells of each content how many bytes, and none where nothing is wanted any more.
+    pub(crate) fn load(&mut self, owed: impl Fn(&ContentId) -> Option<u64>) -> Load {
+        let mut load = Load::default();
+        self.sharing.retain(|content| {
+            let owed = owed(content);
+            load.bytes = load.bytes.saturating_add(owed.unwrap_or(0));
+            load.contents += u64::from(owed.is_some());
+            load.waiting += u64::from(owed == Some(0));
+            owed.is_some()
         });
-        all
+        load
     }
 
     pub(crate) fn can_send(&self, bytes: usize) -> bool {
         self.open && self.outbox.is_empty() && self.credit >= bytes as u64
     }
+}
+
+/// What is under way over a connection, of all contents that share its pipe.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Load {
+    pub(crate) bytes: u64,
+    /// Contents of which something is under way or waits for room.
+    pub(crate) contents: u64,
+    /// Of those, the ones that wait.
+    pub(crate) waiting: u64,
 }
 
 /// The source number of a connection: they share one numbering.
@@ -316,7 +328,7 @@ impl Node {
                 outbox_bytes: 0,
                 serve: ServeQueue::default(),
                 told: BTreeMap::new(),
-                owing: BTreeSet::new(),
+                sharing: BTreeSet::new(),
                 work: upload::work_allowance(),
                 frames: Allowance::full(FRAMES_BURST, FRAMES_PER_S),
                 subscribed: BTreeSet::new(),

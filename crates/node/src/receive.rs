@@ -1,7 +1,7 @@
 //! What other peers say: their holdings, their symbols, and what they ask.
 
 use crate::Node;
-use crate::connections::{key_of, source_of};
+use crate::connections::{Load, key_of, source_of};
 use crate::contents::insert_rising;
 use crate::output::Event;
 use crate::timers::{PERSIST_EVERY, Timer, tell_after};
@@ -443,7 +443,7 @@ impl Node {
         let is_http_better = self.http_stands_for(id, connection);
         let (round_trip_s, late_share) = self.path_of(connection);
         // Of all contents: one that owes something of another is not idle, however little it owes of this one.
-        let owes = self.owed_bytes(connection) > 0;
+        let load = self.load_of(connection);
         let Some(c) = self.connections.all.get_mut(&connection) else { return };
         let Some(content) = self.contents.get_mut(&id) else { return };
         let symbol = content.layout().map_or(0, |l| u64::from(l.symbol_len()));
@@ -456,7 +456,22 @@ impl Node {
         let sources = if transfer.is_played() { u64::MAX } else { sources };
         let rate = c.rate.rate();
         let rests = c.rest_until > self.now || is_http_better;
-        let window = if rests { 0 } else { c.pipe.window_bytes(rate, round_trip_s, symbol, sources) };
+        let whole = if rests { 0 } else { c.pipe.window_bytes(rate, round_trip_s, symbol, sources) };
+        // One pipe for all contents: hundreds that each filled it would wait in the sender's queue, beyond their deadlines, and be asked for
+        // again. Where some wait for room in it, each has its share.
+        let own = transfer.in_flight_bytes(source);
+        let mut window = whole.saturating_sub(load.bytes - own);
+        if load.waiting > u64::from(own == 0) {
+            window = window.min((whole / load.contents).max(symbol));
+        }
+        if !rests {
+            // Not none: one that has no room now is no less a fellow of this content.
+            window = window.max(1);
+            if own == 0 && window < symbol {
+                c.shares(id);
+            }
+        }
+        let owes = load.bytes > 0;
         let believed = c.pipe.believed_bytes_per_s(self.now, rate, others, owes);
         transfer.set_window(source, window, believed, late_share);
         if !owes {
@@ -469,19 +484,22 @@ impl Node {
             let Want { block, picks } = want;
             let want = PeerMessage::Want { content: id, block, deadline_ms: WANT_DEADLINE_MS, due_ms, picks };
             if let Some(c) = self.connections.all.get_mut(&connection) {
-                c.owes(id);
+                c.shares(id);
             }
             self.send(connection, &want);
         }
     }
 
-    /// Bytes under way over a connection, of all contents.
-    fn owed_bytes(&mut self, connection: ConnectionId) -> u64 {
+    fn load_of(&mut self, connection: ConnectionId) -> Load {
         let contents = &self.contents;
-        let Some(c) = self.connections.all.get_mut(&connection) else { return 0 };
-        c.owed_bytes(|content| {
-            let transfer = contents.get(content).and_then(|c| c.transfer.as_ref());
-            transfer.map_or(0, |t| t.in_flight_bytes(source_of(connection)))
+        let Some(c) = self.connections.all.get_mut(&connection) else { return Load::default() };
+        c.load(|content| {
+            let transfer = contents.get(content)?.transfer.as_ref()?;
+            let source = source_of(connection);
+            let owed = transfer.in_flight_bytes(source);
+            let held = transfer.holdings(source)?;
+            let waits = || transfer.blocks().iter().any(|&block| held.has_some(block));
+            (owed > 0 || waits()).then_some(owed)
         })
     }
 
@@ -538,7 +556,7 @@ impl Node {
     pub(crate) fn check_sources(&mut self) {
         let (_, others) = self.connections.usual_rate();
         for connection in self.connections.open_ids() {
-            let owed = self.owed_bytes(connection);
+            let owed = self.load_of(connection).bytes;
             if owed == 0 {
                 continue;
             }
