@@ -140,6 +140,27 @@ fn what_compiles_for_minutes_is_refused_by_name() {
         "200 kB",
         too_many(&refused(&branchy)) == "units of compiling",
     );
+
+    // Each place that a branch table leads to writes a local on its way to the next.
+    let switch = |targets: usize, places: usize, count: usize| {
+        let mut body = "(block ".repeat(places);
+        let _ = write!(body, "(br_table ");
+        (0..targets).for_each(|target| {
+            let _ = write!(body, "{} ", target % places);
+        });
+        body.push_str("0 (local.get 0))");
+        for place in 0..places {
+            let _ = write!(body, ") (local.set {} (i32.const {place}))", 1 + place % count);
+        }
+        format!("(func (param i32) (local {}) {body})", locals(count))
+    };
+    attack(
+        "a branch table to 800 places that write 400 locals",
+        "20 kB",
+        too_many(&refused(&switch(800, 800, 400))) == "units of compiling",
+    );
+    // As large as the main loop of an interpreter.
+    assert!(rewritten(&switch(256, 256, 200)).is_ok());
 }
 
 #[test]
