@@ -1,5 +1,6 @@
 //! The socket to the relay: proof of the key, announces, introductions and signals, and trying again when it is lost.
 
+use crate::contents::Content;
 use crate::output::{Event, Output};
 use crate::timers::Timer;
 use crate::{Node, input};
@@ -9,7 +10,7 @@ use ed25519_dalek::Signer;
 use peeredge_wire::limits::ANNOUNCES_PER_FRAME_MAX;
 use peeredge_wire::relay::{ErrorCode, FromRelay, Holding, Receipt, Report, ToRelay, hello_payload};
 use peeredge_wire::{ContentId, PROTOCOL_VERSION, PeerId, Time};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 const RETRY_FIRST: Duration = Duration::from_millis(500);
 const RETRY_MAX: Duration = Duration::from_secs(30);
@@ -21,6 +22,12 @@ const UNSENT_SIGNALS_MAX: usize = 128;
 const RECEIPTS_MAX: usize = 64;
 /// Introductions that one announce asks for.
 const INTRODUCTIONS: u8 = 8;
+/// Contents in one announce that ask for nobody count as one frame.
+const QUIET_PER_FRAME: u64 = 16;
+/// Announces that must wait for the relay's limit are looked at again after this.
+const ANNOUNCE_PACE: Duration = Duration::from_secs(1);
+/// Contents that give way after one refusal: each takes a frame.
+const GIVE_WAY_MAX: usize = 32;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -48,8 +55,39 @@ pub(crate) struct RelayLink {
     came: Vec<(PeerId, ContentId, u64)>,
     /// What the relay's own node sent of each content since the last report.
     gave: BTreeMap<ContentId, u64>,
+    pace: Pace,
     /// Signals made while the relay was away: a handshake that it interrupts goes on when it is back.
     unsent: VecDeque<ToRelay>,
+}
+
+/// What may still be announced without passing the relay's limit, in contents that ask for nobody. Announces take half of what the
+/// relay grants: whatever else there is to say has the other half.
+#[derive(Debug, Default)]
+struct Pace {
+    left: u64,
+    burst: u64,
+    per_s: u64,
+    at: Time,
+}
+
+impl Pace {
+    fn new(now: Time, per_s: u16, burst: u16) -> Self {
+        let half = |frames: u16| (u64::from(frames) * QUIET_PER_FRAME / 2).max(QUIET_PER_FRAME);
+        Pace { left: half(burst), burst: half(burst), per_s: half(per_s), at: now }
+    }
+
+    fn take(&mut self, now: Time, asks: bool, again: bool) -> bool {
+        let came = now.since(self.at).as_millis() as u64 * self.per_s / 1000;
+        if came > 0 {
+            self.left = self.left.saturating_add(came).min(self.burst);
+            self.at = now;
+        }
+        let cost = if asks { QUIET_PER_FRAME } else { 1 };
+        // What the relay knows already is repeated only when nothing new waits for its turn.
+        let fits = self.left >= if again { cost.max(self.burst / 2) } else { cost };
+        self.left -= if fits { cost } else { 0 };
+        fits
+    }
 }
 
 impl RelayLink {
@@ -65,6 +103,7 @@ impl RelayLink {
             told_up: u64::MAX,
             came: Vec::new(),
             gave: BTreeMap::new(),
+            pace: Pace::default(),
             unsent: VecDeque::new(),
         }
     }
@@ -137,7 +176,10 @@ impl Node {
                     ToRelay::Hello { version: PROTOCOL_VERSION, peer: self.id(), signature, authority };
                 self.out.push_back(Output::RelaySend(hello.encode()));
             }
-            FromRelay::Welcome { report_every_s, .. } if self.relay.state == State::Proving => {
+            FromRelay::Welcome { report_every_s, frames_per_s, frames_burst, .. }
+                if self.relay.state == State::Proving =>
+            {
+                self.relay.pace = Pace::new(self.now, frames_per_s, frames_burst);
                 self.relay_ready(Duration::from_secs(u64::from(report_every_s.max(1))));
             }
             FromRelay::Introduce { content, peer, .. } if self.relay.is_ready() => {
@@ -165,8 +207,13 @@ impl Node {
             FromRelay::Carried { from, session, last, piece } => self.carried(from, session, last, &piece),
             FromRelay::CarryCredit { from, session, bytes } => self.carry_credit(from, session, bytes),
             FromRelay::CarryClosed { peer, session, end } => self.carry_closed(peer, session, end),
-            FromRelay::AnnounceRefused { retry_after_ms, contents, .. } => {
+            FromRelay::AnnounceRefused { code, retry_after_ms, contents } => {
                 self.announce_again(retry_after_ms, contents.iter());
+                if code == ErrorCode::TooMany {
+                    self.give_way(retry_after_ms, contents);
+                }
+                let detail = "some contents are not announced for now".into();
+                self.out.push_back(Output::Event(Event::RelayRefused { code: code.name(), detail }));
             }
             FromRelay::Error { code, retry_after_ms, detail } => {
                 if code == ErrorCode::TooFast {
@@ -233,19 +280,54 @@ impl Node {
         }
     }
 
-    /// Announces every content whose time has come and whose announce would say something new or ask for introductions.
+    /// The relay takes no more contents of this peer: those used last have the places.
+    fn give_way(&mut self, after_ms: u32, mut refused: Vec<ContentId>) {
+        let wanted = self.asked_for();
+        let rank = |id: &ContentId, c: &Content| (wanted.contains(id), c.last_used);
+        let mut places: Vec<_> = self
+            .contents
+            .iter()
+            .filter(|(_, c)| c.announced.is_some())
+            .map(|(id, c)| (rank(id, c), *id))
+            .collect();
+        places.sort_unstable();
+        let ranked = |id: &ContentId| self.contents.get(id).map(|c| rank(id, c));
+        refused.sort_by_key(|id| core::cmp::Reverse(ranked(id)));
+        let better = |(least, other): &((_, ContentId), ContentId)| ranked(other) > Some(least.0);
+        let pairs: Vec<_> = places.into_iter().zip(refused).take_while(better).take(GIVE_WAY_MAX).collect();
+        for ((_, least), other) in pairs {
+            self.relay_send(ToRelay::Withdraw { content: least });
+            self.announce_again(after_ms, [least].iter());
+            self.announce_again(0, [other].iter());
+        }
+    }
+
+    /// The contents that a request waits for.
+    fn asked_for(&self) -> BTreeSet<ContentId> {
+        let asked = self.requests.values().map(|r| r.content);
+        asked.filter(|id| self.contents.get(id).is_some_and(|c| !c.is_whole())).collect()
+    }
+
+    /// Announces every content whose time has come and whose announce would say something new or ask for introductions: first what is
+    /// wanted and what the relay does not know yet, of these what was used last. What the relay's limit leaves no room for comes later.
     pub(crate) fn announce_due(&mut self) {
         if !self.relay.is_ready() {
             return;
         }
         let own = self.relay.relay == Some(self.id());
-        let (mut messages, mut said) = (Vec::new(), Vec::new());
-        for (&id, content) in &mut self.contents {
+        let asked_for = self.asked_for();
+        let mut due = Vec::new();
+        for (&id, content) in &self.contents {
             if content.announce_at > self.now {
                 self.timers.by(Timer::Announce, content.announce_at);
-                continue;
+            } else {
+                due.push((content.announced.is_none(), asked_for.contains(&id), content.last_used, id));
             }
-            let wanted = self.requests.values().any(|r| r.content == id) && !content.is_whole();
+        }
+        due.sort_unstable_by(|a, b| b.cmp(a));
+        let (mut messages, mut said) = (Vec::new(), Vec::new());
+        for (_, wanted, _, id) in due {
+            let Some(content) = self.contents.get_mut(&id) else { continue };
             let now = (content.have_permille(), if wanted { INTRODUCTIONS } else { 0 });
             if now == (0, 0) {
                 content.announce_at = Time::NEVER;
@@ -254,10 +336,17 @@ impl Node {
                 }
                 continue;
             }
+            let news = wanted || content.announced != Some(now);
+            // The relay's own node is bound by no limit.
+            if news && !own && !self.relay.pace.take(self.now, wanted, content.announced.is_some()) {
+                content.announce_at = self.now + ANNOUNCE_PACE;
+                self.timers.by(Timer::Announce, content.announce_at);
+                continue;
+            }
             if let (true, Some(layout), None) = (own, content.layout(), content.announced) {
                 messages.push(ToRelay::Length { content: id, bytes: layout.length() });
             }
-            if wanted || content.announced != Some(now) {
+            if news {
                 content.announced = Some(now);
                 said.push(Holding { content: id, have_permille: now.0, wants: now.1 });
             }

@@ -1,5 +1,6 @@
 //! Strangers at the supplying side of a node, and at its connections: what they take, what they make it do, and whom they keep away.
 
+mod supply_announces;
 mod supply_answers;
 mod supply_caps;
 mod supply_connections;
