@@ -390,21 +390,15 @@ impl Transfer {
     /// When every source symbol of the block is held and its coded symbols are judged: takes it out, with those who were proved to have sent wrong coded symbols,
     /// and those from whom something of it is still under way.
     pub fn take_whole(&mut self, block: u32) -> Option<WholeBlock> {
-        let active = self.active.get_mut(&block)?;
+        let active = self.active.get(&block)?;
         let assembly = active.assembly.as_ref()?;
         if !assembly.have().is_full() || !assembly.is_judged() {
             return None;
         }
         let polluters = assembly.polluters().to_vec();
-        let mut late: Vec<SourceId> = active
-            .flights
-            .values()
-            .flatten()
-            .chain(active.coded_flights.values())
-            .map(|f| f.source)
-            .collect();
-        late.sort_unstable();
-        late.dedup();
+        let flights = || active.flights.values().flatten().chain(active.coded_flights.values());
+        let owes = |id: &SourceId| flights().any(|flight| flight.source == *id);
+        let late: Vec<SourceId> = self.sources.keys().copied().filter(owes).collect();
         let record = assembly.record().clone();
         let assembly = self.put_away(block)?;
         self.order.retain(|&b| b != block);

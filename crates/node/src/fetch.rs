@@ -477,7 +477,9 @@ impl Node {
             .iter()
             .filter(|(_, r)| {
                 let waited = self.now.since(r.starving_since.max(self.progress_of(r.content)));
-                let has_its_turn = self.has_its_turn_later(&r.content) || self.waits_for_room(r.content);
+                let has_its_turn = self.has_its_turn_later(&r.content)
+                    || self.waits_for_room(r.content)
+                    || self.waits_to_be_announced(r.content);
                 let patience = if has_its_turn { TURN_PATIENCE } else { 1 };
                 r.waits() && waited > limit * patience
             })

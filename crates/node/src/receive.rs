@@ -1,7 +1,7 @@
 //! What other peers say: their holdings, their symbols, and what they ask.
 
 use crate::Node;
-use crate::connections::{Load, key_of, source_of};
+use crate::connections::{Load, key_of, order, source_of};
 use crate::contents::insert_rising;
 use crate::output::Event;
 use crate::timers::{PERSIST_EVERY, Timer, tell_after};
@@ -426,14 +426,14 @@ impl Node {
         self.ask_records(id);
         // Whoever has least to do is asked first, so that no order of names decides who works.
         let Some(transfer) = self.contents.get(&id).and_then(|c| c.transfer.as_ref()) else { return };
-        let mut order: Vec<(u64, ConnectionId)> = self
+        let mut idlest: Vec<(u64, u32)> = self
             .connections
             .open_ids()
             .into_iter()
-            .map(|c| (transfer.in_flight_bytes(source_of(c)), c))
+            .map(|c| (transfer.in_flight_bytes(source_of(c)), c.0))
             .collect();
-        order.sort_unstable();
-        order.into_iter().for_each(|(_, connection)| self.ask(id, connection));
+        order(&mut idlest);
+        idlest.into_iter().for_each(|(_, connection)| self.ask(id, ConnectionId(connection)));
     }
 
     /// Asks one source for what it can give.

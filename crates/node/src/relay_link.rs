@@ -1,6 +1,6 @@
 //! The socket to the relay: proof of the key, announces, introductions and signals, and trying again when it is lost.
 
-use crate::contents::Content;
+use crate::connections::order;
 use crate::output::{Event, Output};
 use crate::timers::Timer;
 use crate::{Node, input};
@@ -76,6 +76,11 @@ impl Pace {
         Pace { left: half(burst), burst: half(burst), per_s: half(per_s), at: now }
     }
 
+    /// Whether there is no room now to ask for anybody.
+    fn is_short(&self) -> bool {
+        self.left < QUIET_PER_FRAME
+    }
+
     fn take(&mut self, now: Time, asks: bool, again: bool) -> bool {
         let came = now.since(self.at).as_millis() as u64 * self.per_s / 1000;
         if came > 0 {
@@ -88,6 +93,11 @@ impl Pace {
         self.left -= if fits { cost } else { 0 };
         fits
     }
+}
+
+/// What is wanted before what is held, of these what was used last.
+fn rank(wanted: bool, last_used: u64) -> u64 {
+    (u64::from(wanted) << 62) | last_used.min((1 << 62) - 1)
 }
 
 impl RelayLink {
@@ -281,31 +291,48 @@ impl Node {
     }
 
     /// The relay takes no more contents of this peer: those used last have the places.
-    fn give_way(&mut self, after_ms: u32, mut refused: Vec<ContentId>) {
+    fn give_way(&mut self, after_ms: u32, refused: Vec<ContentId>) {
         let wanted = self.asked_for();
-        let rank = |id: &ContentId, c: &Content| (wanted.contains(id), c.last_used);
-        let mut places: Vec<_> = self
-            .contents
-            .iter()
-            .filter(|(_, c)| c.announced.is_some())
-            .map(|(id, c)| (rank(id, c), *id))
-            .collect();
-        places.sort_unstable();
-        let ranked = |id: &ContentId| self.contents.get(id).map(|c| rank(id, c));
-        refused.sort_by_key(|id| core::cmp::Reverse(ranked(id)));
-        let better = |(least, other): &((_, ContentId), ContentId)| ranked(other) > Some(least.0);
-        let pairs: Vec<_> = places.into_iter().zip(refused).take_while(better).take(GIVE_WAY_MAX).collect();
-        for ((_, least), other) in pairs {
+        let ids: Vec<ContentId> = self.contents.keys().copied().collect();
+        let (mut places, mut others) = (Vec::new(), Vec::new());
+        for (at, (id, c)) in self.contents.iter().enumerate() {
+            let ranked = (rank(wanted.contains(id), c.last_used), at as u32);
+            if c.announced.is_some() {
+                places.push(ranked);
+            } else if refused.contains(id) {
+                others.push(ranked);
+            }
+        }
+        order(&mut places);
+        order(&mut others);
+        for ((least, of), (better, by)) in places.into_iter().zip(others.into_iter().rev()).take(GIVE_WAY_MAX)
+        {
+            if better <= least {
+                break;
+            }
+            let (least, other) = (ids[of as usize], ids[by as usize]);
             self.relay_send(ToRelay::Withdraw { content: least });
             self.announce_again(after_ms, [least].iter());
             self.announce_again(0, [other].iter());
         }
     }
 
+    /// Whether the relay was not asked for this content yet, as others had their turn before it.
+    pub(crate) fn waits_to_be_announced(&self, id: ContentId) -> bool {
+        self.relay.is_ready()
+            && self.relay.pace.is_short()
+            && self.contents.get(&id).is_some_and(|c| c.announced.is_none())
+    }
+
     /// The contents that a request waits for.
     fn asked_for(&self) -> BTreeSet<ContentId> {
-        let asked = self.requests.values().map(|r| r.content);
-        asked.filter(|id| self.contents.get(id).is_some_and(|c| !c.is_whole())).collect()
+        let mut asked = BTreeSet::new();
+        for request in self.requests.values() {
+            if self.contents.get(&request.content).is_some_and(|c| !c.is_whole()) {
+                asked.insert(request.content);
+            }
+        }
+        asked
     }
 
     /// Announces every content whose time has come and whose announce would say something new or ask for introductions: first what is
@@ -316,17 +343,21 @@ impl Node {
         }
         let own = self.relay.relay == Some(self.id());
         let asked_for = self.asked_for();
+        let ids: Vec<ContentId> = self.contents.keys().copied().collect();
         let mut due = Vec::new();
-        for (&id, content) in &self.contents {
+        for (at, (id, content)) in self.contents.iter().enumerate() {
             if content.announce_at > self.now {
                 self.timers.by(Timer::Announce, content.announce_at);
             } else {
-                due.push((content.announced.is_none(), asked_for.contains(&id), content.last_used, id));
+                let new = u64::from(content.announced.is_none()) << 63;
+                due.push((new | rank(asked_for.contains(id), content.last_used), at as u32));
             }
         }
-        due.sort_unstable_by(|a, b| b.cmp(a));
+        order(&mut due);
         let (mut messages, mut said) = (Vec::new(), Vec::new());
-        for (_, wanted, _, id) in due {
+        for (_, at) in due.into_iter().rev() {
+            let id = ids[at as usize];
+            let wanted = asked_for.contains(&id);
             let Some(content) = self.contents.get_mut(&id) else { continue };
             let now = (content.have_permille(), if wanted { INTRODUCTIONS } else { 0 });
             if now == (0, 0) {

@@ -3,6 +3,7 @@
 
 use crate::Node;
 use crate::blocks::Fetched;
+use crate::connections::order;
 use core::time::Duration;
 use peeredge_dts::{Answer, Bitmap, CodedId, Due};
 use peeredge_wire::limits::SUBSCRIPTIONS_MAX;
@@ -104,8 +105,10 @@ impl Node {
         let filled = c.transfer.as_ref().map_or(&[][..], |t| t.blocks());
         let has_part = |&block: &u32| c.transfer.as_ref().is_some_and(|t| t.assembly(block).is_some());
         // Those being filled, not all there are: a question of 33 bytes must not cost a look-up for each block of a large content.
-        let mut parts: Vec<u32> = filled.iter().copied().filter(has_part).collect();
-        parts.sort_unstable();
+        let has_part = filled.iter().copied().filter(has_part);
+        let mut parts: Vec<(u64, u32)> = has_part.map(|block| (u64::from(block), block)).collect();
+        order(&mut parts);
+        let parts: Vec<u32> = parts.into_iter().map(|(_, block)| block).collect();
         let mut frames = vec![PeerMessage::HaveBlocks { content, first: 0, bits: &bits }.encode()];
         frames.extend(self.parts_frames(content, &parts));
         frames
