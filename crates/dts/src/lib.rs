@@ -27,7 +27,9 @@ pub use peeredge_code::{CodedId, Encoder, Encoding};
 pub use plan::{Need, Reader, plan};
 pub use playing::Playing;
 pub use publisher::{PublishError, Published, Publisher};
-pub use serve::{Answer, Due, QUEUE_ANSWERS_MAX, QUEUE_ORDERS_MAX, QUEUE_SYMBOLS_MAX, ServeQueue};
+pub use serve::{
+    Answer, Due, QUEUE_ANSWERS_MAX, QUEUE_ORDERS_MAX, QUEUE_SYMBOLS_MAX, SHARE_AHEAD, ServeQueue,
+};
 pub use source::{Holdings, SourceId};
 pub use state::StoredState;
 pub use transfer::{Received, Transfer, WholeBlock, block_cost};

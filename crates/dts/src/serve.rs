@@ -31,7 +31,7 @@ struct Order {
 
 /// A share is used at most so far ahead: what nobody else needed is not held against its receiver for long. As wants say that they are needed
 /// within as long at most (`playing.rs`), who has used it up comes after all of them.
-const SHARE_AHEAD: Duration = Duration::from_secs(4);
+pub const SHARE_AHEAD: Duration = Duration::from_secs(4);
 
 /// What is sent once, however often it was asked for meanwhile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

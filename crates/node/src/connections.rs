@@ -73,6 +73,8 @@ pub(crate) struct Connection {
     pub(crate) lanes: Option<Lanes>,
     /// When the shell last measured the round trip, and how many microseconds that took.
     pub(crate) round_trip: Option<(Time, u64)>,
+    /// Whoever stands behind it, where the shell can tell.
+    pub(crate) owner: Option<u64>,
     pub(crate) open: bool,
     opened: Time,
     pub(crate) greeted: bool,
@@ -331,6 +333,7 @@ impl Node {
                 carry_refused: false,
                 lanes,
                 round_trip: None,
+                owner: None,
                 open: false,
                 opened: Time::ZERO,
                 greeted: false,

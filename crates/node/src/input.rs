@@ -61,6 +61,15 @@ pub enum Input {
         micros: u64,
     },
 
+    /// Whoever stands behind the other end of this connection, as far as the shell can tell: a number for its network. An uplink with a
+    /// cap is shared by owner first; a connection without one stands for itself.
+    Owner {
+        /// Of which connection.
+        connection: ConnectionId,
+        /// The number.
+        owner: u64,
+    },
+
     /// The store holds this content: sent once a content at the start, and after a publish has written one.
     Stored {
         /// Which content.

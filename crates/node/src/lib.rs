@@ -238,6 +238,11 @@ impl Node {
                 self.take_up_passed_over();
             }
             Input::RoundTrip { connection, micros } => self.round_trip(connection, micros),
+            Input::Owner { connection, owner } => {
+                if let Some(connection) = self.connections.all.get_mut(&connection) {
+                    connection.owner = Some(owner);
+                }
+            }
             Input::Stored { content, state } => self.stored(content, &state),
             Input::Read { token, bytes } => self.read_done(token, bytes),
             Input::StoreFailed { content } => self.store_failed(content),

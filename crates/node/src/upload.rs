@@ -10,11 +10,11 @@ use crate::caps::Caps;
 use crate::output::Output;
 use crate::timers::Timer;
 use core::time::Duration;
-use peeredge_dts::{Answer, CodedId, Due, Encoder};
+use peeredge_dts::{Answer, CodedId, Due, Encoder, SHARE_AHEAD};
 use peeredge_wire::limits::WANT_PICKS_MAX;
 use peeredge_wire::peer::{Marker, PeerMessage, Pick, RefuseReason};
 use peeredge_wire::{ConnectionId, ContentId, Time};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Bytes that strangers may have this node read, sum or multiply, beyond [`WORK_EARNED`] for each byte sent to them: reading a block to
 /// send one symbol of it, or summing half of a block for a coded one, is much for little. What one connection may have done at once and in a
@@ -46,6 +46,8 @@ pub(crate) struct Upload {
     rests_until: Time,
     /// Receivers with something in their queues, and maybe some without.
     waiting: BTreeSet<ConnectionId>,
+    /// Until when those of one owner have used what is theirs of a capped uplink.
+    owners: BTreeMap<u64, Time>,
     /// What all connections that have not taken much may have done.
     work: Allowance,
 }
@@ -86,6 +88,7 @@ impl Upload {
             sent_bytes: 0,
             rests_until: Time::ZERO,
             waiting: BTreeSet::new(),
+            owners: BTreeMap::new(),
             work: Allowance::full(WORK_ALL_BURST, WORK_ALL_PER_S),
         }
     }
@@ -174,23 +177,37 @@ impl Node {
             return self.timers.by(Timer::Upload, self.upload.rests_until);
         }
         let now = self.now;
-        let mut turns: Vec<(Time, ConnectionId)> = Vec::new();
+        let mut turns: Vec<(Time, ConnectionId, Option<u64>)> = Vec::new();
         for id in self.upload.waiting.iter().copied().collect::<Vec<_>>() {
-            match self.connections.all.get_mut(&id).and_then(|c| c.serve.turn(now)) {
-                Some(turn) => turns.push((turn, id)),
+            let connection = self.connections.all.get_mut(&id);
+            match connection.and_then(|c| Some((c.serve.turn(now)?, id, c.owner))) {
+                Some(turn) => turns.push(turn),
                 None => _ = self.upload.waiting.remove(&id),
             }
         }
-        let receivers = turns.len() as u64;
-        while let Some(at) = (0..turns.len()).min_by_key(|&at| turns[at]) {
-            let id = turns[at].1;
+        // By owner first, then among its keys: or whoever makes most keys has most of the uplink.
+        let mut keys: BTreeMap<u64, u64> = BTreeMap::new();
+        turns.iter().filter_map(|turn| turn.2).for_each(|owner| *keys.entry(owner).or_default() += 1);
+        let owners = turns.iter().filter(|turn| turn.2.is_none()).count() + keys.len();
+        self.upload.owners.retain(|owner, until| keys.contains_key(owner) && *until > now);
+        while let Some(at) = (0..turns.len()).min_by_key(|&at| {
+            let (turn, id, owner) = turns[at];
+            let share = owner.and_then(|owner| self.upload.owners.get(&owner));
+            (share.map_or(turn, |&share| share.max(turn)), id)
+        }) {
+            let (_, id, owner) = turns[at];
             let before = self.upload.sent_bytes;
             let pumped = self.pump_one(id);
             let sent_bytes = self.upload.sent_bytes - before;
+            let micros =
+                sent_bytes * 1_000_000 * owners as u64 / self.config.caps.upload_bytes_per_s_max.max(1);
+            let of_owner = owner.and_then(|owner| keys.get(&owner)).copied().unwrap_or(1);
+            if let Some(owner) = owner.filter(|_| of_owner > 1) {
+                let until = self.upload.owners.entry(owner).or_insert(now);
+                *until = ((*until).max(now) + Duration::from_micros(micros)).min(now + SHARE_AHEAD);
+            }
             let turn = self.connections.all.get_mut(&id).and_then(|connection| {
-                let micros =
-                    sent_bytes * 1_000_000 * receivers / self.config.caps.upload_bytes_per_s_max.max(1);
-                connection.serve.takes(now, Duration::from_micros(micros));
+                connection.serve.takes(now, Duration::from_micros(micros.saturating_mul(of_owner)));
                 connection.serve.turn(now)
             });
             match (pumped, turn) {

@@ -45,6 +45,44 @@ fn what_is_needed_later_waits_for_what_others_need_sooner() {
     assert!(share < 0.25, "{share}");
 }
 
+/// The share of what comes that one receiver gets beside so many keys of one owner, where the shell tells whose they are.
+fn share_beside(keys: usize) -> f64 {
+    let mut world = World::new();
+    let (a, b) = (world.add(|_| {}), world.add(|_| {}));
+    let crowd: Vec<usize> = (0..keys).map(|_| world.add(|_| {})).collect();
+    let contents: Vec<_> = (0..=keys).map(|n| publish(&bytes(8 << 20, 10 + n as u64))).collect();
+    for (content, stored) in &contents {
+        world.hold(a, *content, stored);
+    }
+    world.input(a, Input::Caps(Caps { upload_bytes_per_s_max: 1_000_000, ..Caps::default() }));
+    // They want contents of their own, so that none helps another.
+    for (n, peer) in [b].into_iter().chain(crowd.iter().copied()).enumerate() {
+        world.fetch(peer, 1, contents[n].0, RangeSpec::Whole);
+    }
+    world.run_until(2, |w| w.peers[a].connections.len() > keys);
+    let honest = world.peers[b].node.id();
+    let connections: Vec<_> = world.peers[a].connections.iter().map(|(&c, &peer)| (c, peer)).collect();
+    assert!(connections.len() > keys, "{}", connections.len());
+    for (connection, peer) in connections {
+        let owner = if peer == honest { 1 } else { 2 };
+        world.input(a, Input::Owner { connection, owner });
+    }
+    let all: Vec<usize> = [b].into_iter().chain(crowd).collect();
+    let arrived = |world: &World| -> Vec<u64> {
+        all.iter().map(|&peer| world.peers[peer].node.stats().from_peers_bytes).collect()
+    };
+    let before = arrived(&world);
+    world.run_until(12, |_| false);
+    let came: Vec<u64> = arrived(&world).iter().zip(before).map(|(after, before)| after - before).collect();
+    came[0] as f64 / came.iter().sum::<u64>() as f64
+}
+
+#[test]
+fn whoever_has_many_keys_has_one_share() {
+    let share = share_beside(8);
+    assert!((0.4..0.62).contains(&share), "{share}");
+}
+
 #[test]
 fn a_cap_of_nothing_refuses_everybody() {
     let mut world = World::new();

@@ -238,6 +238,9 @@ impl Driver {
                     let _ = self.own.send(Input::Closed { connection });
                     return;
                 }
+                if let Some(owner) = self.gate.as_ref().and_then(|gate| gate.owner(connection)) {
+                    let _ = self.own.send(Input::Owner { connection, owner: owner.number() });
+                }
                 let role = match role {
                     Role::Offerer => rtc::Role::Offerer,
                     Role::Answerer => rtc::Role::Answerer,

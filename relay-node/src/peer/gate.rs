@@ -102,6 +102,11 @@ impl Gate {
         Some(leaving)
     }
 
+    /// Whose place a connection has.
+    pub(super) fn owner(&self, connection: ConnectionId) -> Option<Owner> {
+        Some(self.places.get(&connection)?.owner)
+    }
+
     /// The one of a network's that was used least lately among some, and how many these are.
     fn oldest(&self, owner: Owner, is_meant: impl Fn(&Place) -> bool) -> (Option<ConnectionId>, usize) {
         let of_owner = self.places.iter().filter(|(_, place)| place.owner == owner && is_meant(place));

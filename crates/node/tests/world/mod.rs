@@ -52,7 +52,7 @@ pub struct Peer {
     /// What one connection carries, as loss would have it.
     pub connection_bytes_per_s: u64,
     connection_free: BTreeMap<ConnectionId, Time>,
-    connections: BTreeMap<ConnectionId, PeerId>,
+    pub connections: BTreeMap<ConnectionId, PeerId>,
     offers: BTreeMap<ConnectionId, Role>,
 }
 
