@@ -7,6 +7,7 @@ use crate::Node;
 use crate::allowance::Allowance;
 use crate::blocks::{Fetched, ParityIs};
 use crate::caps::Caps;
+use crate::connections::order;
 use crate::output::Output;
 use crate::timers::Timer;
 use core::time::Duration;
@@ -14,7 +15,7 @@ use peeredge_dts::{Answer, CodedId, Due, Encoder, SHARE_AHEAD};
 use peeredge_wire::limits::WANT_PICKS_MAX;
 use peeredge_wire::peer::{Marker, PeerMessage, Pick, RefuseReason};
 use peeredge_wire::{ConnectionId, ContentId, Time};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 /// Bytes that strangers may have this node read, sum or multiply, beyond [`WORK_EARNED`] for each byte sent to them: reading a block to
 /// send one symbol of it, or summing half of a block for a coded one, is much for little. What one connection may have done at once and in a
@@ -46,8 +47,8 @@ pub(crate) struct Upload {
     rests_until: Time,
     /// Receivers with something in their queues, and maybe some without.
     waiting: BTreeSet<ConnectionId>,
-    /// Until when those of one owner have used what is theirs of a capped uplink.
-    owners: BTreeMap<u64, Time>,
+    /// What owners that wait have of a capped uplink, by owner.
+    owners: Vec<OwnersShare>,
     /// What all connections that have not taken much may have done.
     work: Allowance,
 }
@@ -80,6 +81,16 @@ fn is_capped(caps: &Caps) -> bool {
     caps.upload_bytes_per_s_max != u64::MAX
 }
 
+/// What those of one owner have of a capped uplink together.
+#[derive(Debug)]
+struct OwnersShare {
+    owner: u64,
+    /// Until when they have used what is theirs.
+    until: Time,
+    /// How many of them wait.
+    keys: u64,
+}
+
 impl Upload {
     pub(crate) fn new() -> Self {
         Upload {
@@ -88,7 +99,7 @@ impl Upload {
             sent_bytes: 0,
             rests_until: Time::ZERO,
             waiting: BTreeSet::new(),
-            owners: BTreeMap::new(),
+            owners: Vec::new(),
             work: Allowance::full(WORK_ALL_BURST, WORK_ALL_PER_S),
         }
     }
@@ -177,34 +188,49 @@ impl Node {
             return self.timers.by(Timer::Upload, self.upload.rests_until);
         }
         let now = self.now;
-        let mut turns: Vec<(Time, ConnectionId, Option<u64>)> = Vec::new();
+        let mut turns: Vec<(Time, ConnectionId, Option<usize>)> = Vec::new();
+        let mut by_owner: Vec<(u64, u32)> = Vec::new();
         for id in self.upload.waiting.iter().copied().collect::<Vec<_>>() {
             let connection = self.connections.all.get_mut(&id);
-            match connection.and_then(|c| Some((c.serve.turn(now)?, id, c.owner))) {
-                Some(turn) => turns.push(turn),
-                None => _ = self.upload.waiting.remove(&id),
-            }
+            let Some((turn, owner)) = connection.and_then(|c| Some((c.serve.turn(now)?, c.owner))) else {
+                self.upload.waiting.remove(&id);
+                continue;
+            };
+            by_owner.extend(owner.map(|owner| (owner, turns.len() as u32)));
+            turns.push((turn, id, None));
         }
         // By owner first, then among its keys: or whoever makes most keys has most of the uplink.
-        let mut keys: BTreeMap<u64, u64> = BTreeMap::new();
-        turns.iter().filter_map(|turn| turn.2).for_each(|owner| *keys.entry(owner).or_default() += 1);
-        let owners = turns.iter().filter(|turn| turn.2.is_none()).count() + keys.len();
-        self.upload.owners.retain(|owner, until| keys.contains_key(owner) && *until > now);
+        order(&mut by_owner);
+        let shares = turns.len() - by_owner.len();
+        let before = core::mem::take(&mut self.upload.owners);
+        let owners = &mut self.upload.owners;
+        for (owner, at) in by_owner {
+            if owners.last().is_none_or(|last| last.owner != owner) {
+                let known = before.binary_search_by_key(&owner, |share| share.owner);
+                let until = known.map_or(now, |place| before[place].until);
+                owners.push(OwnersShare { owner, until, keys: 0 });
+            }
+            let last = owners.len() - 1;
+            owners[last].keys += 1;
+            turns[at as usize].2 = Some(last);
+        }
+        let shares = (shares + owners.len()) as u64;
         while let Some(at) = (0..turns.len()).min_by_key(|&at| {
             let (turn, id, owner) = turns[at];
-            let share = owner.and_then(|owner| self.upload.owners.get(&owner));
-            (share.map_or(turn, |&share| share.max(turn)), id)
+            (owner.map_or(turn, |owner| self.upload.owners[owner].until.max(turn)), id)
         }) {
             let (_, id, owner) = turns[at];
             let before = self.upload.sent_bytes;
             let pumped = self.pump_one(id);
             let sent_bytes = self.upload.sent_bytes - before;
-            let micros =
-                sent_bytes * 1_000_000 * owners as u64 / self.config.caps.upload_bytes_per_s_max.max(1);
-            let of_owner = owner.and_then(|owner| keys.get(&owner)).copied().unwrap_or(1);
-            if let Some(owner) = owner.filter(|_| of_owner > 1) {
-                let until = self.upload.owners.entry(owner).or_insert(now);
-                *until = ((*until).max(now) + Duration::from_micros(micros)).min(now + SHARE_AHEAD);
+            let micros = sent_bytes * 1_000_000 * shares / self.config.caps.upload_bytes_per_s_max.max(1);
+            let mut of_owner = 1;
+            if let Some(share) = owner.map(|owner| &mut self.upload.owners[owner]) {
+                of_owner = share.keys;
+                if of_owner > 1 {
+                    share.until =
+                        (share.until.max(now) + Duration::from_micros(micros)).min(now + SHARE_AHEAD);
+                }
             }
             let turn = self.connections.all.get_mut(&id).and_then(|connection| {
                 connection.serve.takes(now, Duration::from_micros(micros.saturating_mul(of_owner)));
