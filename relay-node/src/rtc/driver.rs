@@ -18,7 +18,7 @@ use tokio::sync::{Notify, Semaphore, mpsc};
 
 use super::connection::{Connection, Outbox, Reached};
 use super::handle::{RtcSpawnError, event_bytes};
-use super::socket::Socket;
+use super::socket::{self, Socket};
 use super::stun::StunClient;
 use super::{CloseReason, ConnectionId, Role, RtcCommand, RtcConfig, RtcEvent};
 use crate::pulse::{BEAT_EVERY, Pulse};
@@ -77,8 +77,7 @@ impl Driver {
     ) -> Result<Driver, RtcSpawnError> {
         let mut sockets = Vec::new();
         for socket in &config.sockets {
-            let bound = std::net::UdpSocket::bind(socket.bind)
-                .and_then(|bound| bound.set_nonblocking(true).map(|()| bound))
+            let bound = socket::bind(socket.bind)
                 .and_then(|bound| Socket::new(bound, socket.advertised, config.socket_buffer_bytes))
                 .map_err(|error| RtcSpawnError::Bind { bind: socket.bind, error })?;
             sockets.push(bound);

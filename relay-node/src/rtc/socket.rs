@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use std::task::{Context, Poll};
 
 use quinn_udp::{BATCH_SIZE, RecvMeta, UdpSockRef, UdpSocketState};
+use socket2::{Domain, Protocol, Type};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
@@ -23,6 +24,17 @@ const BATCHES_A_TURN: usize = 32;
 const RUN_BYTES_MAX: usize = 65_536;
 /// Receive buffers offered to one system call.
 const RUNS_MAX: usize = if BATCH_SIZE < 8 { BATCH_SIZE } else { 8 };
+
+/// Binds a port of one family: what peers are told is of the same, and a socket of IPv4 may have the port, too.
+pub fn bind(address: SocketAddr) -> io::Result<std::net::UdpSocket> {
+    let socket = socket2::Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.bind(&address.into())?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
+}
 
 /// Equal-sized datagrams to one destination, end to end; the last may be shorter and ends the run.
 struct Run {
@@ -190,5 +202,20 @@ impl Socket {
             return Poll::Ready(());
         }
         Poll::Pending
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::bind;
+
+    #[test]
+    fn one_port_is_bound_for_both_families() {
+        let Ok(six) = bind("[::]:0".parse().expect("an address")) else {
+            return; // A machine without IPv6.
+        };
+        let port = six.local_addr().expect("it is bound").port();
+        let four = bind(([0, 0, 0, 0], port).into());
+        assert!(four.is_ok(), "{four:?}");
     }
 }
