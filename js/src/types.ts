@@ -377,7 +377,7 @@ export interface Peer {
    * Follows a content that grows: gives its parts as they come, each once and in order, from the last 64 on, and ends with it.
    * Waits without end while the publisher is silent: abort it, or leave the loop. Nobody but the link's key can add a part, and it can
    * take none back from who follows: that ends the iterator with `live_forked`. What this cannot see is whether two followers are shown
-   * the same parts.
+   * the same parts. Where the publisher's clock is more than ten minutes behind this one, nothing is seen of it.
    *
    * @throws {PeerEdgeError} `invalid_link`, `consent_required`, `closed`; later from the iterator: the same, `live_forked`, or the
    *   signal's reason.
