@@ -100,8 +100,16 @@ impl Journal {
 }
 
 fn create(path: &Path) -> Result<Database, StoreError> {
-    guarded(|| Database::builder().set_cache_size(CACHE_BYTES).create(path).map_err(redb::Error::from))
-        .map_err(|error| StoreError::journal(path, error))
+    guarded(|| {
+        let mut builder = Database::builder();
+        builder.set_cache_size(CACHE_BYTES);
+        #[cfg(test)]
+        if let Some(backend) = super::journal_faults::backend(path) {
+            return Ok(builder.create_with_backend(backend)?);
+        }
+        Ok(builder.create(path)?)
+    })
+    .map_err(|error| StoreError::journal(path, error))
 }
 
 thread_local! {

@@ -23,6 +23,8 @@ mod files;
 mod health;
 mod inbox;
 mod journal;
+#[cfg(test)]
+mod journal_faults;
 mod recover;
 mod verified;
 mod worker;
