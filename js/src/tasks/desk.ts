@@ -40,6 +40,10 @@ const REFUSALS: Record<string, string> = {
   task_quota: "this network has had as many tasks as it may for now",
 };
 
+/** After so long the output that another voter shows is asked for, too. */
+const OUTPUT_LATE_MS = 3000;
+const late = () => new Promise<void>((resolve) => setTimeout(resolve, OUTPUT_LATE_MS));
+
 /** What is offered before the visitor agreed. */
 const NO_OFFER = "";
 
@@ -305,20 +309,42 @@ export class Desk {
     }
   }
 
-  /** The first of these outputs that is what the workers signed for, whoever delivered it. */
+  /**
+   * The first of these outputs that is what the workers signed for, whoever delivered it. Each next one is begun when those before have
+   * ended or are late: a voter may have left, or have shown what nobody has.
+   */
   async #output(shown: (Uint8Array | string)[], end: number, digest: Uint8Array, waiting: Waiting): Promise<Uint8Array | null> {
     const { signal } = waiting.end;
-    for (const output of shown) {
+    const found = new AbortController();
+    const stop = () => found.abort(signal.reason);
+    signal.addEventListener("abort", stop);
+    let failed: unknown;
+    const check = async (output: Uint8Array | string): Promise<Uint8Array> => {
       try {
-        const bytes = typeof output === "string" ? await this.#host.take(output, waiting.limits.outputBytes, signal) : output;
-        if (isEqual(await answer(end, bytes, signal), digest)) return bytes;
+        const bytes = typeof output === "string" ? await this.#host.take(output, waiting.limits.outputBytes, found.signal) : output;
+        if (isEqual(await answer(end, bytes, found.signal), digest)) return bytes;
       } catch (error) {
-        signal.throwIfAborted();
-        // Its voter may have left: another's may still be there.
-        if (output === shown.at(-1) && waiting.isContested) throw error;
+        failed = error;
       }
+      throw null;
+    };
+    try {
+      signal.throwIfAborted();
+      const begun: Promise<Uint8Array>[] = [];
+      let bytes: Uint8Array | null | void = null;
+      for (const output of shown) {
+        begun.push(check(output));
+        const any = Promise.any(begun).catch(() => null);
+        bytes = await (begun.length < shown.length ? Promise.race([any, late()]) : any);
+        if (bytes) return bytes;
+      }
+      signal.throwIfAborted();
+      if (failed && waiting.isContested) throw failed;
+      return null;
+    } finally {
+      signal.removeEventListener("abort", stop);
+      found.abort();
     }
-    return null;
   }
 
   async #work(word: Word<"lease">): Promise<void> {

@@ -1,6 +1,8 @@
 //! Tasks that this node hands in: what is shared for them, what the relay says of them, and what their outputs must be.
 
 use super::desk::{CONTENT_BYTES_MAX, Desk, rewrite};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use peeredge_hvm::task::PAGE_BYTES;
 use peeredge_hvm::{Answer, End, Limits};
 use peeredge_node::TaskInput;
@@ -8,7 +10,11 @@ use peeredge_wire::limits::TASK_INLINE_BYTES_MAX;
 use peeredge_wire::relay::{Blob, TaskAssurance, TaskFromRelay, TaskLimits, TaskRefusal, TaskRequest};
 use peeredge_wire::{ContentId, PeerId};
 use std::fmt;
+use std::time::Duration;
 use tokio::sync::mpsc;
+
+/// After so long the output that another voter shows is asked for, too.
+const OUTPUT_LATE: Duration = Duration::from_secs(3);
 
 /// A task to be run by others.
 #[derive(Clone, Debug)]
@@ -152,28 +158,38 @@ impl Desk {
         }
     }
 
-    /// The first of these outputs that is what the workers signed for, whoever delivered it.
+    /// The first of these outputs that is what the workers signed for, whoever delivered it. Each next one is begun when one before has
+    /// ended or they are late: a voter may have left, or have shown what nobody has.
     async fn output(
         &self,
-        shown: impl Iterator<Item = Blob>,
+        mut shown: impl Iterator<Item = Blob>,
         end: u8,
         gas: u64,
         digest: &[u8; 32],
     ) -> Option<Vec<u8>> {
-        for blob in shown {
+        let check = async |blob: Blob| {
             let bytes = match blob {
                 Blob::Inline(bytes) => bytes,
-                Blob::Content(content) => match self.take(content, CONTENT_BYTES_MAX).await {
-                    Ok(bytes) => bytes,
-                    // Its voter may have left: another's may still be there.
-                    Err(_) => continue,
-                },
+                Blob::Content(content) => self.take(content, CONTENT_BYTES_MAX).await.ok()?,
             };
-            if Answer::parts(end, &bytes, gas).is_some_and(|answer| answer.digest == *digest) {
-                return Some(bytes);
+            Answer::parts(end, &bytes, gas).is_some_and(|answer| answer.digest == *digest).then_some(bytes)
+        };
+        let mut begun = FuturesUnordered::new();
+        loop {
+            match shown.next() {
+                Some(blob) => begun.push(check(blob)),
+                None if begun.is_empty() => return None,
+                None => {}
+            }
+            tokio::select! {
+                Some(found) = begun.next() => {
+                    if found.is_some() {
+                        return found;
+                    }
+                }
+                () = tokio::time::sleep(OUTPUT_LATE) => {}
             }
         }
-        None
     }
 }
 

@@ -101,6 +101,31 @@ test("an output that its workers did not sign for is not given out, in the frame
   expect(await content).toBe("task_disputed");
 });
 
+test("an output that nobody has keeps no caller from another voter's", async () => {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+  try {
+    const taken: string[] = [];
+    const silent = {
+      ...host,
+      take: (content: string, _: number, signal: AbortSignal) => {
+        taken.push(content);
+        if (content === "another") return Promise.resolve(Uint8Array.of(9));
+        return new Promise<Uint8Array>((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
+      },
+    };
+    const desk = new Desk(silent, { ...COMPUTE, allowed: false }, false);
+    const run = desk.run("module", new Uint8Array(), {});
+    await vi.waitFor(() => expect(calls.at(-1)).toMatchObject({ call: "submit" }));
+    desk.receive(["result", 1, 0, 7n, 2, false, ["a"], "nobody has it", Uint8Array.of(9), 40_000, ["another"]]);
+    await vi.advanceTimersByTimeAsync(2_900);
+    expect(taken).toEqual(["nobody has it"]);
+    await vi.advanceTimersByTimeAsync(200);
+    expect((await run).output).toEqual(Uint8Array.of(9));
+  } finally {
+    vi.useRealTimers();
+  }
+});
+
 test("an abort cancels at the relay, and rejects with an error whose cause is the signal's reason", async () => {
   const desk = new Desk(host, { ...COMPUTE, allowed: false }, false);
   const end = new AbortController();
