@@ -15,6 +15,7 @@ const WORDS: Record<ErrorCode, [title: string, advice: string]> = {
   invalid_option: ["The name or type of this file is too long", "Rename it to something shorter and drop it again."],
   invalid_link: ["That is not a PeerEdge link", "A link looks like peeredge:… or https://relay/c/…, with 52 letters and digits."],
   unavailable: ["Nobody has these bytes right now", "No visitor, relay or server answered in time. Open the tab that shared the file, then try again."],
+  live_forked: ["This broadcast contradicts itself", "Its publisher has signed two lists that do not fit, so it was ended here."],
   manifest_invalid: ["What was offered does not match the link", "Every holder's description of this file contradicts it, so nothing was accepted. Check the link."],
   blocks_too_large: ["This link cannot be opened here", "Its file is cut into larger pieces than a page is to hold at once. Ask for another link."],
   unreadable: ["The file cannot be read", "It may have been moved, changed or removed meanwhile. Choose it once more."],

@@ -60,7 +60,7 @@ test("two followers get every byte as parts come, and who comes late gets them a
   await follow(b, link);
   const first = await append(a, 1);
   await has(b, 1);
-  expect(await parts(b)).toEqual([{ content: first.content, link: `peeredge:${first.content}`, number: 0, length: PART + 1, durationMs: 2000 }]);
+  expect(await parts(b)).toEqual([{ content: first.content, link: `peeredge:${first.content}`, number: 0, length: PART + 1, durationMs: 2000, gap: null }]);
   const whole = isWhole(b, link, [1, 2, 3]);
   await append(a, 2);
   await follow(c, link);

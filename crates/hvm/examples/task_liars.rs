@@ -15,8 +15,11 @@ const LIARS: usize = 8;
 /// A relay's tasks come and go: new workers come to each batch, since liars that were found get nothing any more.
 const BATCH: u64 = 250;
 
-/// Each way, and who lies so: the number is that of the liar.
-const WAYS: [(&str, fn(usize) -> Kind); 8] = [
+/// Who lies, by the number of the liar.
+type Who = fn(usize) -> Kind;
+
+/// Each way, and who lies so.
+const WAYS: [(&str, Who); 8] = [
     ("wrong output, another each time", |_| Kind::Liar),
     ("wrong output, all liars the same", |_| Kind::Ring(1)),
     ("wrong output, pairs of owners the same", |n| Kind::Ring(n as u8 / 2)),

@@ -47,7 +47,7 @@ impl Dispatch {
     fn next(&mut self, failed: usize) -> Option<(TaskId, bool)> {
         // What nobody could take is tried now and then: however much of it there is, the others have their turns.
         if !self.aside.is_empty() && self.dice.below(ASIDE_TURN) == 0 {
-            return self.from_aside();
+            return self.take_aside();
         }
         // Some of those begun stay, so that a pair is drawn and does not just happen.
         if !self.begun.is_empty() && (self.queue.is_empty() || self.begun.len() > self.settings.mixing) {
@@ -56,10 +56,10 @@ impl Dispatch {
             return Some((id, false));
         }
         let fresh = self.queue.pop().map(|task| (task, true));
-        fresh.or_else(|| if failed < FAILED_MAX / 2 { self.from_aside() } else { None })
+        fresh.or_else(|| if failed < FAILED_MAX / 2 { self.take_aside() } else { None })
     }
 
-    fn from_aside(&mut self) -> Option<(TaskId, bool)> {
+    fn take_aside(&mut self) -> Option<(TaskId, bool)> {
         let id = self.aside.draw(&mut self.dice)?;
         self.take_out(id);
         Some((id, false))
