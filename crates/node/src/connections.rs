@@ -2,6 +2,7 @@
 
 use crate::Node;
 use crate::allowance::Allowance;
+use crate::asking::Shares;
 use crate::carry::Carried;
 use crate::excused::Excused;
 use crate::lanes::{self, LANE_OPEN_WITHIN, Lanes};
@@ -105,8 +106,8 @@ pub(crate) struct Connection {
     /// When it last gave something new.
     pub(crate) gave: Time,
     pub(crate) pipe: Pipe,
-    /// Contents that share its pipe: of each something is under way, or waits for room in it.
-    sharing: BTreeSet<ContentId>,
+    /// Contents that share its pipe.
+    pub(crate) shares: Shares,
     /// Not asked for anything before this time: it said it was busy or capped.
     pub(crate) rest_until: Time,
     pub(crate) last_used: Time,
@@ -126,48 +127,9 @@ impl Connection {
         self.serve.is_empty() && self.outbox.is_empty()
     }
 
-    /// Something of this content was asked for over it, or would be if there were room.
-    pub(crate) fn shares(&mut self, content: ContentId) {
-        self.sharing.insert(content);
-    }
-
-    /// What is under way over it; `owed` tells of each content how many bytes, and none where nothing is wanted any more.
-    pub(crate) fn load(&mut self, owed: impl Fn(&ContentId) -> Option<u64>) -> Load {
-        let mut load = Load::default();
-        let mut gone = Vec::new();
-        for content in &self.sharing {
-            let Some(bytes) = owed(content) else {
-                gone.push(*content);
-                continue;
-            };
-            load.bytes = load.bytes.saturating_add(bytes);
-            load.contents += 1;
-            load.waiting += u64::from(bytes == 0);
-        }
-        for content in gone {
-            self.sharing.remove(&content);
-        }
-        load
-    }
-
     pub(crate) fn can_send(&self, bytes: usize) -> bool {
         self.open && self.outbox.is_empty() && self.credit >= bytes as u64
     }
-}
-
-/// Sorts by a number, with another one beside it: one function for all, as each of a type of its own is kilobytes of wasm.
-pub(crate) fn order(ranked: &mut [(u64, u32)]) {
-    ranked.sort_unstable();
-}
-
-/// What is under way over a connection, of all contents that share its pipe.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Load {
-    pub(crate) bytes: u64,
-    /// Contents of which something is under way or waits for room.
-    pub(crate) contents: u64,
-    /// Of those, the ones that wait.
-    pub(crate) waiting: u64,
 }
 
 /// The source number of a connection: they share one numbering.
@@ -342,7 +304,7 @@ impl Node {
                 outbox_bytes: 0,
                 serve: ServeQueue::default(),
                 told: BTreeMap::new(),
-                sharing: BTreeSet::new(),
+                shares: Shares::default(),
                 work: upload::work_allowance(),
                 frames: Allowance::full(FRAMES_BURST, FRAMES_PER_S),
                 subscribed: BTreeSet::new(),

@@ -551,10 +551,9 @@ impl Node {
                 taken
             }
             What::Run { block, first, count } => {
-                let held_before = self.totals.from_http_bytes;
-                let taken = self.http_run(id, server, block, first..first + count, bytes);
+                let (taken, is_news) = self.http_run(id, server, block, first..first + count, bytes);
                 // Once for all of them: readers get few large pieces rather than each symbol by itself.
-                if self.totals.from_http_bytes > held_before {
+                if is_news {
                     self.symbol_held(id, block, true);
                 }
                 taken
@@ -562,6 +561,7 @@ impl Node {
         }
     }
 
+    /// Takes a run of symbols; gives what the answer was, and whether any of them was new.
     fn http_run(
         &mut self,
         id: ContentId,
@@ -569,30 +569,41 @@ impl Node {
         block: u32,
         indexes: Range<u32>,
         bytes: &[u8],
-    ) -> Taken {
+    ) -> (Taken, bool) {
+        let mut is_news = false;
         let Some(layout) = self.contents.get(&id).and_then(|content| content.layout()) else {
-            return Taken::Whole;
+            return (Taken::Whole, is_news);
         };
         let mut rest = bytes;
         for index in indexes {
             let range = layout.symbol_range(block, index);
             let Some((symbol, tail)) = rest.split_at_checked((range.end - range.start) as usize) else {
-                return Taken::Short;
+                return (Taken::Short, is_news);
             };
             rest = tail;
-            if !self.http_symbol(id, server, block, index, symbol) {
-                return Taken::Wrong;
+            match self.http_symbol(id, server, block, index, symbol) {
+                Received::New => is_news = true,
+                Received::Duplicate | Received::Unasked => {}
+                Received::Contradicts => return (Taken::Wrong, is_news),
             }
         }
         // More than was asked for is no answer to it.
-        if rest.is_empty() { Taken::Whole } else { Taken::NoRanges }
+        (if rest.is_empty() { Taken::Whole } else { Taken::NoRanges }, is_news)
     }
 
-    fn http_symbol(&mut self, id: ContentId, server: Server, block: u32, index: u32, symbol: &[u8]) -> bool {
-        let Some(content) = self.contents.get_mut(&id) else { return true };
-        let Some(transfer) = &mut content.transfer else { return true };
+    fn http_symbol(
+        &mut self,
+        id: ContentId,
+        server: Server,
+        block: u32,
+        index: u32,
+        symbol: &[u8],
+    ) -> Received {
+        let Some(content) = self.contents.get_mut(&id) else { return Received::Unasked };
+        let Some(transfer) = &mut content.transfer else { return Received::Unasked };
         let bytes = symbol.len() as u64;
-        match transfer.receive(source_of_server(server), block, Marker::Source(index), symbol) {
+        let received = transfer.receive(source_of_server(server), block, Marker::Source(index), symbol);
+        match received {
             Received::New => {
                 content.http.bytes += bytes;
                 self.totals.from_http_bytes += bytes;
@@ -600,17 +611,11 @@ impl Node {
                     self.totals.from_origin_bytes += bytes;
                 }
                 content.progress = self.now;
-                true
             }
-            Received::Duplicate | Received::Unasked => {
-                self.totals.duplicate_bytes += bytes;
-                true
-            }
-            Received::Contradicts => {
-                self.totals.rejected_bytes += bytes;
-                false
-            }
+            Received::Duplicate | Received::Unasked => self.totals.duplicate_bytes += bytes,
+            Received::Contradicts => self.totals.rejected_bytes += bytes,
         }
+        received
     }
 
     /// Ends requests whose symbols have all come from elsewhere meanwhile: they lost the race.

@@ -5,6 +5,8 @@
 
 mod ahead;
 mod allowance;
+mod announcing;
+mod asking;
 mod blocks;
 mod caps;
 mod carry;

@@ -2,8 +2,8 @@
 //! so within the caps, and at the pace at which the other side reads.
 
 use crate::Node;
+use crate::asking::order;
 use crate::blocks::Fetched;
-use crate::connections::order;
 use core::time::Duration;
 use peeredge_dts::{Answer, Bitmap, CodedId, Due};
 use peeredge_wire::limits::SUBSCRIPTIONS_MAX;

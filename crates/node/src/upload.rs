@@ -5,9 +5,9 @@
 
 use crate::Node;
 use crate::allowance::Allowance;
+use crate::asking::order;
 use crate::blocks::{Fetched, ParityIs};
 use crate::caps::Caps;
-use crate::connections::order;
 use crate::output::Output;
 use crate::timers::Timer;
 use core::time::Duration;

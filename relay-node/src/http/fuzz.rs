@@ -100,10 +100,12 @@ fn by_which_name_it_is_asked() {
                     "[2001:db8::7]",
                 ];
                 let is_known = |name: &String| {
-                    known.iter().any(|known| name.starts_with(known))
-                        || name.contains(".localhost")
-                        || name.starts_with("127.")
-                        || name.starts_with("[::1]")
+                    let port = name.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok());
+                    let host = port.map_or(name.as_str(), |(host, _)| host);
+                    known.contains(&host)
+                        || host.ends_with(".localhost")
+                        || host.parse::<std::net::Ipv4Addr>().is_ok_and(|ip| ip.is_loopback())
+                        || host == "[::1]"
                 };
                 assert!(names.iter().all(is_known), "{names:?}");
                 own += 1;

@@ -1,6 +1,6 @@
 // Tasks that tabs run for each other: what happens to who does the work changes nothing of the result.
-import binaryen from "binaryen";
 import { afterEach, expect, test } from "vitest";
+import { task as taskOf } from "../../attacks/task-bytes.mjs";
 import { Stage } from "../harness.mjs";
 import { eventually, refusal } from "./flow.mjs";
 
@@ -9,19 +9,8 @@ afterEach(() => stage?.close());
 
 const COMPUTE = { allowed: true, slots: 1, dutyPermille: 1000, whileHidden: true, onLowBattery: true };
 
-/** A task that puts out four bytes: what its step leaves at 1,024. */
-function task(step, functions = "") {
-  const module = binaryen.parseText(`(module
-    (memory (export "memory") 1 1000)
-    (global $steps (mut i32) (i32.const 0))
-    ${functions}
-    (func (export "peeredge_input") (param i32) (result i32) (i32.const 2048))
-    (func (export "peeredge_step") (result i32) ${step})
-    (func (export "peeredge_output") (result i64) (i64.const ${(1024n << 32n) | 4n})))`);
-  const bytes = [...module.emitBinary()];
-  module.dispose();
-  return bytes;
-}
+/** A task that counts its steps, if it likes. */
+const task = (step, functions = "") => taskOf(step, { functions: `(global $steps (mut i32) (i32.const 0)) ${functions}` });
 
 /** `steps` steps of a hash over a counter, each of so many rounds. */
 const hashing = (steps, rounds) =>
