@@ -93,14 +93,16 @@ impl Transfer {
         self.active.len() as u64 * block_cost(&self.layout)
     }
 
-    /// Takes the plan: blocks that it no longer names are put away and returned with what they hold.
-    pub fn set_plan(&mut self, needs: Vec<Need>) -> Vec<(u32, Assembly)> {
+    /// Takes the plan: blocks that it no longer names are put away and returned with what they hold, but for those `in_use`, of which
+    /// nothing more is needed while readers take what has come.
+    pub fn set_plan(&mut self, needs: Vec<Need>, in_use: &[u32]) -> Vec<(u32, Assembly)> {
         self.order = needs.iter().map(|n| n.block).collect();
         let mut dropped = Vec::new();
         // A whole block stays until its coded symbols are judged, which does not take long.
         let kept = |active: &Active| active.assembly.as_ref().is_some_and(|a| a.have().is_full());
-        let unplanned = self.active.iter().filter(|(b, active)| !self.order.contains(b) && !kept(active));
-        let gone: Vec<u32> = unplanned.map(|(&b, _)| b).collect();
+        let is_gone =
+            |(b, active): &(&u32, &Active)| !self.order.contains(b) && !in_use.contains(b) && !kept(active);
+        let gone: Vec<u32> = self.active.iter().filter(is_gone).map(|(&b, _)| b).collect();
         for block in gone {
             if let Some(assembly) = self.put_away(block) {
                 dropped.push((block, assembly));
@@ -136,6 +138,11 @@ impl Transfer {
     /// Blocks being filled, in the order in which they are needed.
     pub fn blocks(&self) -> &[u32] {
         &self.order
+    }
+
+    /// Blocks of which something is held here, rising.
+    pub fn assembled(&self) -> impl Iterator<Item = u32> + '_ {
+        self.active.iter().filter(|(_, active)| active.assembly.is_some()).map(|(&block, _)| block)
     }
 
     /// Blocks being filled whose record is not known.

@@ -362,7 +362,7 @@ mod tests {
             symbols: Bitmap::full(content.layout.symbols_of(block)),
             urgent_from: None,
         };
-        transfer.set_plan((0..content.layout.blocks()).map(need).collect());
+        transfer.set_plan((0..content.layout.blocks()).map(need).collect(), &[]);
         for block in 0..content.layout.blocks() {
             let range = content.layout.record_range(block);
             let bytes = &content.records[range.start as usize..range.end as usize];
@@ -407,7 +407,7 @@ mod tests {
     fn what_came_from_one_of_two_sources_neither_counts_as_expected_nor_is_asked_again() {
         let content = content();
         let mut transfer = receiver(&content, 11, 22);
-        transfer.set_plan(vec![Need { block: 0, symbols: Bitmap::full(64), urgent_from: None }]);
+        transfer.set_plan(vec![Need { block: 0, symbols: Bitmap::full(64), urgent_from: None }], &[]);
         transfer.source_gone(FELLOW);
         assert_eq!(asked(&transfer.wants(Time::ZERO, SEEDER)).len(), 64);
         // The seeder goes silent, so another source is asked for all the same, and brings all but the last.

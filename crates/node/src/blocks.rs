@@ -534,7 +534,7 @@ impl Node {
         self.excuse_forgotten(id);
         let Some(mut content) = self.contents.remove(&id) else { return };
         if let Some(transfer) = &mut content.transfer {
-            transfer.set_plan(Vec::new());
+            transfer.set_plan(Vec::new(), &[]);
             self.connections.excuse(self.now, transfer);
         }
         let keys: Vec<_> = self.blocks.cached.range((id, 0)..=(id, u32::MAX)).map(|(&k, _)| k).collect();

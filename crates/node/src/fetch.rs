@@ -414,8 +414,17 @@ impl Node {
         });
         let waits = blocks_max == 0 && !needs.is_empty();
         needs.truncate(blocks_max);
+        // What has come of a block that a reader is at, or comes to, is not thrown away because it has all that is wanted of it and the
+        // reader pauses, or waits for another one: it would be fetched again.
+        let is_read = |block: &u32| {
+            let of_block = layout.block_range(*block);
+            readers.iter().any(|reader| reader.at < of_block.end && of_block.start < reader.end)
+        };
+        let is_done = |block: &u32| needs.iter().all(|need| need.block != *block);
+        let room = blocks_max.saturating_sub(needs.len());
+        let in_use: Vec<u32> = transfer.assembled().filter(is_done).filter(is_read).take(room).collect();
         let before = transfer.filling_bytes();
-        let dropped = transfer.set_plan(needs);
+        let dropped = transfer.set_plan(needs, &in_use);
         let shrinks = transfer.filling_bytes() < before;
         let idle = readers.is_empty() && transfer.is_idle();
         content.waits_since = waits.then_some(content.waits_since.unwrap_or(self.uses));

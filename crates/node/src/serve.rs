@@ -2,7 +2,6 @@
 //! so within the caps, and at the pace at which the other side reads.
 
 use crate::Node;
-use crate::asking::order;
 use crate::blocks::Fetched;
 use core::time::Duration;
 use peeredge_dts::{Answer, Bitmap, CodedId, Due};
@@ -102,13 +101,8 @@ impl Node {
         let Some(c) = self.contents.get(&content) else { return Vec::new() };
         let Some(state) = &c.state else { return Vec::new() };
         let bits = state.whole.to_bytes();
-        let filled = c.transfer.as_ref().map_or(&[][..], |t| t.blocks());
-        let has_part = |&block: &u32| c.transfer.as_ref().is_some_and(|t| t.assembly(block).is_some());
-        // Those being filled, not all there are: a question of 33 bytes must not cost a look-up for each block of a large content.
-        let has_part = filled.iter().copied().filter(has_part);
-        let mut parts: Vec<(u64, u32)> = has_part.map(|block| (u64::from(block), block)).collect();
-        order(&mut parts);
-        let parts: Vec<u32> = parts.into_iter().map(|(_, block)| block).collect();
+        // Those of which something is here, not all there are: a question of 33 bytes must not cost a look-up for each block of a large content.
+        let parts: Vec<u32> = c.transfer.iter().flat_map(|transfer| transfer.assembled()).collect();
         let mut frames = vec![PeerMessage::HaveBlocks { content, first: 0, bits: &bits }.encode()];
         frames.extend(self.parts_frames(content, &parts));
         frames

@@ -71,7 +71,7 @@ impl<'a> Ours<'a> {
         let layout = content.layout;
         let mut transfer = Transfer::new(layout, 7, 0);
         let need = |block| Need { block, symbols: Bitmap::full(layout.symbols_of(block)), urgent_from: None };
-        transfer.set_plan((0..layout.blocks()).map(need).collect());
+        transfer.set_plan((0..layout.blocks()).map(need).collect(), &[]);
         for block in 0..layout.blocks() {
             let range = layout.record_range(block);
             let bytes = &content.records[range.start as usize..range.end as usize];

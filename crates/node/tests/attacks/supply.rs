@@ -5,6 +5,7 @@ mod supply_answers;
 mod supply_caps;
 mod supply_connections;
 mod supply_frames;
+mod supply_readers;
 mod supply_seats;
 mod supply_stage;
 #[path = "../world/mod.rs"]
