@@ -38,7 +38,7 @@ export function describe(content: string, name: string, mediaType: string): Reco
 
 /** Control characters, and those that turn the direction of what stands around them: `gpj.exe` shown as `exe.jpg`. */
 const UNSEEN =
-  /[\p{Cc}\p{Zl}\p{Zp}\p{Cs}\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\u2800\u3164\ufeff\uffa0\ufff0-\ufffb\u{1d173}-\u{1d17a}\u{e0000}-\u{e0fff}]/gu;
+  /[\p{Cc}\p{Zl}\p{Zp}\p{Cs}\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\u2800\u3164\ufeff\uffa0\ufff0-\ufffb\u{1bca0}-\u{1bca3}\u{1d159}\u{1d173}-\u{1d17a}\u{e0000}-\u{e0fff}]/gu;
 
 /** A stranger's name as it may be shown: what cannot be seen in it is replaced by U+FFFD. */
 export function plainName(name: string): string {

@@ -179,6 +179,19 @@ mod tests {
     }
 
     #[test]
+    fn what_the_page_shows_as_unseen_is_in_no_file_name() {
+        let table: serde_json::Value =
+            serde_json::from_str(include_str!("../../tests/media-types.json")).expect("a table");
+        for range in table["unseen"].as_array().expect("a list") {
+            let [first, last] = [0, 1].map(|at| range[at].as_u64().expect("a code") as u32);
+            for code in first..=last {
+                let unseen = char::from_u32(code).expect("a character");
+                assert_eq!(safe_file_name(&format!("a{unseen}b")).as_deref(), Some("ab"), "{code:x}");
+            }
+        }
+    }
+
+    #[test]
     fn safe_twice_is_safe_once() {
         for name in ["..a", "-con", "con.", ". -x", "a\u{301}.", "-\u{202e}-", "_nul.txt"] {
             let once = safe_file_name(name).unwrap();
