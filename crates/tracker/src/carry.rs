@@ -18,6 +18,8 @@ const PIECE_COST_BYTES_MIN: usize = 1024;
 const BURST_BYTES: u32 = 256 << 10;
 /// Pieces that may pass in one direction before the other side gives credit again, however small: each costs memory while it waits.
 const PIECES_MAX: u16 = 512;
+/// A session in which less passes in the time after which it gives way rests: a piece now and then holds no place.
+const USED_BYTES: u64 = 16 << 10;
 /// Untaken sessions that one peer is asked for at a time, and by peers of one owner.
 const ASKED_MAX: (usize, usize) = (8, 2);
 
@@ -46,8 +48,9 @@ struct Session {
     owner: OwnerId,
     taken: bool,
     opened: Time,
-    /// When something last passed.
+    /// When [`USED_BYTES`] had last passed, and what has passed since.
     used: Time,
+    passed_bytes: u64,
     /// What the opener, and the other side, may still send.
     credit: [u64; 2],
     /// Pieces since credit was last given.
@@ -106,7 +109,7 @@ impl Carries {
         None
     }
 
-    /// A peer asks for a session. The other side is allowed to send `credit_bytes` once it takes it. Gives that, and a session that
+    /// A peer asks for a session. The other side is allowed to send `credit_bytes` once it takes it. Gives that, and the sessions that
     /// made room.
     pub(crate) fn open(
         &mut self,
@@ -115,7 +118,7 @@ impl Carries {
         other: ConnId,
         session: u64,
         credit_bytes: u32,
-    ) -> Result<(u32, Option<Ended>), CarryEnd> {
+    ) -> Result<(u32, Vec<Ended>), CarryEnd> {
         let CarrySettings { bytes_per_s_max, sessions_max, .. } = self.settings;
         let key = key(opener, other, session);
         if bytes_per_s_max == 0 || self.sessions.contains_key(&key) {
@@ -131,23 +134,31 @@ impl Carries {
                 return Err(CarryEnd::Capped);
             }
         }
-        // Who is asked has given nothing away yet, so its places are counted once it takes one.
-        if self.of(opener).count() >= usize::from(sessions_max)
-            || self.taken_by(other) >= usize::from(sessions_max)
+        let sessions_max = usize::from(sessions_max);
+        let (own, of_owner) = (self.of(opener).filter(|s| s.opener == opener).count(), |s: &&Session| {
+            !s.taken && s.opener != other && s.owner == owner
+        });
+        if own >= sessions_max || self.of(other).filter(of_owner).count() >= ASKED_MAX.1.max(sessions_max / 2)
         {
             return Err(CarryEnd::Refused);
         }
-        let asked = self.of(other).filter(|s| !s.taken && s.opener != other);
-        let (all, of_owner) =
-            asked.fold((0, 0), |(all, of), s| (all + 1, of + usize::from(s.owner == owner)));
-        if all >= ASKED_MAX.0 || of_owner >= ASKED_MAX.1.max(usize::from(sessions_max) / 2) {
-            return Err(CarryEnd::Refused);
+        // Who is asked has given nothing away yet, so its places are counted once it takes one. What others opened with one of the two
+        // makes room as it does where all places are taken: nobody holds all those of another peer.
+        let mut ended = Vec::new();
+        for conn in [opener, other] {
+            if self.taken_by(conn) >= sessions_max {
+                let opened_by_others = |s: &Session| s.taken && s.opener != conn;
+                ended.push(self.to_give_way(now, owner, Some(conn), opened_by_others)?);
+            }
         }
-        let mut ended = None;
-        if self.sessions.len() >= self.settings.sessions_all_max() {
-            let key = self.to_give_way(now, owner).ok_or(CarryEnd::Refused)?;
-            ended = self.end(key);
+        let is_asked = |s: &Session| !s.taken && s.opener != other;
+        if self.of(other).filter(|s| is_asked(s)).count() >= ASKED_MAX.0 {
+            ended.push(self.to_give_way(now, owner, Some(other), is_asked)?);
         }
+        if self.sessions.len() >= self.settings.sessions_all_max() + ended.len() {
+            ended.push(self.to_give_way(now, owner, None, |_| true)?);
+        }
+        let ended = ended.into_iter().filter_map(|key| self.end(key)).collect();
         for conn in [opener, other] {
             if let Some(meter) = self.meters.get_mut(&conn) {
                 meter.sessions.push(key);
@@ -160,6 +171,7 @@ impl Carries {
             taken: false,
             opened: now,
             used: now,
+            passed_bytes: 0,
             credit: [0, u64::from(credit)],
             pieces: [0; 2],
         };
@@ -216,7 +228,10 @@ impl Carries {
         }
         session.credit[side] -= bytes;
         session.pieces[side] += 1;
-        session.used = now;
+        session.passed_bytes += bytes;
+        if session.passed_bytes >= USED_BYTES {
+            (session.used, session.passed_bytes) = (now, 0);
+        }
         meter.carried_bytes += bytes;
         Ok(())
     }
@@ -249,18 +264,26 @@ impl Carries {
         Duration::from_millis(u64::from(self.settings.take_within_ms))
     }
 
-    /// With all places taken: what nobody took, then what rests for longest, then one of whose owner has more than this one has.
-    fn to_give_way(&self, now: Time, owner: OwnerId) -> Option<Key> {
+    /// With all places taken, all that there are or those of one connection: what nobody took, then what rests for longest, then one
+    /// of whose owner has more of them than this one has.
+    fn to_give_way(
+        &self,
+        now: Time,
+        owner: OwnerId,
+        with: Option<ConnId>,
+        may: impl Fn(&Session) -> bool,
+    ) -> Result<Key, CarryEnd> {
         let rests = Duration::from_millis(u64::from(self.settings.idle_after_ms));
+        let is_with = |(a, b, _): &Key| with.is_none_or(|with| *a == with || *b == with);
+        let all = || self.sessions.iter().filter(|(key, s)| is_with(key) && may(s));
         let mut by_owner: BTreeMap<OwnerId, usize> = BTreeMap::new();
-        self.sessions.values().for_each(|s| *by_owner.entry(s.owner).or_default() += 1);
+        all().for_each(|(_, s)| *by_owner.entry(s.owner).or_default() += 1);
         let own = by_owner.get(&owner).copied().unwrap_or_default();
-        let all = self.sessions.iter();
-        let may = all.filter(|(_, s)| {
+        let gives_way = all().filter(|(_, s)| {
             let rests = s.taken && now.since(s.used) >= rests;
             rests || by_owner[&s.owner] > own + 1
         });
-        may.min_by_key(|(_, s)| (s.taken, s.used)).map(|(key, _)| *key)
+        gives_way.min_by_key(|(_, s)| (s.taken, s.used)).map(|(key, _)| *key).ok_or(CarryEnd::Refused)
     }
 
     fn end(&mut self, key: Key) -> Option<Ended> {

@@ -163,7 +163,8 @@ pub struct TrustSettings {
     pub rate_again_s: u32,
     /// Seconds from the opening of a connection after which something should have come. Default 45.
     pub came_within_s: u32,
-    /// Bytes a second that one peer can be believed to have sent or received, whatever it or others say. Default 125,000,000.
+    /// Bytes a second that one peer, and in the operator's sums all peers of one owner together, can be believed to have sent or
+    /// received, whatever they or others say. Default 125,000,000.
     pub plausible_bytes_per_s_max: u64,
     /// Senders that are remembered, each up to 2 KiB; the one heard of least recently goes first. Default 20,000.
     pub senders_max: usize,
@@ -196,7 +197,8 @@ pub struct CarrySettings {
     pub bytes_per_s_all_max: u64,
     /// Milliseconds in which the other side must take a session. Default 5,000.
     pub take_within_ms: u32,
-    /// Milliseconds without a piece after which a session gives way to another one where there are no places left. Default 10,000.
+    /// Milliseconds in which less than 16 KiB passes after which a session gives way to another one where there are no places left.
+    /// Default 10,000.
     pub idle_after_ms: u32,
 }
 

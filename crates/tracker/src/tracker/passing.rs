@@ -232,9 +232,7 @@ impl Tracker {
         };
         match opened {
             Ok((other, credit_bytes, ended)) => {
-                if let Some(ended) = ended {
-                    self.carry_ended(ended);
-                }
+                ended.into_iter().for_each(|ended| self.carry_ended(ended));
                 self.pass_on(conn, other, &FromRelay::CarryOpen { from, session, credit_bytes });
             }
             Err(end) => self.send(conn, &FromRelay::CarryClosed { peer: to, session, end }),

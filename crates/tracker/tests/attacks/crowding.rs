@@ -92,6 +92,119 @@ fn a_victim_is_asked_for_more_sessions_than_it_has() {
         .end(asked <= 2 && reached);
 }
 
+/// Peers of these networks open sessions with a victim that takes all of them, as a tab does.
+fn hold_all(place: &mut Place, victim: &Peer, networks: u32) -> Vec<(Peer, u64)> {
+    let mut held = Vec::new();
+    for n in 0..4 {
+        let stranger = join(place, n, STRANGER + u64::from(n % networks));
+        place.introduce(stranger.conn, victim.conn);
+        let session = u64::from(n + 1) << 16;
+        open(place, &stranger, victim, session);
+        take(place, victim, &stranger, session);
+        held.push((stranger, session));
+    }
+    held
+}
+
+/// Whether one more peer, that the victim was introduced to, gets a session with it, begun by either.
+fn is_reached(place: &mut Place, victim: &Peer, by: u32, victim_opens: bool) -> bool {
+    let friend = join(place, by, u64::from(by));
+    place.introduce(friend.conn, victim.conn);
+    let (a, b) = if victim_opens { (*victim, friend) } else { (friend, *victim) };
+    open(place, &a, &b, 99 << 16);
+    take(place, &b, &a, 99 << 16);
+    let frames = place.read(a.conn);
+    place.read(b.conn);
+    frames.iter().any(|f| matches!(f, FromRelay::CarryCredit { session, .. } if *session == 99 << 16))
+}
+
+#[test]
+fn all_sessions_of_one_peer_are_taken_and_used() {
+    for victim_opens in [false, true] {
+        let mut place = carrying();
+        let victim = join(&mut place, 100, 1);
+        let held = hold_all(&mut place, &victim, 1);
+        for second in 0..12 {
+            for (stranger, session) in &held {
+                let piece = vec![second; 8 << 10];
+                let (to, last) = (peer_id(victim.n), true);
+                place.say(stranger.conn, &ToRelay::Carry { to, session: *session, last, piece });
+                take(&mut place, &victim, stranger, *session);
+            }
+            place.pass(1_000);
+        }
+        let reached = is_reached(&mut place, &victim, 200, victim_opens);
+        Attack::new("tracker", "seats", "four keys of one network use all sessions of one peer")
+            .spent("4 keys, 4 sessions")
+            .lost(format!("one of four: another peer has a session with it: {reached}"))
+            .end(reached && place.tracker.stats().carry_sessions == 4);
+    }
+}
+
+#[test]
+fn all_sessions_of_one_peer_are_held_by_a_byte_now_and_then() {
+    for victim_opens in [false, true] {
+        let mut place = carrying();
+        let victim = join(&mut place, 100, 1);
+        let held = hold_all(&mut place, &victim, 4);
+        for _ in 0..12 {
+            for (stranger, session) in &held {
+                let (to, last, piece) = (peer_id(victim.n), true, vec![0]);
+                place.say(stranger.conn, &ToRelay::Carry { to, session: *session, last, piece });
+            }
+            place.pass(1_000);
+        }
+        let reached = is_reached(&mut place, &victim, 200, victim_opens);
+        Attack::new("tracker", "seats", "four networks hold all sessions of one peer with a byte a second")
+            .spent("4 networks, 4 sessions")
+            .lost(format!("nothing: another peer has a session with it: {reached}"))
+            .end(reached);
+    }
+}
+
+#[test]
+fn all_sessions_are_held_by_a_byte_now_and_then() {
+    let mut place = carrying();
+    let strangers: Vec<Peer> = (0..32).map(|n| join(&mut place, n, STRANGER + u64::from(n))).collect();
+    for pair in strangers.chunks(2) {
+        place.introduce(pair[0].conn, pair[1].conn);
+        open(&mut place, &pair[0], &pair[1], 1 << 16);
+        take(&mut place, &pair[1], &pair[0], 1 << 16);
+    }
+    let held = place.tracker.stats().carry_sessions;
+    for _ in 0..12 {
+        for pair in strangers.chunks(2) {
+            let (to, last, piece) = (peer_id(pair[1].n), true, vec![0]);
+            place.say(pair[0].conn, &ToRelay::Carry { to, session: 1 << 16, last, piece });
+        }
+        place.pass(1_000);
+    }
+    let honest = (0..4).filter(|n| pair_passes(&mut place, 100 + 2 * n)).count();
+    Attack::new("tracker", "seats", "sixteen pairs hold all sessions with a byte a second")
+        .spent(format!("32 networks, {held} sessions"))
+        .lost(format!("nothing: {honest} of 4 honest pairs pass"))
+        .end(held == 16 && honest == 4);
+}
+
+#[test]
+fn many_networks_ask_one_peer_for_sessions() {
+    for victim_opens in [false, true] {
+        let mut place = carrying();
+        let victim = join(&mut place, 100, 1);
+        for n in 0..8 {
+            let stranger = join(&mut place, n, STRANGER + u64::from(n / 2));
+            place.introduce(stranger.conn, victim.conn);
+            open(&mut place, &stranger, &victim, u64::from(n + 1) << 16);
+        }
+        let asked = place.tracker.stats().carry_sessions;
+        let reached = is_reached(&mut place, &victim, 200, victim_opens);
+        Attack::new("tracker", "seats", "four networks ask one peer for as many sessions as it is asked for")
+            .spent(format!("8 keys of 4 networks, {asked} sessions"))
+            .lost(format!("nothing: another peer has a session with it: {reached}"))
+            .end(asked == 8 && reached);
+    }
+}
+
 #[test]
 fn sessions_are_asked_of_those_never_met() {
     let mut place = carrying();
