@@ -39,6 +39,8 @@ pub(crate) enum Seat {
 }
 
 const SEATS: usize = 5;
+/// Figures of the operator that are summed from what peers say.
+const FIGURES: usize = 7;
 
 /// What a voice is raised for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +64,8 @@ struct Owner {
     asked: (Time, Vec<(ContentId, u8)>),
     /// Bytes that the relay carried for its peers, and since when.
     carried: Option<(Time, u64)>,
+    /// What its peers said to have sent and received, a sum for each figure, and since when.
+    said: Option<(Time, [u64; FIGURES])>,
     swept: Time,
 }
 
@@ -266,6 +270,22 @@ impl Owners {
         let may = *carried < max && carried.saturating_add(bytes) <= max;
         *carried += if may { bytes } else { 0 };
         may
+    }
+
+    /// What counts of `bytes` that a peer of this owner says of itself, in the figure of this number, about the time since `since`: all its
+    /// peers together have one line, which carries `possible` in a time. Keys are free.
+    pub(crate) fn believed(
+        &mut self,
+        now: Time,
+        owner: OwnerId,
+        figure: usize,
+        (since, bytes): (Time, u64),
+        possible: impl Fn(Duration) -> u64,
+    ) -> u64 {
+        let (since, said) = self.owner(now, owner).said.get_or_insert((since, [0; FIGURES]));
+        let believed = bytes.min(possible(now.since(*since)).saturating_sub(said[figure]));
+        said[figure] += believed;
+        believed
     }
 
     /// Raises a voice, if the owner has one left in this hour.

@@ -18,15 +18,20 @@ impl Tracker {
     /// What a peer says of itself. No more is believed than a line could have carried since it said so last.
     pub(super) fn report(&mut self, now: Time, conn: ConnId, report: &Report) {
         let plausible_bytes_per_s = self.config.trust.plausible_bytes_per_s_max;
+        let Some(owner) = self.conns.get(&conn).and_then(Conn::quota) else { return };
         let Some(Conn { stage: Stage::Ready(peer), .. }) = self.conns.get_mut(&conn) else { return };
         if peer.id == self.config.relay {
             return;
         }
         let elapsed = now.since(peer.reported);
         let possible = bytes_in(elapsed, plausible_bytes_per_s);
-        let said = |bytes: u64| bytes.min(possible);
-        let (sent, from_peers) = (said(report.sent_bytes), said(report.from_peers_bytes));
-        let from_relay = said(report.from_relay_bytes);
+        let (owners, since) = (&mut self.owners, peer.reported);
+        let mut said = |figure: usize, bytes: u64| {
+            let said = (since, bytes.min(possible));
+            owners.believed(now, owner, figure, said, |elapsed| bytes_in(elapsed, plausible_bytes_per_s))
+        };
+        let (sent, from_peers) = (said(0, report.sent_bytes), said(1, report.from_peers_bytes));
+        let from_relay = said(2, report.from_relay_bytes);
         let units = Units {
             up: BytesPerS::over(sent, elapsed),
             down: BytesPerS::over(from_peers.saturating_add(from_relay), elapsed),
@@ -36,8 +41,8 @@ impl Tracker {
         sum.sent_bytes = sum.sent_bytes.saturating_add(sent);
         sum.from_peers_bytes = sum.from_peers_bytes.saturating_add(from_peers);
         sum.from_relay_bytes = sum.from_relay_bytes.saturating_add(from_relay);
-        sum.from_http_bytes = sum.from_http_bytes.saturating_add(said(report.from_http_bytes));
-        sum.wasted_bytes = sum.wasted_bytes.saturating_add(said(report.wasted_bytes));
+        sum.from_http_bytes = sum.from_http_bytes.saturating_add(said(3, report.from_http_bytes));
+        sum.wasted_bytes = sum.wasted_bytes.saturating_add(said(4, report.wasted_bytes));
         (peer.reported, peer.units) = (now, units);
         peer.channels = report.channels.min(CHANNELS_MAX);
         let terms_waited = core::mem::take(&mut peer.terms_wait);
@@ -134,8 +139,13 @@ impl Tracker {
         let possible = bytes_in(now.since(since) + AT_ONCE, plausible_bytes_per_s);
         let bytes = receipt.bytes.min(possible);
         let from_relay = sender == self.config.relay;
-        let sum = &mut self.counts.receipted_bytes[usize::from(from_relay)];
-        *sum = sum.saturating_add(bytes);
+        if let Some(owner) = self.conns.get(&conn).and_then(Conn::quota) {
+            let possible = |elapsed| bytes_in(elapsed + AT_ONCE, plausible_bytes_per_s);
+            let figure = 5 + usize::from(from_relay);
+            let believed = self.owners.believed(now, owner, figure, (since, bytes), possible);
+            let sum = &mut self.counts.receipted_bytes[usize::from(from_relay)];
+            *sum = sum.saturating_add(believed);
+        }
         if from_relay {
             return Some(());
         }

@@ -192,3 +192,44 @@ fn receipts_for_somebody_never_met_and_of_another_connection() {
         .lost("nothing")
         .end((stats.receipts, stats.receipts_refused) == (1, 3));
 }
+
+#[test]
+fn reports_and_receipts_of_many_keys_of_one_network() {
+    let mut place = Place::new();
+    let holder = holders(&mut place, 1, content(1))[0];
+    let mut strangers: Vec<Peer> = (0..100).map(|n| join(&mut place, n, STRANGER)).collect();
+    // A holder meets so many of one network in an hour.
+    strangers.iter().take(20).for_each(|stranger| place.introduce(stranger.conn, holder.conn));
+    let all = Report {
+        sent_bytes: u64::MAX,
+        from_peers_bytes: u64::MAX,
+        from_relay_bytes: u64::MAX,
+        from_http_bytes: u64::MAX,
+        wasted_bytes: u64::MAX,
+        channels: u16::MAX,
+    };
+    place.pass(1_000);
+    for stranger in &mut strangers {
+        place.say(stranger.conn, &ToRelay::Report(all));
+        let word = receipt(stranger, peer_id(holder.n), content(1), u64::MAX, u32::MAX);
+        place.say(stranger.conn, &word);
+    }
+    let honest = join(&mut place, 500, 1);
+    place.pass(1_000);
+    place.say(honest.conn, &ToRelay::Report(Report { sent_bytes: 1_000_000, ..Report::default() }));
+    let stats = place.tracker.stats();
+    let r = stats.reported;
+    let line = 125_000_000;
+    let sums = [r.from_peers_bytes, r.from_relay_bytes, r.from_http_bytes, r.wasted_bytes];
+    Attack::new("tracker", "money", "a hundred keys of one network report all the bytes there are")
+        .spent("100 keys, 200 frames")
+        .lost(format!(
+            "{} and {sums:?} bytes in the figures, {} receipted",
+            r.sent_bytes, stats.receipted_bytes[0]
+        ))
+        .end(
+            r.sent_bytes == line + 1_000_000
+                && sums.iter().all(|sum| *sum <= line)
+                && stats.receipted_bytes[0] <= 2 * line,
+        );
+}
