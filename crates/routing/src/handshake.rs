@@ -28,6 +28,10 @@ const CURIOSITY: f64 = 0.3;
 /// An attempt with less chance than this is not worth a failure, which holds up a place for a quarter of a minute.
 const CHANCE_MIN: f64 = 0.2;
 
+/// How far failures lower the chance between two of whom nothing is known: a score, of which the chance is about 0.4. What a few say of
+/// many must not leave out those of whom nobody said anything.
+const ALL_SCORE_MIN: f64 = -0.5;
+
 /// What an effect is of. Pairs are without order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Of {
@@ -82,7 +86,8 @@ impl Handshakes {
             if self.fresh.len() >= EFFECTS_MAX && !self.fresh.contains_key(&of) {
                 self.old = core::mem::take(&mut self.fresh);
             }
-            self.fresh.insert(of, Effect { mean: mean + surprise / precision, precision });
+            let least = if of == Of::All { ALL_SCORE_MIN } else { f64::NEG_INFINITY };
+            self.fresh.insert(of, Effect { mean: (mean + surprise / precision).max(least), precision });
         }
     }
 

@@ -182,3 +182,47 @@ fn nothing_came_is_one_voice_a_network() {
         .lost(format!("quality {before} to {after}"))
         .end(after > 0.7 * before);
 }
+
+/// Says of each of so many holders that no connection to it opened, as peers of these networks do; `twice` says in between that it did.
+/// Gives how many newcomers are told of how many holders in all, before and after.
+fn doubts_everybody(networks: u64, twice: bool) -> (usize, usize, u64) {
+    let mut place = Place::new();
+    let honest = holders(&mut place, 60, content(1));
+    let told_of = |place: &mut Place, from: u32| -> usize {
+        (0..10).map(|n| newcomer(place, from + n, content(1)).len()).sum()
+    };
+    let before = told_of(&mut place, 500);
+    for network in 0..networks {
+        let stranger = join(&mut place, 100 + network as u32, STRANGER + network);
+        for round in 0..if twice { 8 } else { 1 } {
+            let mut left: BTreeSet<PeerId> = honest.iter().map(|peer| peer_id(peer.n)).collect();
+            for _ in 0..40 {
+                place.announce(stranger.conn, content(1), 0, 16);
+                for peer in told(&mut place, &stranger) {
+                    if !left.remove(&peer) {
+                        continue;
+                    }
+                    let victim = honest.iter().find(|holder| peer_id(holder.n) == peer).expect("a holder");
+                    place.signal(stranger.conn, victim.conn, 1 << 16);
+                    let opened_after_ms = (round % 2 == 1).then_some(100);
+                    place.say(stranger.conn, &ToRelay::Met { peer, opened_after_ms });
+                }
+                place.pass(1_000);
+            }
+        }
+        place.leave(stranger.conn);
+    }
+    let counted = place.tracker.stats().met[1];
+    (before, told_of(&mut place, 600), counted)
+}
+
+#[test]
+fn a_few_networks_say_of_everybody_that_nothing_opened() {
+    for (networks, twice) in [(1, false), (1, true), (4, false), (8, false)] {
+        let (before, after, counted) = doubts_everybody(networks, twice);
+        Attack::new("tracker", "accusing", "networks say of sixty holders that no connection to them opened")
+            .spent(format!("{networks} networks, {counted} doubts"))
+            .lost(format!("ten newcomers are told of {after} holders, {before} before"))
+            .end(before == 80 && after >= 60 && counted > 40);
+    }
+}
