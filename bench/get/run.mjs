@@ -33,7 +33,8 @@ try {
   const middle = (name) => median(rounds.map((round) => round[name]));
   console.log(`\n| program | MB/s | MB of memory |\n|---|---|---|`);
   console.log(`| curl | ${mb(middle("curl"))} | |\n| peeredge get | ${mb(middle("get"))} | ${mb(middle("rss"))} |\n`);
-  console.log(JSON.stringify({ get_over_curl_rate: Number(middle("ratio").toFixed(3)), get_rss_bytes: Math.max(...rounds.map((round) => round.rss)), get_bytes_per_s: Math.round(middle("get")), curl_bytes_per_s: Math.round(middle("curl")), bytes: LENGTH, rounds: ROUNDS }));
+  const figures = { get_over_curl_rate: Number(middle("ratio").toFixed(3)), get_rss_bytes: Math.max(...rounds.map((round) => round.rss)), get_bytes_per_s: Math.round(middle("get")), curl_bytes_per_s: Math.round(middle("curl")), bytes: LENGTH, rounds: ROUNDS };
+  console.log(JSON.stringify({ bench: "get", figures }));
 } finally {
   await relay.stop();
   base.remove();
