@@ -78,7 +78,7 @@ pub struct OwnerSettings {
     /// Peers in an hour, each counted once, that an owner's peers are introduced to: as many addresses may it learn. The relay's own
     /// node is not counted. Beyond, those that it knows already are introduced again. Default 60.
     pub addresses_per_h: u32,
-    /// Of these, peers of one other owner. Default 20.
+    /// Of these, peers of one other owner, and no more than half of what it leaves. Default 20.
     pub addresses_per_h_of_one: u32,
     /// Further ones for each other owner whose receivers bore out [`OwnerSettings::earned_bytes`] in this hour. Default 4.
     pub addresses_earned: u32,

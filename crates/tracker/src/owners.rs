@@ -161,7 +161,9 @@ impl Owners {
             all += 1;
             of_one += usize::from(met.owner == of);
         }
-        all < self.allowance(now, owner) && (of_one < one_max || learner == of)
+        let left = self.allowance(now, owner).saturating_sub(all);
+        // The fewer are left, the fewer are one owner's, or three would use up all.
+        left > 0 && (of_one < one_max.min(left.div_ceil(2)) || of_one == 0 || learner == of)
     }
 
     /// Peers of the one are introduced to a peer of the other, if they may be; `shown` says that its address is, too.

@@ -181,3 +181,30 @@ fn a_network_that_knows_enough_goes_on_with_those_it_knows() {
     let met = told(&mut place, &second);
     assert!(met.len() >= 6 && met.iter().all(|peer| known.contains(peer)), "{}", met.len());
 }
+
+#[test]
+fn a_few_networks_cannot_use_up_what_a_holder_may_show() {
+    let mut place = Place::new();
+    let victim = holders(&mut place, 1, content(1))[0];
+    let mut offers = 0;
+    for n in 0..120u32 {
+        let stranger = join(&mut place, n, STRANGER + u64::from(n / 20));
+        place.announce(stranger.conn, content(1), 0, 8);
+        if told(&mut place, &stranger).contains(&peer_id(victim.n)) {
+            place.signal(stranger.conn, victim.conn, 1 << 16);
+            offers += 1;
+        }
+    }
+    // Reminders and offers are over by then.
+    place.pass(11_000);
+    let met =
+        (0..3).filter(|n| newcomer(&mut place, 500 + n, content(1)).contains(&peer_id(victim.n))).count();
+    Attack::new(
+        "tracker",
+        "listening",
+        "six networks make a holder offers until it may learn of no more peers",
+    )
+    .spent(format!("120 keys of 6 networks, {offers} offers"))
+    .lost(format!("{met} of 3 newcomers are told of it"))
+    .end(met == 3 && offers <= 57);
+}
