@@ -21,7 +21,7 @@ use crate::stats::TrackerStats;
 use crate::tasks::{self, Tasks};
 use core::time::Duration;
 use passing::Shares;
-use peeredge_hvm::{Owner, Units};
+use peeredge_hvm::{BytesPerS, Owner, Units};
 use peeredge_routing::matching::{Matcher, Terms};
 use peeredge_routing::registry::{Member, Registry, RegistryLimits};
 use peeredge_wire::relay::{
@@ -30,6 +30,8 @@ use peeredge_wire::relay::{
 use peeredge_wire::{DecodeError, PROTOCOL_VERSION, PeerId, Time};
 use std::collections::{BTreeMap, VecDeque};
 
+/// Open channels that the peers of one owner are believed to have together.
+const CHANNELS_OF_OWNER_MAX: u16 = 4096;
 /// Between two reminders to one connection that it sends too fast; a reminder a frame would double the flood.
 const REMIND_AFTER: Duration = Duration::from_secs(1);
 /// Steps of the market, each below a microsecond, when it is woken, and how soon after the last input that is while it is behind.
@@ -244,12 +246,20 @@ impl Tracker {
     /// A picture of the tracker.
     pub fn stats(&self) -> TrackerStats {
         let mut reported = self.counts.reported;
-        let mut pooled = Units::default();
+        // Keys are free: those of one owner have one line, and so many channels, together.
+        let mut claims: BTreeMap<Option<OwnerId>, (Units, u16)> = BTreeMap::new();
         for conn in self.conns.values() {
             if let Stage::Ready(peer) = &conn.stage {
-                pooled = pooled + peer.units;
-                reported.channels = reported.channels.saturating_add(peer.channels);
+                let (units, channels) = claims.entry(conn.quota()).or_default();
+                *units = *units + peer.units;
+                *channels = channels.saturating_add(peer.channels);
             }
+        }
+        let mut pooled = Units::default();
+        let line = BytesPerS(self.config.trust.plausible_bytes_per_s_max);
+        for (units, channels) in claims.into_values() {
+            pooled = pooled + Units { up: units.up.min(line), down: units.down.min(line), ..units };
+            reported.channels = reported.channels.saturating_add(channels.min(CHANNELS_OF_OWNER_MAX));
         }
         let (workers, tasks) = self.tasks.as_ref().map_or((0, 0), Tasks::counts);
         TrackerStats {

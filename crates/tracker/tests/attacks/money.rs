@@ -229,7 +229,28 @@ fn reports_and_receipts_of_many_keys_of_one_network() {
         ))
         .end(
             r.sent_bytes == line + 1_000_000
+                && r.channels <= 4096
                 && sums.iter().all(|sum| *sum <= line)
                 && stats.receipted_bytes[0] <= 2 * line,
         );
+}
+
+#[test]
+fn keys_of_one_network_report_one_after_the_other() {
+    let mut place = Place::new();
+    for n in 0..20 {
+        let stranger = join(&mut place, n, STRANGER);
+        place.pass(1_000);
+        let report = Report { sent_bytes: u64::MAX, from_peers_bytes: u64::MAX, ..Report::default() };
+        place.say(stranger.conn, &ToRelay::Report(report));
+    }
+    let pooled = place.tracker.stats().pooled;
+    Attack::new(
+        "tracker",
+        "money",
+        "twenty keys of one network each report a full line, one after the other",
+    )
+    .spent("20 keys, 20 reports")
+    .lost(format!("{} bytes a second in the figures", pooled.up.0))
+    .end(pooled.up.0 <= 125_000_000 && pooled.down.0 <= 125_000_000);
 }
