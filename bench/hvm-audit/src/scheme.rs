@@ -115,6 +115,7 @@ impl Ours {
                 DispatchOutput::GivenUp { task, why } => panic!("{task:?} was given up: {why:?}"),
                 DispatchOutput::Exposed { .. }
                 | DispatchOutput::Forget { .. }
+                | DispatchOutput::Spent { .. }
                 | DispatchOutput::RefereeStop { .. } => {}
             }
         }

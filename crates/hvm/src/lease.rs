@@ -25,7 +25,8 @@ pub(crate) enum Stage {
     Committed {
         commitment: [u8; 32],
         took: Duration,
-        asked: bool,
+        /// Since when it is asked.
+        asked: Option<Time>,
     },
 }
 
@@ -39,6 +40,10 @@ pub(crate) struct Lease {
     pub(crate) expected: Duration,
     pub(crate) rate: GasPerS,
     pub(crate) hedged: bool,
+    /// Given beside others because strangers rarely return what they take: nobody waits for it.
+    pub(crate) copy: bool,
+    /// Whether it was counted as late, or lost, of a stranger.
+    pub(crate) missing: bool,
     /// Whether nothing is known of what the module uses.
     pub(crate) unknown: bool,
     /// Its worker's owner, if the worker never returned a run before.
@@ -63,6 +68,11 @@ pub(crate) struct Lease {
 impl Lease {
     pub(crate) fn running(&self) -> bool {
         self.stage == Stage::Running
+    }
+
+    /// Whether others wait for it before they show their answers, and before votes are judged.
+    pub(crate) fn is_awaited(&self) -> bool {
+        !(self.copy || self.running() && self.hedged)
     }
 
     /// Whether nothing of its own would be gone on from.

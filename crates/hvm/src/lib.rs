@@ -9,6 +9,7 @@
 //! | `duty` | what a visitor gives of a device, and when it pauses |
 //! | `receipt` | what a worker signs for |
 //! | `record` | what a worker's past is worth |
+//! | `returning` | how often strangers return what they take |
 //! | `evidence` | policy: how much a verified result adds to it |
 //! | [`audit`] | policy: when a result is believed |
 //! | [`schedule`] | policy: who takes a run |
@@ -28,6 +29,7 @@ mod pool;
 mod queue;
 mod receipt;
 mod record;
+mod returning;
 pub mod rewrite;
 pub mod schedule;
 pub mod task;

@@ -36,6 +36,8 @@ pub struct Worker {
     pub slots: u8,
     /// Tasks that it runs.
     pub busy: u8,
+    /// Answers that it is bound to and has yet to show.
+    pub unshown: u8,
     /// Memory that a task may have there.
     pub memory_bytes: u64,
     /// Takes only tasks of this site's pages; none for anybody's.
@@ -88,6 +90,15 @@ impl Worker {
     /// Runs that it may hold at once: what it offers, as far as it has returned runs.
     pub fn places(&self) -> u8 {
         self.slots.min(self.record.slots_earned())
+    }
+
+    /// Whether it may take another run. Who is bound to answers goes on while they wait for being shown, but not without end: one that
+    /// shows none would take every run there is. A stranger shows first.
+    fn has_place(&self) -> bool {
+        let places = u16::from(self.places());
+        let unshown_max = if self.record.is_stranger() { 0 } else { places };
+        let busy = u16::from(self.busy);
+        busy < places && busy + u16::from(self.unshown) < places + unshown_max
     }
 
     pub(crate) fn vouch(&mut self, by: WorkerId) {
@@ -193,6 +204,7 @@ impl Pool {
             meter: Meter::default(),
             slots: 0,
             busy: 0,
+            unshown: 0,
             memory_bytes: 0,
             for_site,
             since: now,
@@ -208,7 +220,8 @@ impl Pool {
         if worker.here {
             withdraw(&mut self.offers, worker);
         } else {
-            (worker.here, worker.since, worker.busy, worker.owner) = (true, now, 0, owner);
+            (worker.here, worker.since, worker.owner) = (true, now, owner);
+            (worker.busy, worker.unshown) = (0, 0);
             self.here += 1;
         }
         if worker.for_site != for_site {
@@ -231,7 +244,8 @@ impl Pool {
             return;
         }
         worker.was_here += now.since(worker.since);
-        (worker.here, worker.slots, worker.busy) = (false, 0, 0);
+        (worker.here, worker.slots) = (false, 0);
+        (worker.busy, worker.unshown) = (0, 0);
         let is_blank = worker.record == Record::default() && worker.open.is_empty();
         withdraw(&mut self.offers, worker);
         let owner = worker.owner;
@@ -309,10 +323,20 @@ impl Pool {
         here.into_iter().for_each(|id| self.settle_idle(now, id));
     }
 
-    /// A worker is done with a run; `stranger` is what [`Pool::take`] gave.
-    pub fn release(&mut self, now: Time, id: WorkerId, stranger: Option<Owner>) {
+    /// A worker is done with a run and bound to its answer.
+    pub fn committed(&mut self, now: Time, id: WorkerId) {
         if let Some(worker) = self.workers.get_mut(&id) {
             worker.busy = worker.busy.saturating_sub(1);
+            worker.unshown = worker.unshown.saturating_add(1);
+        }
+        self.settle_idle(now, id);
+    }
+
+    /// A run is over: given up, or its answer was shown after [`Pool::committed`]. `stranger` is what [`Pool::take`] gave.
+    pub fn release(&mut self, now: Time, id: WorkerId, stranger: Option<Owner>, was_committed: bool) {
+        if let Some(worker) = self.workers.get_mut(&id) {
+            let held = if was_committed { &mut worker.unshown } else { &mut worker.busy };
+            *held = held.saturating_sub(1);
         }
         if let Some(owner) = stranger
             && let Some(strangers) = self.strangers.get_mut(&owner)
@@ -334,7 +358,7 @@ impl Pool {
             && self.strangers.get(&worker.owner).is_some_and(|s| s.held >= self.stranger_leases_max);
         let idle = worker.here
             && !full
-            && worker.busy < worker.places()
+            && worker.has_place()
             && !worker.record.exposed()
             && worker.rests_until <= now;
         match (idle, worker.idle_at) {
@@ -372,12 +396,15 @@ impl Pool {
     /// Whether a task of so much memory, of this site, could go to the workers of half of the owners that take this site's tasks, and
     /// of two at least. Otherwise its submitter has chosen who runs it, whatever was drawn.
     pub fn is_open_to_many(&self, memory_bytes: u64, site: Option<u64>) -> bool {
-        let sites = [None, site.filter(|site| self.offers.contains_key(&Some(*site)))];
-        let groups = || {
-            sites[..if sites[1].is_some() { 2 } else { 1 }].iter().filter_map(|site| self.offers.get(site))
-        };
-        let able: usize = groups().map(|offers| offers.owners_with(memory_bytes)).sum();
-        able >= 2 && able * 2 >= groups().map(Offers::owners).sum()
+        let able = self.owners_able(memory_bytes, site);
+        able >= 2 && able * 2 >= self.owners_able(0, site)
+    }
+
+    /// Owners whose workers here take tasks of so much memory of this site; one with workers for its site's tasks and for anybody's counts
+    /// for both.
+    pub fn owners_able(&self, memory_bytes: u64, site: Option<u64>) -> usize {
+        let of = |site| self.offers.get(&site).map_or(0, |offers| offers.owners_with(memory_bytes));
+        of(None) + if site.is_some() { of(site) } else { 0 }
     }
 
     /// The worker as the policy sees it.
@@ -499,7 +526,7 @@ mod tests {
         assert_eq!(pool.idle(), [a, b]);
         pool.take(Time::ZERO, a);
         assert_eq!(pool.idle(), [b]);
-        pool.release(Time::ZERO, a, None);
+        pool.release(Time::ZERO, a, None, false);
         pool.offer(Time::ZERO, peer(2), Owner(2), 0, 1, None);
         assert_eq!(pool.idle(), [a]);
         pool.gone(Time::ZERO, a);
@@ -527,10 +554,10 @@ mod tests {
         assert_eq!((held, pool.idle().len()), (Some(Owner(1)), 5));
         pool.take(Time::ZERO, of[1]);
         assert_eq!(pool.idle(), [other]);
-        pool.release(Time::ZERO, of[0], held);
+        pool.release(Time::ZERO, of[0], held, false);
         assert_eq!(pool.idle().len(), 5);
         of.iter().chain([&other]).for_each(|id| pool.gone(Time::ZERO, *id));
-        pool.release(Time::ZERO, of[1], held);
+        pool.release(Time::ZERO, of[1], held, false);
         assert!(pool.strangers.is_empty());
     }
 

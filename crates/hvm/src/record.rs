@@ -25,6 +25,11 @@ impl Record {
         self.evidence = 0.0;
     }
 
+    /// Somebody lied, with this likelihood, from 0 to 1, this one: so much of what was verified is lost.
+    pub fn suspected(&mut self, likelihood: f64) {
+        self.evidence *= 1.0 - likelihood.clamp(0.0, 1.0);
+    }
+
     /// A lie was proved.
     pub fn lied(&mut self) {
         self.lies += 1;

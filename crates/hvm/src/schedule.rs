@@ -52,9 +52,10 @@ pub fn hedge_after(expected: Duration) -> Duration {
     expected.saturating_mul(3) + Duration::from_secs(2)
 }
 
-/// The same while somebody is idle anyway: a copy costs nobody a turn.
-pub fn hedge_idle_after(expected: Duration) -> Duration {
-    expected.saturating_mul(3) / 2 + Duration::from_secs(1)
+/// The same while somebody is idle anyway: a copy costs nobody a turn. `patience`, from 0 to 1, is the share of a second that is allowed
+/// beyond what is expected.
+pub fn hedge_idle_after(expected: Duration, patience: f64) -> Duration {
+    expected.saturating_mul(3) / 2 + Duration::from_secs(1).mul_f64(patience)
 }
 
 /// How long a worker may take at all.

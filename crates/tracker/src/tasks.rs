@@ -485,8 +485,7 @@ impl Tasks {
                 let Some(payload) = self.payloads.get(&believed.task) else { return };
                 let Answer { digest, gas } = believed.answer;
                 let (request, runs, refereed) = (payload.request, believed.runs, believed.refereed);
-                let spent = gas.saturating_mul(u64::from(runs));
-                let (owner, submitter, open) = (payload.owner, payload.submitter, payload.open);
+                let (submitter, open) = (payload.submitter, payload.open);
                 // Of whom is believed first; the referee's own is the last that came.
                 let mut shown = payload.outputs.get(&believed.answer).cloned().unwrap_or_default();
                 let voters = believed.voters;
@@ -505,7 +504,6 @@ impl Tasks {
                     }
                 }
                 let doubt_ppm = (believed.doubt.clamp(0.0, 1.0) * 1e6).ceil() as u32;
-                self.use_of(now, owner, |used| used.gas = used.gas.saturating_add(spent));
                 if open {
                     if matches!(output, Blob::Content(_)) {
                         self.contest(now, believed.task, believed.answer, shown);
@@ -548,6 +546,11 @@ impl Tasks {
                 }
             }
             DispatchOutput::Exposed { .. } => {}
+            DispatchOutput::Spent { task, gas } => {
+                if let Some(owner) = self.payloads.get(&task).map(|payload| payload.owner) {
+                    self.use_of(now, owner, |used| used.gas = used.gas.saturating_add(gas));
+                }
+            }
             DispatchOutput::Forget { task } => {
                 self.close(task);
                 self.payloads.remove(&task);

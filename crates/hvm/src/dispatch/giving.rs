@@ -17,6 +17,10 @@ const ASIDE_TURN: usize = 4;
 const PRECOMPUTE_FROM: usize = 64;
 /// How often a pair of candidates is drawn for a run before it is put aside.
 const DRAWS: usize = 8;
+/// The same while strangers rarely return what they take: as often as one known worker among so many would be found by.
+const DRAWS_AMONG_STRANGERS: usize = 64;
+/// Runs of a task that are given at once beside others, in all: whoever is idle is not there for one task alone.
+const COPIES_MAX: u16 = 64;
 /// Answers for hidden checks that the referee makes sure of, while so many tasks wait.
 const KNOWN_MIN: usize = 8;
 
@@ -30,7 +34,10 @@ impl Dispatch {
             }
             match self.next(failed.len()) {
                 Some((task, is_fresh)) => match self.draw(task) {
-                    Some(worker) => self.give(task, worker),
+                    Some(worker) => {
+                        self.give(task, worker);
+                        self.give_more(task);
+                    }
                     None => failed.push((task, is_fresh)),
                 },
                 // Nothing else is to do: waiting would save nothing.
@@ -76,7 +83,7 @@ impl Dispatch {
     /// Nobody idle could take it. Out of its line its own time begins.
     fn put_aside(&mut self, id: TaskId, is_fresh: bool) {
         let Some(task) = self.tasks.get_mut(&id) else { return };
-        task.stage = Stage::Open;
+        (task.stage, task.more) = (Stage::Open, 0);
         task.begun_at = Some(Place::Aside(self.aside.add(task.what.owner, id)));
         if is_fresh {
             task.queued_since = self.now;
@@ -115,6 +122,7 @@ impl Dispatch {
     /// The better of two idle workers drawn at random, or none that may run this task.
     fn draw(&mut self, task: TaskId) -> Option<WorkerId> {
         let task = self.tasks.get(&task)?;
+        let able = self.pool.owners_able(task.what.need.memory_bytes, task.what.site);
         let need = Need { gas: expected_gas(&self.typical, &task.what).mean, ..task.what.need };
         let mut owners = task.owners.clone();
         let leased = task.leases.iter().filter_map(|lease| self.leases.get(lease)).map(|lease| &lease.worker);
@@ -124,26 +132,35 @@ impl Dispatch {
         }
         let resumed: Vec<WorkerId> = resumed.copied().collect();
         let (mut best, mut found): (Option<(f64, WorkerId)>, _) = (None, 0);
-        for _ in 0..DRAWS {
+        // Where strangers rarely return what they take, others are looked for among them.
+        let returning = self.strangers.rate();
+        let mut is_known = !self.strangers.are_rare();
+        for _ in 0..if is_known { DRAWS } else { DRAWS_AMONG_STRANGERS } {
+            if found >= 2 && is_known {
+                break;
+            }
             let id = self.pool.draw_idle(&mut self.dice)?;
             let worker = self.pool.get(id).expect("the idle are in the pool");
             if owners.contains(&worker.owner)
                 || !worker.takes_of(task.what.site)
+                || task.has_failed(worker.owner) && task.failed.len() < able
                 || resumed.contains(&id) && self.pool.here() > 1
             {
                 continue;
             }
-            let Some(candidate) = self.pool.candidate(self.now, id).filter(|c| c.fits(&need)) else {
+            let is_stranger = worker.record.is_stranger();
+            let Some(mut candidate) = self.pool.candidate(self.now, id).filter(|c| c.fits(&need)) else {
                 continue;
             };
+            if is_stranger {
+                candidate.reliability *= returning;
+            }
+            is_known |= !is_stranger;
             let score = candidate.score(&need);
             if best.is_none_or(|(least, _)| score < least) {
                 best = Some((score, id));
             }
             found += 1;
-            if found == 2 {
-                break;
-            }
         }
         best.map(|(_, id)| id)
     }
@@ -158,6 +175,7 @@ impl Dispatch {
         let drawn = self.pool.is_open_to_many(task.what.need.memory_bytes, task.what.site);
         let (mark, lineage) = task.resume.take().map_or((None, Vec::new()), |(mark, by)| (Some(mark), by));
         let expected = rate.time_for(gas);
+        let copy = !task.leases.is_empty() && self.strangers.are_rare();
         task.leases.push(lease);
         self.stats.resumed += u64::from(mark.is_some());
         task.runs = task.runs.saturating_add(1);
@@ -171,6 +189,8 @@ impl Dispatch {
                 expected,
                 rate,
                 hedged: false,
+                copy,
+                missing: false,
                 unknown,
                 stranger: None,
                 submitter: task.what.owner,
@@ -222,7 +242,9 @@ impl Dispatch {
                 expected,
                 rate,
                 hedged: true,
+                missing: false,
                 unknown: false,
+                copy: false,
                 stranger: None,
                 submitter,
                 drawn,
@@ -273,6 +295,21 @@ impl Dispatch {
             self.due.insert((self.now + self.settings.patience, Due::Task(id)));
         }
         self.begin(id);
+    }
+
+    /// So many others are asked at once.
+    pub(super) fn ask_for(&mut self, id: TaskId, copies: u16) {
+        let Some(task) = self.tasks.get_mut(&id) else { return };
+        task.more = task.more.saturating_add(copies - u16::from(task.begun_at.is_none()));
+        self.ask_again(id);
+    }
+
+    fn give_more(&mut self, id: TaskId) {
+        let has_more = |task: &&mut Task| task.more > 0 && task.copies < COPIES_MAX;
+        let Some(task) = self.tasks.get_mut(&id).filter(has_more) else { return };
+        task.more -= 1;
+        task.copies = task.copies.saturating_add(1);
+        self.ask_again(id);
     }
 
     pub(super) fn unbegin(&mut self, id: TaskId, owner: Owner, place: Place) {

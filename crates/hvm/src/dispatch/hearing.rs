@@ -1,7 +1,7 @@
 //! What workers say of their runs, and what it says of them.
 
 use super::io::{DispatchOutput, GivenUp};
-use super::task::{Stage, Vote};
+use super::task::{Failed, Stage, Task, Vote};
 use super::{Dispatch, Due, happens};
 use crate::evidence::Work;
 use crate::lease::{Lease, Stage as LeaseStage};
@@ -13,6 +13,9 @@ use peeredge_wire::PeerId;
 const LOOK_AGAIN: f64 = 1.1;
 /// Leases lost with nothing returned in between after which a worker rests.
 const REST_AFTER_LOST: f64 = 0.4;
+/// What it counts that a worker cannot run a task; four times ends it. A stranger's word that cost nobody anything counts 1.
+pub(super) const TROUBLE: u16 = 16;
+const TROUBLE_AFTER: Duration = Duration::from_secs(5);
 /// Verified results from which a worker's own gas counts before somebody agrees to it.
 const MEASURED_FROM: f64 = 3.0;
 
@@ -35,23 +38,25 @@ impl Dispatch {
     pub(super) fn commit(&mut self, id: LeaseId, commitment: [u8; 32]) {
         let Some(lease) = self.leases.get_mut(&id).filter(|lease| lease.running()) else { return };
         lease.heard = self.now;
-        lease.stage = LeaseStage::Committed { commitment, took: self.now.since(lease.given), asked: false };
-        let (task, worker, stranger) = (lease.task, lease.worker, lease.stranger.take());
-        self.let_go(worker, stranger);
+        lease.stage = LeaseStage::Committed { commitment, took: self.now.since(lease.given), asked: None };
+        let (task, worker) = (lease.task, lease.worker);
+        self.pool.committed(self.now, worker);
         self.ask_reveals(task, Some(id));
     }
 
     /// Nobody shows anything while somebody else still runs the task: what is not shown cannot be copied.
     pub(super) fn ask_reveals(&mut self, task: TaskId, spot: Option<LeaseId>) {
         let mut ids = self.tasks.get(&task).map_or(Vec::new(), |task| task.leases.clone());
-        if ids.iter().any(|id| self.leases.get(id).is_some_and(|lease| lease.running() && !lease.hedged)) {
+        let awaited = |id| self.leases.get(id).is_some_and(|lease| lease.running() && lease.is_awaited());
+        if ids.iter().any(awaited) {
             ids.clear();
         }
         ids.extend(spot.filter(|id| self.leases.get(id).is_some_and(|lease| lease.known.is_some())));
         for id in ids {
             let Some(lease) = self.leases.get_mut(&id) else { continue };
-            if let LeaseStage::Committed { asked: asked @ false, .. } = &mut lease.stage {
-                *asked = true;
+            if let LeaseStage::Committed { asked: asked @ None, .. } = &mut lease.stage {
+                *asked = Some(self.now);
+                self.due.insert((self.now + self.settings.reveal_within, Due::Lease(id)));
                 let worker = self.pool.get(lease.worker).expect("a lease's worker is in the pool").peer;
                 self.out.push_back(DispatchOutput::AskReveal { lease: id, worker });
             }
@@ -66,7 +71,7 @@ impl Dispatch {
     ) -> Result<(), ReceiptError> {
         // A lease that is over is nothing to refuse: its answer only came late.
         let Some(lease) = self.leases.get(&id) else { return Ok(()) };
-        let LeaseStage::Committed { commitment, took, asked: true } = lease.stage else {
+        let LeaseStage::Committed { commitment, took, asked: Some(_) } = lease.stage else {
             return Err(ReceiptError::Commitment);
         };
         if claim.lease != id.0 {
@@ -82,6 +87,10 @@ impl Dispatch {
             return Err(ReceiptError::Commitment);
         }
         let lease = self.leases.remove(&id).expect("it was just looked at");
+        self.let_go(&lease);
+        if lease.stranger.is_some() {
+            self.strangers.returned(lease.missing);
+        }
         if let Some(worker) = self.pool.get_mut(lease.worker) {
             worker.record.returned();
             worker.record.regain();
@@ -205,14 +214,19 @@ impl Dispatch {
 
     pub(super) fn trouble(&mut self, id: LeaseId) {
         let Some(lease) = self.leases.get(&id) else { return };
-        let (task, known) = (lease.task, lease.known.is_some());
-        self.lose(id);
-        if known {
-            return;
+        let (task, known, took) = (lease.task, lease.known.is_some(), self.now.since(lease.given));
+        let gas = self.gas_so_far(lease);
+        let Some(owner) = self.pool.get(lease.worker).map(|worker| worker.owner) else { return };
+        let is_word_of_stranger = lease.stranger.is_some() && took < TROUBLE_AFTER;
+        if let Some(task) = self.tasks.get_mut(&task).filter(|_| !known) {
+            let counts = if is_word_of_stranger && !task.has_failed(owner) { 1 } else { TROUBLE };
+            task.trouble = task.trouble.saturating_add(counts);
+            task.spent = task.spent.saturating_add(gas);
         }
-        let Some(task_state) = self.tasks.get_mut(&task) else { return };
-        task_state.troubles += 1;
-        if task_state.troubles >= 4 && task_state.votes.is_empty() && task_state.leases.is_empty() {
+        self.fail(id);
+        let over =
+            |task: &&Task| task.trouble > 3 * TROUBLE && task.votes.is_empty() && task.leases.is_empty();
+        if !known && self.tasks.get(&task).filter(over).is_some() {
             self.out.push_back(DispatchOutput::GivenUp { task, why: GivenUp::Trouble });
             self.close_task(task);
         }
@@ -237,23 +251,53 @@ impl Dispatch {
     /// A lease that its worker lost by its own fault.
     pub(super) fn lose(&mut self, id: LeaseId) {
         let Some(lease) = self.leases.get_mut(&id) else { return };
+        if lease.stranger.is_some() && !core::mem::replace(&mut lease.missing, true) {
+            self.strangers.missing();
+        }
+        let (worker, failed) = (lease.worker, self.failed(id));
+        self.take_back(id);
+        if let Some(failed) = failed {
+            self.blame(worker, failed.gas, failed.took);
+        }
+    }
+
+    /// A lease that came to nothing while its worker was at it: it may have been given what nobody can run, or fetch.
+    pub(super) fn fail(&mut self, id: LeaseId) {
+        let Some(failed) = self.failed(id) else { return };
+        let lease = self.leases.get(&id).filter(|lease| lease.known.is_none());
+        if let Some(task) = lease.and_then(|lease| self.tasks.get_mut(&lease.task)) {
+            task.failed.push(failed);
+        }
+        self.take_back(id);
+    }
+
+    fn failed(&self, id: LeaseId) -> Option<Failed> {
+        let lease = self.leases.get(&id)?;
+        let (worker, took) = (lease.worker, self.now.since(lease.given));
+        let gas = lease.rate.0.saturating_mul(lease.expected.as_secs());
+        Some(Failed { worker, owner: self.pool.get(worker)?.owner, gas, took })
+    }
+
+    /// It was a worker's own fault that a run came to nothing.
+    pub(super) fn blame(&mut self, id: WorkerId, gas: u64, took: Duration) {
+        let Some(worker) = self.pool.get_mut(id) else { return };
+        worker.record.lost();
+        worker.meter.at_most(gas, took);
+        if worker.record.reliability() < REST_AFTER_LOST {
+            worker.rests_until = self.now + self.settings.patience;
+            self.due.insert((worker.rests_until, Due::Worker(id)));
+        }
+        self.pool.settle_idle(self.now, id);
+    }
+
+    fn take_back(&mut self, id: LeaseId) {
+        let Some(lease) = self.leases.get_mut(&id) else { return };
         // It may be the checkpoint that could not be had: not from there again.
         if lease.stands_where_it_began() {
             lease.mark = None;
         }
-        let (worker, took) = (lease.worker, self.now.since(lease.given));
-        let gas = lease.rate.0.saturating_mul(lease.expected.as_secs());
         self.stats.lost += 1;
-        if let Some(state) = self.pool.get_mut(worker) {
-            state.record.lost();
-            state.meter.at_most(gas, took);
-            if state.record.reliability() < REST_AFTER_LOST {
-                state.rests_until = self.now + self.settings.patience;
-                self.due.insert((state.rests_until, Due::Worker(worker)));
-            }
-        }
-        let peer = self.pool.get(worker).map(|worker| worker.peer);
-        if let Some(worker) = peer {
+        if let Some(worker) = self.pool.get(lease.worker).map(|worker| worker.peer) {
             self.out.push_back(DispatchOutput::Revoke { lease: id, worker });
         }
         self.drop_lease(id);
@@ -262,9 +306,7 @@ impl Dispatch {
     /// Takes a lease away; what it was for is given to somebody else, from where it had come to.
     pub(super) fn drop_lease(&mut self, id: LeaseId) {
         let Some(lease) = self.leases.remove(&id) else { return };
-        if lease.running() {
-            self.let_go(lease.worker, lease.stranger);
-        }
+        self.let_go(&lease);
         if lease.known.is_some() {
             return;
         }

@@ -200,6 +200,13 @@ pub enum DispatchOutput {
         /// On which task.
         task: TaskId,
     },
+    /// The task is over, whatever came of it: so much gas was used for it, by those who answered and those who were still at it.
+    Spent {
+        /// Which.
+        task: TaskId,
+        /// By all its runs.
+        gas: u64,
+    },
     /// Nothing about this task will be asked any more: its module and input can go.
     Forget {
         /// Which.

@@ -4,6 +4,7 @@ use super::io::{Believed, DispatchOutput, GivenUp, Submission};
 use super::task::{Stage, Vote, ballot};
 use super::{Dispatch, Due, Known, happens};
 use crate::audit::{Verdict, judge};
+use crate::lease::Lease;
 use crate::schedule::Need;
 use crate::{Answer, LeaseId, TaskId, WorkerId};
 use std::collections::BTreeMap;
@@ -13,7 +14,7 @@ impl Dispatch {
     pub(super) fn look(&mut self, id: TaskId) {
         let Some(task) = self.tasks.get(&id) else { return };
         let leases = || task.leases.iter().filter_map(|lease| self.leases.get(lease));
-        if task.stage == Stage::Refereeing || leases().any(|lease| !(lease.running() && lease.hedged)) {
+        if task.stage == Stage::Refereeing || leases().any(Lease::is_awaited) {
             return;
         }
         let stragglers = leases().next().is_some();
@@ -22,13 +23,14 @@ impl Dispatch {
         let ballots: Vec<_> = task.votes.iter().map(|vote| ballot(vote, of)).collect();
         let assurance = task.what.assurance;
         match judge(&ballots, task.checked, &assurance) {
-            Verdict::Dispute if self.settings.referee => self.referee(id),
+            Verdict::Dispute if self.settings.referee && !task.unrefereed => self.referee(id),
             Verdict::Dispute => self.outvote(id),
             // Whoever takes long is the second vote, if it comes.
             Verdict::Vote | Verdict::Wait if stragglers => self.wait_for_straggler(id),
             Verdict::Vote => self.another(id),
             Verdict::Believe(answer, doubt) => {
-                let drawn = !matches!(task.stage, Stage::Settling(_)) && self.settings.referee;
+                let is_settling = matches!(task.stage, Stage::Settling(_));
+                let drawn = !is_settling && self.settings.referee && !task.unrefereed;
                 if drawn && happens(&mut self.dice, assurance.referee_permille) {
                     return self.referee(id);
                 }
@@ -88,7 +90,7 @@ impl Dispatch {
 
     pub(super) fn another(&mut self, id: TaskId) {
         let task = self.tasks.get_mut(&id).expect("it is open");
-        if task.runs >= self.settings.runs_max {
+        if task.runs - task.copies.min(task.runs) >= self.settings.runs_max {
             return self.end_of_votes(id);
         }
         task.checked = task.checked || !task.votes.is_empty();
@@ -97,10 +99,11 @@ impl Dispatch {
 
     /// No more runs: the referee decides, or nobody.
     pub(super) fn end_of_votes(&mut self, id: TaskId) {
-        if self.settings.referee {
+        let Some(task) = self.tasks.get(&id) else { return };
+        if self.settings.referee && !task.unrefereed {
             self.referee(id);
         } else {
-            let none = self.tasks.get(&id).is_some_and(|task| task.votes.is_empty());
+            let none = task.votes.is_empty();
             let why = if none { GivenUp::NoWorker } else { GivenUp::Disputed };
             self.out.push_back(DispatchOutput::GivenUp { task: id, why });
             self.close_task(id);
@@ -122,14 +125,18 @@ impl Dispatch {
 
     /// What the referee came to is beyond doubt: it exposes, and it serves as a hidden check of others.
     pub(super) fn refereed(&mut self, id: TaskId, answer: Option<Answer>) {
-        let Some(task) = self.tasks.get(&id).filter(|task| task.stage == Stage::Refereeing) else { return };
+        let Some(task) = self.tasks.get_mut(&id).filter(|task| task.stage == Stage::Refereeing) else {
+            return;
+        };
         self.precomputing.remove(&id);
         let Some(answer) = answer else {
-            let stage = &mut self.tasks.get_mut(&id).expect("it is open").stage;
-            *stage = Stage::Open;
-            return self.outvote(id);
+            // It is not asked again: what it cannot run now it could not run then.
+            let task = self.tasks.get_mut(&id).expect("it is open");
+            (task.stage, task.unrefereed) = (Stage::Open, true);
+            return self.look(id);
         };
         let votes = task.votes.clone();
+        task.spent = task.spent.saturating_add(answer.gas);
         // Whoever still runs it knows it as well.
         let leased = task.leases.iter().filter_map(|lease| self.leases.get(lease));
         let running = leased.filter_map(|lease| self.pool.get(lease.worker)).map(|worker| worker.owner);
@@ -145,12 +152,7 @@ impl Dispatch {
             } else if vote.lineage.is_empty() {
                 self.expose(vote.worker, id);
             } else {
-                // One of several made it wrong; which one is not proved, so all are strangers again.
-                for worker in vote.lineage.iter().chain([&vote.worker]) {
-                    if let Some(worker) = self.pool.get_mut(*worker) {
-                        worker.record.doubted();
-                    }
-                }
+                self.suspect(vote.lineage.iter().copied().chain([vote.worker]).collect());
             }
         }
         if let Some(task) = self.tasks.get_mut(&id) {
@@ -161,6 +163,20 @@ impl Dispatch {
         if self.known.len() > self.settings.known_max.max(1) {
             let old = self.known.pop_front().expect("it is longer than one");
             self.out.push_back(DispatchOutput::Forget { task: old.task });
+        }
+    }
+
+    /// One of these made a result wrong, and which one is not proved. Each loses by how likely it was it: a stranger that hands on a wrong
+    /// checkpoint costs a known worker that goes on from it next to nothing.
+    fn suspect(&mut self, all: Vec<WorkerId>) {
+        let prior = self.settings.prior;
+        let doubt = |id: &WorkerId| self.pool.get(*id).map_or(prior, |worker| worker.record.doubt(prior));
+        let doubts: Vec<f64> = all.iter().map(doubt).collect();
+        let sum: f64 = doubts.iter().sum();
+        for (id, doubt) in all.into_iter().zip(doubts) {
+            if let Some(worker) = self.pool.get_mut(id) {
+                worker.record.suspected(doubt / sum);
+            }
         }
     }
 
@@ -192,8 +208,14 @@ impl Dispatch {
         let of = |vote: &Vote| {
             (vote.answer == answer).then(|| self.pool.get(vote.worker).map(|worker| worker.peer))
         };
-        let voters = task.votes.iter().filter_map(of).flatten().collect();
+        let voters: Vec<_> = task.votes.iter().filter_map(of).flatten().collect();
         let runs = task.runs;
+        // Others could run it. One alone may be a friend of the submitter's, who gave nobody else its bytes.
+        if refereed || voters.len() > 1 {
+            for failed in task.failed.clone() {
+                self.blame(failed.worker, failed.gas, failed.took);
+            }
+        }
         self.stats.believed += 1;
         self.out.push_back(DispatchOutput::Believed(Believed {
             task: id,
@@ -248,7 +270,9 @@ impl Dispatch {
     }
 
     pub(super) fn close_task(&mut self, id: TaskId) {
+        let Some(gas) = self.tasks.get(&id).map(|task| self.spent(task)) else { return };
         let Some(task) = self.tasks.remove(&id) else { return };
+        self.out.push_back(DispatchOutput::Spent { task: id, gas });
         if let Some(place) = task.begun_at {
             // The task is out of the table already: only its place is left to close.
             self.unbegin(id, task.what.owner, place);
@@ -266,9 +290,7 @@ impl Dispatch {
         }
         for lease in task.leases {
             if let Some(state) = self.leases.remove(&lease) {
-                if state.running() {
-                    self.let_go(state.worker, state.stranger);
-                }
+                self.let_go(&state);
                 if let Some(worker) = self.pool.get(state.worker).filter(|worker| worker.here()) {
                     self.out.push_back(DispatchOutput::Revoke { lease, worker: worker.peer });
                 }

@@ -19,7 +19,8 @@ pub use settings::DispatchSettings;
 
 use crate::by_owner::ByOwner;
 use crate::evidence::Evidence;
-use crate::lease::Lease;
+use crate::lease::{Lease, Stage as LeaseStage};
+use crate::returning::ReturnRate;
 use crate::schedule::Need;
 use crate::{Answer, LeaseId, Owner, Pool, Queue, TaskId, WorkerId};
 use gas::Gas;
@@ -95,6 +96,7 @@ pub struct Dispatch {
     /// Tasks that the referee runs ahead, for hidden checks.
     precomputing: BTreeSet<TaskId>,
     evidence: Evidence,
+    strangers: ReturnRate,
     /// Gas that runs of a module used, newest weighing most; bounded by forgetting the first.
     typical: BTreeMap<[u8; 32], Gas>,
     next_lease: u64,
@@ -121,6 +123,7 @@ impl Dispatch {
             known: VecDeque::new(),
             precomputing: BTreeSet::new(),
             evidence: Evidence::new(settings.evidence),
+            strangers: ReturnRate::default(),
             typical: BTreeMap::new(),
             next_lease: 0,
             given_at: Time::ZERO,
@@ -209,9 +212,10 @@ impl Dispatch {
         Some((self.pool.get(lease.worker)?.peer, lease.task))
     }
 
-    /// A run is no longer under way: its worker has a place free again.
-    fn let_go(&mut self, worker: WorkerId, stranger: Option<Owner>) {
-        self.pool.release(self.now, worker, stranger);
+    /// A run is over: its worker has a place free again.
+    fn let_go(&mut self, lease: &Lease) {
+        let was_committed = matches!(lease.stage, LeaseStage::Committed { .. });
+        self.pool.release(self.now, lease.worker, lease.stranger, was_committed);
     }
 
     fn forget_known_of(&mut self, submitter: &PeerId) {

@@ -10,6 +10,8 @@ pub struct DispatchSettings {
     pub prior: f64,
     /// A worker that is silent for so long has lost its lease. Default 15 s; workers beat every third of it.
     pub silence: Duration,
+    /// How long a worker may take to show the answer that it is bound to once it is asked. Default 5 s.
+    pub reveal_within: Duration,
     /// Whether the relay runs tasks itself to settle disputes. Default true.
     pub referee: bool,
     /// Leases that are hidden checks against answers that the referee knows, in thousandths. Default 5.
@@ -48,6 +50,7 @@ impl DispatchSettings {
             seed,
             prior: 0.2,
             silence: Duration::from_secs(15),
+            reveal_within: Duration::from_secs(5),
             referee: true,
             spots_permille: 5,
             known_max: 64,

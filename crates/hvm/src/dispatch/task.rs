@@ -18,6 +18,16 @@ pub(super) struct Vote {
     pub(super) took: Duration,
 }
 
+/// A run that its worker could not do, or not in time: whether that was its own fault shows when others have done it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Failed {
+    pub(super) worker: WorkerId,
+    pub(super) owner: Owner,
+    /// What it was taken to do in the time that it had, and how long it took over it.
+    pub(super) gas: u64,
+    pub(super) took: Duration,
+}
+
 /// Where an open task stands.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Stage {
@@ -57,7 +67,16 @@ pub(super) struct Task {
     /// Whether its first vote was drawn for a second one.
     pub(super) checked: bool,
     pub(super) runs: u16,
-    pub(super) troubles: u16,
+    /// Others to ask at once, beside the next one, and how many were: runs that bound nothing.
+    pub(super) more: u16,
+    pub(super) copies: u16,
+    /// How much trouble its workers had, by [`super::hearing::TROUBLE`], and whose runs came to nothing.
+    pub(super) trouble: u16,
+    pub(super) failed: Vec<Failed>,
+    /// Whether the referee could not run it.
+    pub(super) unrefereed: bool,
+    /// Gas of runs that came to nothing and were the task's own fault, by its workers' rates.
+    pub(super) spent: u64,
 }
 
 impl Task {
@@ -74,8 +93,20 @@ impl Task {
             straggler_until: None,
             checked: false,
             runs: 0,
-            troubles: 0,
+            more: 0,
+            copies: 0,
+            trouble: 0,
+            failed: Vec::new(),
+            unrefereed: false,
+            spent: 0,
         }
+    }
+}
+
+impl Task {
+    /// Whether a worker of this owner could not run it.
+    pub(super) fn has_failed(&self, owner: Owner) -> bool {
+        self.failed.iter().any(|failed| failed.owner == owner)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::task::Stage;
 use super::{Dispatch, Due};
-use crate::lease::Lease;
+use crate::lease::{Lease, Stage as LeaseStage};
 use crate::schedule::{hedge_after, hedge_idle_after, lost_after};
 use crate::{LeaseId, TaskId};
 use core::time::Duration;
@@ -10,6 +10,8 @@ use peeredge_wire::Time;
 
 /// How often a run that is late is looked at again, in case somebody is idle by now.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// The share of its time that a stranger has at least, however few return what they take.
+const PATIENCE_MIN: f64 = 0.25;
 
 impl Dispatch {
     pub(super) fn run_due(&mut self) {
@@ -28,19 +30,33 @@ impl Dispatch {
         let (idle_at, hedge_at) = (self.hedge_idle_at(lease), self.hedge_at(lease));
         let spare = self.pool.is_any_idle() && self.queue.is_empty() && self.begun.is_empty();
         let Some(lease) = self.leases.get_mut(&id) else { return };
-        let lost_at = lease.given + lost_after(lease.expected);
-        let silent_at = lease.heard + self.settings.silence;
-        if silent_at <= self.now || lost_at <= self.now {
+        let over_at = lease.given + lost_after(lease.expected);
+        let lost_at = match lease.stage {
+            LeaseStage::Running => lease.heard + self.settings.silence,
+            LeaseStage::Committed { asked: Some(since), .. } => since + self.settings.reveal_within,
+            // It waits for others, who have their own times.
+            LeaseStage::Committed { asked: None, .. } => return,
+        };
+        if lost_at <= self.now {
             return self.lose(id);
         }
-        let (task, mut next) = (lease.task, silent_at.min(lost_at));
+        if over_at <= self.now && lease.running() {
+            return self.fail(id);
+        }
+        let (task, mut next) = (lease.task, if lease.running() { lost_at.min(over_at) } else { lost_at });
         if !lease.hedged && lease.running() {
             if hedge_at <= self.now || (spare && idle_at <= self.now) {
                 // Whoever comes first counts, and the other is the second vote.
                 lease.hedged = true;
                 self.stats.hedges += 1;
+                let mut copies = 1;
+                if lease.stranger.is_some() {
+                    lease.missing = true;
+                    self.strangers.missing();
+                    copies = self.strangers.copies();
+                }
                 self.ask_reveals(task, None);
-                self.ask_again(task);
+                self.ask_for(task, copies);
             } else {
                 next = next.min(hedge_at).min(idle_at.max(self.now + LOOK_AGAIN));
             }
@@ -57,8 +73,11 @@ impl Dispatch {
 
     /// The same while somebody is idle anyway.
     pub(super) fn hedge_idle_at(&self, lease: &Lease) -> Time {
-        let after = hedge_idle_after(lease.expected);
-        let after = if lease.unknown { after.min(self.settings.unknown_hedge) } else { after };
+        // Where strangers rarely return what they take, the next one is not waited for as long.
+        let patience = if lease.stranger.is_some() { self.strangers.rate().max(PATIENCE_MIN) } else { 1.0 };
+        let after = hedge_idle_after(lease.expected, patience);
+        let unknown = self.settings.unknown_hedge.mul_f64(patience);
+        let after = if lease.unknown { after.min(unknown) } else { after };
         self.hedge_at(lease).min(lease.given + after)
     }
 

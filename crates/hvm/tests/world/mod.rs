@@ -16,6 +16,14 @@ pub enum Kind {
     Ring(u8),
     /// Takes runs and never returns one.
     Withholder,
+    /// As [`Kind::Withholder`], but says again and again that it is still at it.
+    Beating,
+    /// Binds itself to an answer at once, and never shows any.
+    Unshown,
+    /// Says at once that it cannot run the task.
+    Troubled,
+    /// Answers every other run.
+    Half,
     /// Does not compute: shows whatever answer the relay has let others show for this task, having committed to nothing.
     Copier,
     /// Hands in what it once was right with.
@@ -49,6 +57,9 @@ pub struct World {
     pub given_up: BTreeMap<TaskId, GivenUp>,
     pub leases: Vec<(LeaseId, PeerId, TaskId, Option<Mark>)>,
     pub refereed: usize,
+    /// Whether the referee can run tasks; else it says that it cannot.
+    pub referee_runs: bool,
+    pub spent: u64,
     pub asked: Vec<LeaseId>,
     pub forgotten: BTreeSet<TaskId>,
 }
@@ -88,6 +99,8 @@ impl World {
             given_up: BTreeMap::new(),
             leases: Vec::new(),
             refereed: 0,
+            referee_runs: true,
+            spent: 0,
             asked: Vec::new(),
             forgotten: BTreeSet::new(),
         }
@@ -153,6 +166,9 @@ impl World {
             }
             DispatchOutput::AskReveal { lease, worker } => {
                 self.asked.push(lease);
+                if self.devices[&worker].kind == Kind::Unshown {
+                    return;
+                }
                 let (_, claim) = self.running[&lease];
                 let replayer = self.devices[&worker].kind == Kind::Replayer;
                 let claim = if replayer { *self.replayed.entry(worker).or_insert(claim) } else { claim };
@@ -160,10 +176,8 @@ impl World {
             }
             DispatchOutput::Referee { task } => {
                 self.refereed += 1;
-                self.at(
-                    self.now + Duration::from_secs(1),
-                    DispatchInput::Refereed { task, answer: Some(truth(task)) },
-                );
+                let answer = self.referee_runs.then(|| truth(task));
+                self.at(self.now + Duration::from_secs(1), DispatchInput::Refereed { task, answer });
             }
             DispatchOutput::Believed(believed) => {
                 assert!(self.believed.insert(believed.task, believed).is_none(), "believed once");
@@ -177,6 +191,7 @@ impl World {
             DispatchOutput::Forget { task } => {
                 assert!(self.forgotten.insert(task), "forgotten once");
             }
+            DispatchOutput::Spent { gas, .. } => self.spent += gas,
             DispatchOutput::Revoke { .. } | DispatchOutput::RefereeStop { .. } => {}
         }
     }
@@ -190,9 +205,19 @@ impl World {
             Kind::Ring(ring) => wrong(task, u64::from(ring)),
             Kind::Sleeper(ring, after) if device.runs > after => wrong(task, u64::from(ring)),
             Kind::Withholder => return,
+            Kind::Half if device.runs.is_multiple_of(2) => return,
+            Kind::Beating => {
+                // For two hours.
+                (1..1440).for_each(|n| {
+                    self.at(self.now + Duration::from_secs(5 * n), DispatchInput::Beat { lease })
+                });
+                return;
+            }
+            Kind::Troubled => return self.at(self.now, DispatchInput::Trouble { lease }),
             Kind::Copier => wrong(task, lease.0 + 5000),
             Kind::Boaster => Answer { gas: GAS * 10, ..truth(task) },
-            Kind::Honest | Kind::Replayer | Kind::Sleeper(..) => truth(task),
+            Kind::Unshown => wrong(task, lease.0),
+            Kind::Half | Kind::Honest | Kind::Replayer | Kind::Sleeper(..) => truth(task),
         };
         let claim = Claim { lease: lease.0, module: [7; 32], input: input_of(task), worker, answer };
         // What a copier will show in the end is what somebody else found.
@@ -230,5 +255,20 @@ impl World {
     pub fn evidence(&self, peer: &PeerId) -> f64 {
         let pool = self.dispatch.pool();
         pool.id(peer).and_then(|id| pool.get(id)).map_or(0.0, |worker| worker.record.evidence())
+    }
+}
+
+/// A submission of this owner's, needing so much memory.
+pub fn submission(task: u64, owner: u64, memory_bytes: u64) -> Submission {
+    Submission {
+        task: TaskId(task),
+        submitter: PeerId([9; 32]),
+        owner: Owner(owner),
+        site: None,
+        module: [7; 32],
+        input: input_of(TaskId(task)),
+        need: Need { gas: GAS, memory_bytes },
+        assurance: Assurance::replicas(2),
+        value: 0,
     }
 }
