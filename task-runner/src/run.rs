@@ -246,9 +246,11 @@ impl Run<'_> {
         let globals = self.exports.globals.clone();
         let is_of_module = pages >= has
             && memory.ty(&self.store).maximum().is_none_or(|max| pages <= max)
-            && globals.len() == checkpoint.globals.len();
+            && globals.len() == checkpoint.globals.len()
+            && checkpoint.gas <= self.limits.gas;
+        // Somebody else made it: that it fits nothing says nothing about the task.
         if !is_of_module {
-            return Err(End::Trap.into());
+            return Err(End::Memory.into());
         }
         memory.grow(&mut self.store, pages - has).map_err(|_| Ended::from(End::Memory))?;
         memory.data_mut(&mut self.store).copy_from_slice(&checkpoint.memory);
@@ -257,7 +259,7 @@ impl Run<'_> {
                 Val::I32(_) => Val::I32(*value as u32 as i32),
                 _ => Val::I64(*value as i64),
             };
-            global.set(&mut self.store, value).map_err(|_| Ended::from(End::Trap))?;
+            global.set(&mut self.store, value).map_err(|_| Ended::from(End::Memory))?;
         }
         self.set_gas(checkpoint.gas);
         Ok(())

@@ -221,3 +221,34 @@ test("a worker that shows a content in place of its output makes no page believe
     held: result.code !== undefined || JSON.stringify(result.output) === "[77,0,0,0]",
   });
 });
+
+test("a task that does all in one step, or before it, computes no more than the visitor's share of the time", async () => {
+  stage = await Stage.open({ relay: false });
+  const tab = await stage.tab();
+  const busy = "(local $n i64) (loop $l (local.set $n (i64.add (local.get $n) (i64.const 1))) (br_if $l (i64.lt_u (i64.rotl (local.get $n) (i64.const 1)) (i64.const 400000000))))";
+  const inStep = task(`${busy} (i32.const 10000)`);
+  const found = await tab.run(
+    `(async (bytes) => {
+      const { instrument } = await import("/peeredge/dist/tasks/rewriter.js");
+      const { runTask } = await import("/peeredge/dist/tasks/runner.js");
+      const limits = { gas: 1n << 60n, memoryPages: 1000, outputBytes: 1000 };
+      const { bytes: rewritten, isMovable } = await instrument(Uint8Array.from(bytes), limits);
+      const took = async (dutyPermille) => {
+        const began = performance.now();
+        await runTask({ rewritten, isMovable, input: new Uint8Array(1), limits, deadlineMs: 60_000, dutyPermille });
+        return performance.now() - began;
+      };
+      const whole = Math.min(await took(1000), await took(1000), await took(1000));
+      return [whole, await took(200)];
+    })(${JSON.stringify(inStep)})`,
+  );
+  const [whole, shared] = found.map((ms) => ms.toFixed(0));
+  attacked({
+    room: "tasks",
+    kind: "tasks",
+    name: "a task of one long step where the visitor gives a fifth of the time",
+    spent: "1 task",
+    lost: `${shared} ms for what takes ${whole} ms of computing`,
+    held: found[0] > 50 && found[1] > 2.5 * found[0],
+  });
+});

@@ -7,7 +7,7 @@ import { eventually } from "../browser/flows/flow.mjs";
 import { PEEREDGE } from "../browser/relay.mjs";
 import { attacked } from "./attack.mjs";
 import { bomb, filling, task } from "./task-bytes.mjs";
-import { LIES } from "./task-lies.mjs";
+import { ANSWERS_AT_ONCE, LIES } from "./task-lies.mjs";
 
 let stage;
 let worker;
@@ -95,5 +95,62 @@ test("modules that fill 4 GiB or take long to compile take nothing of a relay at
     spent: `${ends.length} tasks`,
     lost: `${(peak - before).toFixed(0)} MiB of the relay (${[...new Set(ends)].join(", ")})`,
     held: used && peak - before < 256,
+  });
+});
+
+test("what two liars have the referee settle takes of the relay what its operator set, and no more", async () => {
+  const limitMib = 128;
+  stage = await Stage.open({ relay: { settings: { task_memory_bytes_max: limitMib << 20, task_timeout_ms: 4_000 } } });
+  const caller = await stage.tab();
+  await caller.create();
+  const resident = (name) => Number(new RegExp(`${name}:\\s+(\\d+) kB`).exec(readFileSync(`/proc/${stage.relay.process.pid}/status`, "utf8"))[1]) / 1024;
+  const before = resident("VmRSS");
+  const asked = () => stage.relay.metric("peeredge_tasks_refereed_total");
+  const endless = task("(loop $l (br $l)) (i32.const 10000)");
+  // The last one shows that the referee is there again after those that it could not settle.
+  const cases = [
+    ["fills 4 GiB", filling(), 2 ** 32, "nobody can say"],
+    ["has no end", endless, 2 ** 26, "nobody can say"],
+    ["fills what the operator allows", filling(), limitMib << 20, "settled"],
+  ];
+  const ends = [];
+  for (const [, bytes, memoryBytes, expected] of cases) {
+    const liars = [];
+    for (const value of [1, 2]) {
+      const liar = await stage.tab();
+      await liar.run(ANSWERS_AT_ONCE, value);
+      await liar.create({ worker: false, compute: { ...COMPUTE, memoryBytes: 2 ** 32 } });
+      liars.push(liar);
+    }
+    const refereed = await asked();
+    await caller.run(
+      ([bytes, memoryBytes]) => {
+        window.end = new AbortController();
+        const options = { memoryBytes, gas: 1n << 60n, replicas: 2, signal: window.end.signal };
+        window.ran = harness.peer().run(Uint8Array.from(bytes), new Uint8Array(1), options).then(({ refereed }) => (refereed ? "settled" : "a lie"), ({ code }) => code);
+      },
+      [bytes, memoryBytes],
+    );
+    if (expected === "settled") ends.push(await caller.run(() => window.ran));
+    else {
+      await eventually(async () => (await asked()) > refereed, "the referee is asked");
+      // It is at it, or has said that it cannot: it has the time that the operator gave it, and twice that for a busy machine.
+      await new Promise((resolve) => setTimeout(resolve, 8_000));
+      ends.push(await caller.run(() => {
+        window.end.abort();
+        return window.ran;
+      }));
+    }
+    for (const liar of liars) await liar.context.close();
+  }
+  const peak = resident("VmHWM");
+  attacked({
+    room: "tasks",
+    kind: "tasks",
+    name: "two liars have the referee settle what fills 4 GiB, has no end, or takes all that its operator allows",
+    spent: `6 keys, ${cases.length} tasks`,
+    lost: `${(peak - before).toFixed(0)} MiB of the relay, which allows ${limitMib} (${ends.join(", ")})`,
+    // Compiling and the debug build's own besides.
+    held: ends.join() === "aborted,aborted,settled" && peak - before < 1.25 * limitMib + 64,
   });
 });

@@ -159,6 +159,7 @@ export class Desk {
     signal.addEventListener("abort", cancel);
     try {
       const inputContent = shared && (await until(signal, shared));
+      signal.throwIfAborted();
       return await new Promise<TaskResult>((resolve, reject) => {
         const onProgress = options.onProgress ?? (() => {});
         this.#waiting.set(request, { resolve, reject, onProgress, end: new AbortController(), limits, marks: [], isContested: false });
@@ -360,7 +361,7 @@ export class Desk {
       const { bytes: rewritten, isMovable } = await this.#module(module, memoryPages, signal);
       const start = from
         ? { checkpoint: await this.#host.take(from, memoryBytes + memoryPages + CHECKPOINT_BYTES, signal) }
-        : { input: typeof input === "string" ? await this.#host.take(input, memoryBytes, signal) : input };
+        : { input: typeof input === "string" ? await this.#host.take(input, Math.min(memoryBytes, CONTENT_BYTES_MAX), signal) : input };
       const limits: TaskLimits = { gas, memoryPages, outputBytes };
       const dutyPermille = this.#compute.dutyPermille / (this.#speed.backingOff ? 2 : 1);
       const began = performance.now();

@@ -36,7 +36,8 @@ export async function run(job: Job, watch: Watch): Promise<Ran> {
   const gas = job.limits.gas < GAS_MAX ? job.limits.gas : GAS_MAX;
   const state = job.checkpoint ? decode(job.checkpoint, job.limits.memoryPages) : null;
   const without = (end: End): Ran => ({ end, output: new Uint8Array(), gas: state?.gas ?? 0n });
-  if (job.checkpoint && !state) return without(End.Trap);
+  // Somebody else made it: that it is none, or fits nothing, says nothing about the task.
+  if (job.checkpoint && !state) return without(End.Memory);
   let instance: WebAssembly.Instance;
   try {
     const module = await WebAssembly.compile(job.rewritten as BufferSource);
@@ -154,7 +155,7 @@ class TaskRun {
   #restore(state: NonNullable<ReturnType<typeof decode>>): void {
     const { memory } = this.#exports;
     const more = (state.memory.length - memory.buffer.byteLength) / PAGE_BYTES;
-    if (more < 0 || state.globals.length !== this.#globals.length) throw new Ended(End.Trap);
+    if (more < 0 || state.globals.length !== this.#globals.length || state.gas > this.#limit) throw new Ended(End.Memory);
     try {
       memory.grow(more);
     } catch {

@@ -33,7 +33,17 @@ scope.onmessage = ({ data }) => {
 
 async function work(job: Job): Promise<void> {
   const duty = Math.max(1, Math.min(1_000, job.dutyPermille ?? 1_000));
-  let deafMs = 0;
+  const began = performance.now();
+  let [deafMs, restedMs] = [0, 0];
+  const rest = (ms: number) => {
+    const from = performance.now();
+    return new Promise<void>((resolve) => {
+      setTimeout(() => {
+        restedMs += performance.now() - from;
+        resolve();
+      }, ms);
+    });
+  };
   let toldAt = -Infinity;
   const ran = await run(job, {
     wantsCheckpoint: () => performance.now() >= checkpointFrom,
@@ -49,8 +59,11 @@ async function work(job: Job): Promise<void> {
       deafMs += stepMs;
       if (restMs < 1 && deafMs < DEAF_MS_MAX) return isPaused;
       deafMs = 0;
-      return new Promise((resolve) => setTimeout(() => resolve(isPaused), restMs));
+      return rest(restMs).then(() => isPaused);
     },
   });
+  // Whatever took its time besides steps, or one step that did everything, counts in the share as well.
+  const owedMs = ((performance.now() - began - restedMs) * (1_000 - duty)) / duty - restedMs;
+  if (owedMs >= 1) await rest(owedMs);
   scope.postMessage({ type: "ran", ran }, [ran.output.buffer, ...(ran.checkpoint ? [ran.checkpoint.buffer] : [])]);
 }

@@ -234,7 +234,9 @@ impl Desk {
             }
             None => From::Input(match input {
                 Blob::Inline(bytes) => bytes.into(),
-                Blob::Content(content) => self.take(content, memory_bytes).await?.into(),
+                Blob::Content(content) => {
+                    self.take(content, memory_bytes.min(CONTENT_BYTES_MAX)).await?.into()
+                }
             }),
         };
         let job = Job {

@@ -167,3 +167,21 @@ test("falling speed is seen, and recovers", () => {
   for (let i = 0; i < 8; i++) speed.observe(1e9, 1000);
   expect(speed.backingOff).toBe(false);
 });
+
+test("an input is fetched no further than any host takes, however much memory is offered", async () => {
+  let most = 0;
+  const counting = { ...host, take: async (content: string, bytesMax: number) => (content === "module" ? fetched(content) : ((most = bytesMax), Uint8Array.of(4, 2))) };
+  const desk = new Desk(counting, { ...COMPUTE, memoryBytes: 2 ** 32 }, false);
+  desk.receive(["lease", 4, 5000, "module", "input", 100n, 65_536, 100, 0, undefined, 0n]);
+  await said("answer");
+  expect(most).toBe(2 ** 30);
+});
+
+test("an abort between sharing an input and handing the task in hands nothing in", async () => {
+  const end = new AbortController();
+  // Aborted by whoever else waited for the same, before the desk has its turn.
+  const sharing = { ...host, publish: (_: Uint8Array, name: string) => ({ then: (done: (content: string) => void) => (done(`shared ${name}`), end.abort(), Promise.resolve()) }) as unknown as Promise<string> };
+  const desk = new Desk(sharing, { ...COMPUTE, allowed: false }, false);
+  const code = await desk.run("module", new Uint8Array(20_000), { signal: end.signal }).catch((error) => error.code);
+  expect([code, calls]).toEqual(["aborted", []]);
+});
