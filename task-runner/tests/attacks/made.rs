@@ -5,6 +5,9 @@
 //! bytes that it leaves there.
 use std::fmt::Write;
 
+#[path = "shapes.rs"]
+mod shapes;
+
 /// Draws that follow from a seed.
 pub struct Dice(pub u64);
 
@@ -57,13 +60,15 @@ pub const KINDS: [(&str, Kind); 18] = [
 /// The task of a seed, and its kind.
 pub fn made(seed: u64) -> (&'static str, Vec<u8>) {
     let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x5851_f42d);
-    let (name, make) = dice.of(&KINDS);
+    let all: Vec<(&str, Kind)> = KINDS.into_iter().chain(shapes::KINDS).collect();
+    let (name, make) = dice.of(&all);
     (name, assembled(&make(&mut dice)))
 }
 
 /// The task of a kind and a seed.
 pub fn of_kind(kind: &str, seed: u64) -> Vec<u8> {
-    let (_, make) = KINDS.iter().find(|(name, _)| *name == kind).expect("a kind that there is");
+    let (_, make) =
+        KINDS.iter().chain(&shapes::KINDS).find(|(name, _)| *name == kind).expect("a kind that there is");
     assembled(&make(&mut Dice(seed)))
 }
 
