@@ -23,8 +23,8 @@ function lines(command, args) {
   });
 }
 
-/** Runs `count` tasks of seeds from `seed` on with the program `search`; `dist` is the package's compiled code. Gives figures. */
-export async function engines(search, dist, count, seed) {
+/** Runs `count` tasks of seeds from `seed` on with the program `search`; `dist` is the package's compiled code. Gives figures. `shapes` are tasks that take long to compile. */
+export async function engines(search, dist, count, seed, shapes = false) {
   const folder = mkdtempSync(join(tmpdir(), "peeredge-task-attacks-"));
   const kinds = new Map();
   const of = (kind) => kinds.get(kind) ?? kinds.set(kind, { tasks: 0, refused: 0, ends: {}, host: 0, differ: 0, compile: 0, wasmtime: 0 }).get(kind);
@@ -32,7 +32,7 @@ export async function engines(search, dist, count, seed) {
   let [runs, compileWorst, differences, hostEnds] = [0, { ms: 0 }, 0, 0];
   for (let from = seed; from < seed + count; from += BATCH) {
     const size = Math.min(BATCH, seed + count - from);
-    const native = await lines(search, [String(size), String(from), folder]);
+    const native = await lines(search, [String(size), String(from), folder, ...(shapes ? ["shapes"] : [])]);
     const accepted = native.all.filter(({ refused }) => !refused);
     const others = await Promise.all(Object.entries(V8).map(async ([name, flags]) => [name, await lines(process.execPath, [STACK, ...flags, join(HERE, "in-node.mjs"), join(folder, "modules.bin"), dist])]));
     for (const { kind, refused } of native.all) {

@@ -1,5 +1,5 @@
-//! `task_search COUNT SEED FOLDER`: makes tasks up, rewrites, compiles and runs them; one line of JSON each, and the rewritten modules in
-//! `FOLDER/modules.bin` (length, bytes) for other engines. `bench/task-attacks` compares.
+//! `task_search COUNT SEED FOLDER [shapes]`: makes tasks up, rewrites, compiles and runs them; one line of JSON each, and the rewritten modules
+//! in `FOLDER/modules.bin` (length, bytes) for other engines. `bench/task-attacks` compares. `shapes` are those that take long to compile.
 use std::io::Write;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -36,7 +36,10 @@ impl Cpu {
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let [count, seed, folder] = args.as_slice() else { panic!("usage: task_search COUNT SEED FOLDER") };
+    let [count, seed, folder, shapes @ ..] = args.as_slice() else {
+        panic!("usage: task_search COUNT SEED FOLDER [shapes]")
+    };
+    let make = if shapes.is_empty() { made::made } else { made::shaped };
     let (count, seed): (u64, u64) = (count.parse().expect("a number"), seed.parse().expect("a number"));
     let mut modules = std::io::BufWriter::new(
         std::fs::File::create(format!("{folder}/modules.bin")).expect("the folder can be written to"),
@@ -44,7 +47,7 @@ fn main() {
     let engine = wasmtime::Engine::new(&peeredge_task_runner::config()).expect("wasmtime knows this machine");
     let runner = TaskRunner::new(1).expect("threads");
     for number in seed..seed + count {
-        let (kind, module) = made::made(number);
+        let (kind, module) = make(number);
         let began = Instant::now();
         let rewritten = match instrument(&module, &LIMITS) {
             Ok(rewritten) => rewritten,

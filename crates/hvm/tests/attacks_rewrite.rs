@@ -141,26 +141,52 @@ fn what_compiles_for_minutes_is_refused_by_name() {
         too_many(&refused(&branchy)) == "units of compiling",
     );
 
-    // Each place that a branch table leads to writes a local on its way to the next.
-    let switch = |targets: usize, places: usize, count: usize| {
-        let mut body = "(block ".repeat(places);
-        let _ = write!(body, "(br_table ");
-        (0..targets).for_each(|target| {
-            let _ = write!(body, "{} ", target % places);
-        });
-        body.push_str("0 (local.get 0))");
-        for place in 0..places {
-            let _ = write!(body, ") (local.set {} (i32.const {place}))", 1 + place % count);
-        }
-        format!("(func (param i32) (local {}) {body})", locals(count))
+    // Locals of which all are taken at the end, with another value by each way there.
+    let used = |count: usize, body: &str| {
+        let sum: String = (0..count).map(|local| format!("(i32.add (local.get {})", 1 + local)).collect();
+        let ends = ")".repeat(count);
+        format!("(func (param i32) (result i32) (local {}) {body} {sum} (i32.const 0) {ends})", locals(count))
     };
-    attack(
-        "a branch table to 800 places that write 400 locals",
-        "20 kB",
-        too_many(&refused(&switch(800, 800, 400))) == "units of compiling",
-    );
-    // As large as the main loop of an interpreter.
-    assert!(rewritten(&switch(256, 256, 200)).is_ok());
+    let set = |at: usize, count: usize| {
+        let local = 1 + at % count;
+        format!("(local.set {local} (i32.add (local.get {local}) (i32.const {at})))")
+    };
+    let branch = |depth: usize, at: usize| format!("(br_if {depth} (i32.eq (local.get 0) (i32.const {at})))");
+    let places = |begin: &str, places: usize, count: usize| {
+        let ends: String = (0..places).map(|place| format!(") {}", set(place, count))).collect();
+        used(count, &format!("{} {begin} {ends}", "(block ".repeat(places)))
+    };
+    let switch = |count: usize, locals: usize| {
+        let targets: String = (0..count).map(|target| format!("{target} ")).collect();
+        places(&format!("(br_table {targets} 0 (local.get 0))"), count, locals)
+    };
+    let branches = |count: usize, locals: usize| {
+        places(&(0..count).map(|place| branch(place, place)).collect::<String>(), count, locals)
+    };
+    let ways = |label: &str, ways: usize, count: usize| {
+        let ways: String = (0..ways).map(|way| set(way, count) + &branch(0, way)).collect();
+        used(count, &format!("({label} {ways})"))
+    };
+    for (name, bytes, body) in [
+        ("a branch table to 800 places that write 400 locals", "20 kB", switch(800, 400)),
+        ("branches to 800 places that write 400 locals", "24 kB", branches(800, 400)),
+        ("1,000 ways to the end of a block, each with 1,000 locals", "33 kB", ways("block", 1_000, 1_000)),
+        ("2,000 ways back to a loop's head, each with 1,000 locals", "52 kB", ways("loop", 2_000, 1_000)),
+    ] {
+        attack(name, bytes, too_many(&refused(&body)) == "units of compiling");
+    }
+    // As large as the main loop of an interpreter, and as what compilers make of large functions.
+    let interpreter = |codes: usize, count: usize| {
+        let targets: String = (0..codes).map(|code| format!("{code} ")).collect();
+        let arms: String =
+            (0..codes).map(|code| format!(") {} (br {})", set(code, count), codes - 1 - code)).collect();
+        let blocks = "(block ".repeat(codes);
+        used(count, &format!("(loop {blocks} (br_table {targets} {codes} (local.get 0)) {arms})"))
+    };
+    assert_eq!(rewritten(&interpreter(256, 200)).map(drop), Ok(()));
+    assert!(rewritten(&switch(256, 50)).is_ok());
+    assert!(rewritten(&ways("block", 300, 50)).is_ok());
+    assert!(rewritten(&ways("loop", 300, 200)).is_ok());
 }
 
 #[test]

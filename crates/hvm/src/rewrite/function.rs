@@ -130,7 +130,7 @@ pub(super) fn read(
         bounds::LOOP_LOCALS.check(bounds::LOOP_LOCALS.max + 1, Some(index), start)?;
         return Err(Refused { reason: Reason::Locals(locals), function: Some(index), offset: start });
     };
-    let loop_locals = written.iter().map(|locals| locals.len() as u64).sum::<u64>();
+    let mut loop_values = written.iter().map(|locals| locals.len() as u64).sum::<u64>();
     let mut depth_max = 0;
     let mut values = Values::new(params, locals, written);
     let mut passed_max = 0;
@@ -149,7 +149,7 @@ pub(super) fn read(
         let written = &code[at - code_at..reader.original_position() - code_at];
         values.op(&operator, written, (taken, given), is_dead);
         values.set_height(validator.operand_stack_height() as usize);
-        function.compiling += bounds::of_operator(&operator, taken + given, locals + makers.len() as u32);
+        function.compiling += bounds::of_operator(&operator, taken, given, locals + makers.len() as u32);
         depth_max = depth_max.max(heads.len() as u64);
         if matches!(operator, Operator::Call { .. } | Operator::CallIndirect { .. }) {
             passed_max = passed_max.max(u64::from(taken) + u64::from(given));
@@ -204,6 +204,7 @@ pub(super) fn read(
                 Kind::Block
             }
             Operator::Loop { blockty } => {
+                loop_values += u64::from(taken);
                 heads.push(op_index);
                 if blockty != BlockType::Empty {
                     function.valued_loops.push(op_index);
@@ -281,6 +282,7 @@ pub(super) fn read(
             }
             _ => match lanes {
                 Some(lanes) => {
+                    function.compiling += bounds::FLOAT;
                     nans.made(op_index, lanes);
                     Kind::Float { lanes, is_observed: false }
                 }
@@ -299,8 +301,11 @@ pub(super) fn read(
     function.indirect.sort_unstable();
     function.indirect.dedup();
     // What is kept, and what is handed over at calls, is as wide as the widest.
+    let meeting = values.meeting();
     let more = height_max + passed_max + values.most();
-    function.compiling += bounds::of_function(loop_locals, more, depth_max);
+    let besides = bounds::of_function(loop_values, more, depth_max, function.indirect.len() as u64)
+        .saturating_add(meeting);
+    function.compiling = function.compiling.saturating_add(besides);
     function.slots = FRAME_SLOTS + u64::from(locals) + wide + if has_vectors { 2 * more } else { more };
     function.ops.shrink_to_fit();
     Ok((function, validator.into_allocations()))

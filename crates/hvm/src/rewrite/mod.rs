@@ -25,8 +25,8 @@ pub use refused::{Reason, Refused};
 
 use crate::Limits;
 
-/// Version of the rewrite: another one gives other bytes, and maybe other gas, for the same module. 2, 3 and 4 give the gas of 1.
-pub const REWRITE_VERSION: u16 = 4;
+/// Version of the rewrite: another one gives other bytes, and maybe other gas, for the same module. 2 to 5 give the gas of 1.
+pub const REWRITE_VERSION: u16 = 5;
 /// Largest module that is rewritten, and largest that comes out, in bytes.
 pub const MODULE_BYTES_MAX: usize = 32 << 20;
 /// Most elements that all tables may start with, or grow to, together.

@@ -136,7 +136,7 @@ pub(super) fn read<'a>(
                 function::read(to_validate, &body, allocations, &mut locals, &mut |table| {
                     growing.push(table)
                 })?;
-            compiling += function.compiling;
+            compiling = u64::saturating_add(compiling, function.compiling);
             if is_task {
                 let number = module.imported_functions + module.functions.len() as u32;
                 bounds::COMPILING.check(compiling, Some(number), function.declared.start)?;
@@ -155,6 +155,13 @@ pub(super) fn read<'a>(
     }
     module.addressed.sort_unstable();
     module.addressed.dedup();
+    if is_task {
+        let exported = module.exports.iter().filter(|export| export.kind == ExternalKind::Func).count();
+        let escaping = (exported + module.addressed.len()) as u64;
+        let (types, functions) = (module.types.len() as u64, module.functions.len() as u64);
+        compiling = compiling.saturating_add(bounds::of_module(types, functions, escaping));
+        bounds::COMPILING.check(compiling, None, 0)?;
+    }
 
     let mut first = BTreeMap::new();
     for (index, of) in module.types.iter().enumerate() {

@@ -7,16 +7,20 @@
 mod loops;
 mod most;
 mod operators;
+mod sources;
 
 use std::collections::BTreeMap;
 
+use super::bounds::of_loop;
 pub(super) use loops::written_in_loops;
 use operators::{is_commutative, is_free, key, mirrored, offset};
 use wasmparser::Operator;
 
 const NONE: u32 = u32::MAX;
 /// Work in steps of a map for each operator, beyond which the function is not looked at so closely.
-const WORK_PER_OP: usize = 64;
+const WORK_PER_OP: usize = 256;
+/// The same for a whole function, so that what is noted of it stays within 128 MiB.
+const WORK_MAX: usize = 8 << 20;
 /// Rounds in which values that meet are looked for to be one and the same.
 const ROUNDS_MAX: usize = 8;
 /// Offsets from here on are added by some engines before the memory is reached, and the sum is a value.
@@ -43,6 +47,9 @@ struct Value {
     inputs: [u32; 3],
     /// The block in which it was first made.
     block: u32,
+    /// Whether an operator takes it, and whether it is what a loop's head takes.
+    is_used: bool,
+    is_head: bool,
     /// Whether an engine may keep it where no local or operand does.
     is_shared: bool,
     /// Of a chain of operators with constants: the value at its beginning, and what was added.
@@ -84,6 +91,10 @@ pub(super) struct Values {
     /// For each loop, the locals that are written in it.
     written: Vec<Vec<u32>>,
     work: usize,
+    /// Units of compiling for the ways back to loops' heads.
+    back: u64,
+    /// Whether that was more than is done.
+    gave_up: bool,
     free: u64,
 }
 
@@ -103,6 +114,8 @@ impl Values {
             meets: Vec::new(),
             written,
             work: 0,
+            back: 0,
+            gave_up: false,
             free: 0,
         };
         of.enter(0, 0, 0, false, false);
@@ -118,10 +131,13 @@ impl Values {
     pub fn op(&mut self, operator: &Operator<'_>, bytes: &[u8], arity: (u32, u32), is_dead: bool) {
         let at = self.within.len() as u32;
         self.within.push(self.open_loops.last().copied().unwrap_or(NONE));
-        if self.work > WORK_PER_OP * (self.within.len() + 64) {
+        let (taken, given) = (arity.0 as usize, arity.1 as usize);
+        if self.is_too_much() {
+            // For good: what was not looked at is not known later either.
+            self.gave_up = true;
+            self.free += u64::from(given > 0);
             return;
         }
-        let (taken, given) = (arity.0 as usize, arity.1 as usize);
         match operator {
             Operator::Block { .. } | Operator::Loop { .. } | Operator::If { .. } => {
                 let is_if = matches!(operator, Operator::If { .. });
@@ -208,6 +224,11 @@ impl Values {
         }
     }
 
+    /// Whether the function is not looked at so closely any more.
+    fn is_too_much(&self) -> bool {
+        self.gave_up || self.work > WORK_MAX.min(WORK_PER_OP * (self.within.len() + 64))
+    }
+
     /// The operands' number, as the validator has it.
     pub fn set_height(&mut self, height: usize) {
         self.operands.resize(height, 0);
@@ -222,6 +243,8 @@ impl Values {
             end: at,
             inputs,
             block,
+            is_used: false,
+            is_head: false,
             is_shared: false,
             root: number,
             added: None,
@@ -229,9 +252,17 @@ impl Values {
         number
     }
 
+    /// What a loop's head takes.
+    fn make_head(&mut self, at: u32) -> u32 {
+        let value = self.make(What::Meet, at, [NONE; 3]);
+        self.values[value as usize].is_head = true;
+        value
+    }
+
     fn use_at(&mut self, value: u32, at: u32) {
         let value = &mut self.values[value as usize];
         value.end = value.end.max(at);
+        value.is_used = true;
     }
 
     fn take(&mut self, count: usize, at: u32) {
@@ -287,7 +318,7 @@ impl Values {
                 *last = index as u32;
             }
             for operand in from..self.operands.len() {
-                let value = self.make(What::Meet, at, [NONE; 3]);
+                let value = self.make_head(at);
                 let before = std::mem::replace(&mut self.operands[operand], value);
                 self.meets.push((value, before));
                 heads.push((NONE, value));
@@ -299,7 +330,7 @@ impl Values {
                 if local as usize >= self.locals.len() {
                     continue;
                 }
-                let value = self.make(What::Meet, at, [NONE; 3]);
+                let value = self.make_head(at);
                 self.meets.push((value, self.local(local)));
                 self.write(local, value);
                 heads.push((local, value));
@@ -326,6 +357,7 @@ impl Values {
             self.use_at(self.operands[operand], at);
         }
         let open = &mut self.open[target];
+        open.branches += 1;
         if open.is_loop {
             self.work += open.heads.len();
             let mut operands = self.operands[from..].iter();
@@ -338,7 +370,6 @@ impl Values {
             }
             return;
         }
-        open.branches += 1;
         self.work += open.written.len();
         for local in open.written.keys() {
             open.arriving.push((*local, self.locals[*local as usize]));
@@ -381,6 +412,7 @@ impl Values {
         let Some(open) = self.open.pop() else { return };
         self.blocks[open.number as usize].2 = false;
         if open.is_loop {
+            self.back = self.back.saturating_add(of_loop(open.branches.into()));
             if let Some(index) = self.open_loops.pop() {
                 self.loops[index as usize].1 = at;
             }
@@ -440,7 +472,8 @@ impl Values {
         let meet = self.make(What::Meet, at, [NONE; 3]);
         self.work += of.len();
         for value in of {
-            self.use_at(*value, at);
+            let source = &mut self.values[*value as usize];
+            source.end = source.end.max(at);
             self.meets.push((meet, *value));
         }
         Some(meet)

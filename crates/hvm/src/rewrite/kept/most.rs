@@ -1,11 +1,11 @@
 //! How many values are alive at once, when all of a function's are known.
-use super::{NONE, ROUNDS_MAX, Values, WORK_PER_OP, What};
+use super::{NONE, ROUNDS_MAX, Values, What};
 
 impl Values {
     /// The most values that are alive at once besides locals and operands.
     pub fn most(mut self) -> u64 {
         let ops = self.within.len();
-        if self.work > WORK_PER_OP * (ops + 64) || self.has_hidden_meets() {
+        if self.is_too_much() || self.has_hidden_meets() {
             return self.free;
         }
         let mut sunk: Vec<u32> = self.values.iter().map(|value| value.end).collect();
