@@ -1,51 +1,45 @@
 //! `task_search COUNT SEED FOLDER [shapes]`: makes tasks up, rewrites, compiles and runs them; one line of JSON each, and the rewritten modules
-//! in `FOLDER/modules.bin` (length, bytes) for other engines. `bench/task-attacks` compares. `shapes` are those that take long to compile.
+//! in `FOLDER/modules.bin` (length, bytes) for other engines. `bench/task-attacks` compares. `shapes` are those that take long to compile;
+//! `quickly` has all compiled as those are that take too long.
 use std::io::Write;
+use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use peeredge_hvm::{Limits, instrument};
-use peeredge_task_runner::{From, Job, Stop, TaskRunner};
+use peeredge_task_runner::{From, Job, OPTIMISED_FOR, Stop, TaskRunner, compile_stdin};
 
 #[path = "../tests/attacks/made.rs"]
 mod made;
 
+/// This program's own word for itself as a compiler.
+const COMPILE: &str = "compile";
 const LIMITS: Limits = Limits { gas: 200_000_000, memory_pages: 1_024, output_bytes: 1_024 };
-
-/// Time of this thread on a core, so that what else the machine does is not in it; where that is not told, time of the wall.
-enum Cpu {
-    Nanoseconds(u64),
-    Wall(Instant),
-}
-
-impl Cpu {
-    fn now() -> Cpu {
-        let told = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
-        let used = told.and_then(|text| text.split(' ').next()?.parse().ok());
-        used.map_or_else(|| Cpu::Wall(Instant::now()), Cpu::Nanoseconds)
-    }
-
-    fn elapsed_ms(&self) -> f64 {
-        match (self, Cpu::now()) {
-            (Cpu::Nanoseconds(before), Cpu::Nanoseconds(now)) => (now - before) as f64 / 1e6,
-            (Cpu::Wall(began), _) => began.elapsed().as_secs_f64() * 1e3,
-            _ => 0.0,
-        }
-    }
-}
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let [count, seed, folder, shapes @ ..] = args.as_slice() else {
-        panic!("usage: task_search COUNT SEED FOLDER [shapes]")
+    match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [COMPILE] => compile_stdin(OPTIMISED_FOR),
+        [COMPILE, "quickly"] => compile_stdin(Duration::ZERO),
+        _ => {}
+    }
+    let [count, seed, folder, words @ ..] = args.as_slice() else {
+        panic!("usage: task_search COUNT SEED FOLDER [shapes] [quickly]")
     };
-    let make = if shapes.is_empty() { made::made } else { made::shaped };
+    let has = |word: &str| words.iter().any(|has| has == word);
+    let make = if has("shapes") { made::shaped } else { made::made };
+    let how: &[&str] = if has("quickly") { &[COMPILE, "quickly"] } else { &[COMPILE] };
     let (count, seed): (u64, u64) = (count.parse().expect("a number"), seed.parse().expect("a number"));
     let mut modules = std::io::BufWriter::new(
         std::fs::File::create(format!("{folder}/modules.bin")).expect("the folder can be written to"),
     );
-    let engine = wasmtime::Engine::new(&peeredge_task_runner::config()).expect("wasmtime knows this machine");
-    let runner = TaskRunner::new(1).expect("threads");
+    let own = std::env::current_exe().expect("a program has a place");
+    let compiler = move || {
+        let mut command = Command::new(&own);
+        command.args(how);
+        command
+    };
+    let runner = TaskRunner::with_compiler(1, compiler).expect("threads");
     for number in seed..seed + count {
         let (kind, module) = make(number);
         let began = Instant::now();
@@ -60,9 +54,6 @@ fn main() {
             }
         };
         let rewrite_ms = began.elapsed().as_secs_f64() * 1e3;
-        let began = Cpu::now();
-        let compiled = wasmtime::Module::new(&engine, &rewritten.bytes).is_ok();
-        let compile_ms = began.elapsed_ms();
         let bytes = rewritten.bytes;
         modules.write_all(&(bytes.len() as u32).to_le_bytes()).expect("there is room");
         modules.write_all(&bytes).expect("there is room");
@@ -74,10 +65,11 @@ fn main() {
             deadline: Duration::from_secs(60),
             checkpoint_every_steps: 0,
         };
-        let outcome = runner.run(job, |_| (), Stop::new()).outcome;
+        let ran = runner.run(job, |_| (), Stop::new());
+        let (outcome, compile_ms) = (ran.outcome, ran.compiling.as_secs_f64() * 1e3);
         let output: String = outcome.output.iter().map(|byte| format!("{byte:02x}")).collect();
         println!(
-            r#"{{"seed":{number},"kind":"{kind}","bytes":{},"compiled":{compiled},"rewrite_ms":{rewrite_ms:.1},"compile_ms":{compile_ms:.1},"end":{},"gas":"{}","output":"{output}"}}"#,
+            r#"{{"seed":{number},"kind":"{kind}","bytes":{},"rewrite_ms":{rewrite_ms:.1},"compile_ms":{compile_ms:.1},"end":{},"gas":"{}","output":"{output}"}}"#,
             module.len(),
             outcome.end as u8,
             outcome.gas

@@ -50,4 +50,6 @@ pub struct Ran {
     pub outcome: Outcome,
     /// Where to go on, when it was paused.
     pub checkpoint: Option<Checkpoint>,
+    /// How long its module took to compile, of the time that the run took.
+    pub compiling: Duration,
 }

@@ -1,10 +1,12 @@
 //! `peeredge-task`: rewrites a module, or runs a task, for whoever wants to see what a host does.
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use peeredge_hvm::{Limits, instrument, rewrite};
-use peeredge_task_runner::{From, Job, Progress, Stop, TaskRunner};
+use peeredge_task_runner::{From, Job, OPTIMISED_FOR, Progress, Stop, TaskRunner, compile_stdin};
+
+const COMPILE: &str = "compile";
 
 const HELP: &str = "\
 usage: peeredge-task COMMAND
@@ -26,6 +28,9 @@ fn main() -> ExitCode {
             write(module, out, |bytes| rewrite::rewrite(bytes, &limits).map(|made| made.bytes))
         }
         ["run", module, input, out] => run(module, input, out, limits),
+        // This program itself, started by `run`; with another time in tests.
+        [COMPILE] => compile_stdin(OPTIMISED_FOR),
+        [COMPILE, "quickly"] => compile_stdin(Duration::ZERO),
         _ => {
             eprint!("{HELP}");
             return ExitCode::from(2);
@@ -63,7 +68,13 @@ fn run(module: &str, input: &str, out: &str, limits: Limits) -> Result<(), Strin
         deadline: Duration::from_secs(600),
         checkpoint_every_steps: 0,
     };
-    let runner = TaskRunner::new(1).map_err(|error| error.to_string())?;
+    let own = std::env::current_exe().map_err(|error| error.to_string())?;
+    let compiler = move || {
+        let mut command = Command::new(&own);
+        command.arg(COMPILE);
+        command
+    };
+    let runner = TaskRunner::with_compiler(1, compiler).map_err(|error| error.to_string())?;
     let began = Instant::now();
     let ran = runner.run(job, |_: Progress| (), Stop::new());
     let outcome = ran.outcome;

@@ -1,9 +1,11 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::Command;
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 
+use crate::compile::Compiler;
 use crate::engine::{THREAD_STACK_BYTES, Ticking};
 use crate::job::{Job, Progress, Ran};
 use crate::run;
@@ -32,12 +34,28 @@ struct State {
 }
 
 impl TaskRunner {
-    /// A runner of this many tasks at once, at least one.
+    /// A runner of this many tasks at once, at least one, which compiles them on threads of its own.
     ///
     /// # Errors
     /// When this machine gives no threads, or wasmtime does not know it.
     pub fn new(threads: usize) -> Result<Self, NoThreads> {
-        let ticking = Ticking::new().map_err(|error| NoThreads(error.to_string()))?;
+        Self::with(threads, Compiler::Threads(Arc::default()))
+    }
+
+    /// The same, which compiles each module in a process of the command that `program` makes, and that does
+    /// [`compile_stdin`](crate::compile_stdin).
+    ///
+    /// # Errors
+    /// As [`TaskRunner::new`].
+    pub fn with_compiler(
+        threads: usize,
+        program: impl Fn() -> Command + Send + Sync + 'static,
+    ) -> Result<Self, NoThreads> {
+        Self::with(threads, Compiler::Processes(Arc::new(program)))
+    }
+
+    fn with(threads: usize, compiler: Compiler) -> Result<Self, NoThreads> {
+        let ticking = Ticking::new(compiler).map_err(|error| NoThreads(error.to_string()))?;
         let queue = Arc::new(Queue { state: Mutex::default(), some: Condvar::new() });
         let runner = TaskRunner { queue: queue.clone() };
         for number in 0..threads.max(1) {

@@ -7,7 +7,8 @@ use wasmtime::{
     Global, Instance, Memory, Module, Store, Trap, TypedFunc, UpdateDeadline, Val, WasmParams, WasmResults,
 };
 
-use crate::engine::{NotCompiled, Ticking};
+use crate::compile::NotCompiled;
+use crate::engine::Ticking;
 use crate::job::{From, Job, Progress, Ran};
 use crate::stop::Stop;
 
@@ -29,9 +30,11 @@ pub(crate) fn run(
         From::Input(_) => 0,
         From::Checkpoint(checkpoint) => checkpoint.gas,
     };
-    let ran = |end, gas| Ran { outcome: Outcome::without_output(end, gas), checkpoint: None };
     let is_over = || stop.is_now() || began.elapsed() >= job.deadline;
-    let module = match ticking.compiled(&job.rewritten, &is_over) {
+    let compiled = ticking.compiler.compile(engine, &job.rewritten, &is_over);
+    let compiling = began.elapsed();
+    let ran = |end, gas| Ran { outcome: Outcome::without_output(end, gas), checkpoint: None, compiling };
+    let module = match compiled {
         Ok(module) => module,
         // An engine that does not take a module is this host's matter.
         Err(NotCompiled::Refused) => return ran(End::Memory, used),
@@ -55,7 +58,8 @@ pub(crate) fn run(
     };
     let Some(exports) = Exports::of(&instance, &module, &mut store) else { return ran(End::Memory, used) };
     let mut run = Run { store, exports, limits, began, deadline, stop };
-    run.go(job, on_progress, wants_checkpoint)
+    let (outcome, checkpoint) = run.go(job, on_progress, wants_checkpoint);
+    Ran { outcome, checkpoint, compiling }
 }
 
 struct Exports {
@@ -116,17 +120,10 @@ impl Run<'_> {
         job: &Job,
         on_progress: &mut dyn FnMut(Progress),
         wants_checkpoint: &mut dyn FnMut(usize) -> bool,
-    ) -> Ran {
+    ) -> (Outcome, Option<Checkpoint>) {
         match self.steps(job, on_progress, wants_checkpoint) {
-            Ok(output) => {
-                Ran { outcome: Outcome { end: End::Done, output, gas: self.used() }, checkpoint: None }
-            }
-            Err(Ended { end: End::Paused, checkpoint }) => {
-                Ran { outcome: Outcome::without_output(End::Paused, self.used()), checkpoint }
-            }
-            Err(Ended { end, .. }) => {
-                Ran { outcome: Outcome::without_output(end, self.used()), checkpoint: None }
-            }
+            Ok(output) => (Outcome { end: End::Done, output, gas: self.used() }, None),
+            Err(Ended { end, checkpoint }) => (Outcome::without_output(end, self.used()), checkpoint),
         }
     }
 

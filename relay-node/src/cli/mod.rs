@@ -10,6 +10,7 @@ mod stop;
 mod work;
 
 use crate::config::{Effective, KEYS, load, nearest};
+use crate::tasks::compiler;
 use crate::{log, say, serve};
 use args::{Args, Words};
 use std::ffi::OsString;
@@ -42,6 +43,11 @@ impl Failure {
 /// Runs one command.
 pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
     stop::outlive_limits();
+    let words: Vec<OsString> = words.into_iter().collect();
+    if words.get(1).is_some_and(|word| word == compiler::COMMAND) {
+        compiler::run();
+    }
+    compiler::is_the_command();
     match dispatch(words) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

@@ -1,5 +1,6 @@
 //! What a node's word about tasks sets going: leases are fetched for, run on threads of their own, and answered.
 
+use super::compiler;
 use crate::publish::{Job as PublishJob, publish_into};
 use crate::serve::key;
 use crate::store::Store;
@@ -97,7 +98,7 @@ impl Desk {
         Ok(Desk(Arc::new(Inner {
             inputs,
             store,
-            runner: TaskRunner::new(threads)?,
+            runner: compiler::runner(threads)?,
             next: AtomicU32::new(REQUESTS_FROM),
             fetching: Mutex::default(),
             waiting: Mutex::default(),

@@ -1,6 +1,7 @@
 //! Tasks on a native node: as the relay's referee, as `peeredge work`, and handed in by `peeredge run`.
 
 mod asked;
+pub(crate) mod compiler;
 mod desk;
 mod marks;
 mod peer;

@@ -4,10 +4,11 @@ use std::fmt::Write;
 use super::{Dice, Kind, constant, recursive, task, value};
 
 /// Kinds of tasks, by name.
-pub const KINDS: [(&str, Kind); 14] = [
+pub const KINDS: [(&str, Kind); 15] = [
     ("machine", machine),
     ("machines", machines),
     ("ladder", ladder),
+    ("copies", copies),
     ("selects", selects),
     ("wide blocks", wide_blocks),
     ("wide calls", wide_calls),
@@ -84,6 +85,21 @@ fn ladder(dice: &mut Dice) -> String {
         for j in 0..width {
             let s = (i * width + j * 13) % count;
             let _ = write!(body, "(local.set $s{s} (i32.add (local.get $s{s}) (i32.const {j})))");
+        }
+        body += "))";
+    }
+    with_locals(&format!("{body} {}", sum(count)), count)
+}
+
+/// Arms that only copy one local to another, so that no operator takes what meets there before the end.
+fn copies(dice: &mut Dice) -> String {
+    let (steps, count, width) = (dice.size(6_000), dice.size(3_000), dice.size(8));
+    let mut body = String::new();
+    for i in 0..steps {
+        let _ = write!(body, "(if (i32.and (local.get $p) (i32.const {})) (then ", 1 << (i % 31));
+        for j in 0..width {
+            let s = (i * width + j * 13) % count;
+            let _ = write!(body, "(local.set $s{s} (local.get $s{}))", (s * 7 + i) % count);
         }
         body += "))";
     }
