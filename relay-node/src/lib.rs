@@ -12,6 +12,7 @@
 //! | [`publish`] | a file becomes a content |
 //! | [`pulse`] | whether every loop still turns |
 //! | [`owner`] | who stands behind an address, and a pace for each |
+//! | [`own_file`] | small files of its own, whatever else lies in their place |
 //! | [`peer`] | one node against the world: relay, WebRTC, store, HTTP |
 //! | [`get`] | `peeredge get`: one content into one file |
 //! | [`rtc`] | WebRTC data channels |
@@ -28,6 +29,7 @@ pub mod hub;
 pub mod log;
 pub mod metrics;
 pub mod names;
+pub mod own_file;
 pub mod owner;
 pub mod peer;
 pub mod publish;

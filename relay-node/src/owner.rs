@@ -95,6 +95,19 @@ impl Pace {
         (*at).saturating_duration_since(now).saturating_sub(self.burst)
     }
 
+    /// Waits for the network's turn; gives whether that took any time. Who goes away meanwhile gives back what it took: else a client
+    /// that asks and hangs up would have its network wait longer than all who still ask.
+    pub async fn turn(&self, owner: Owner) -> bool {
+        let wait = self.take(Instant::now(), owner, 1);
+        if wait.is_zero() {
+            return false;
+        }
+        let mut turn = Turn { pace: self, owner, came: false };
+        tokio::time::sleep(wait).await;
+        turn.came = true;
+        true
+    }
+
     /// Takes one if that needs no waiting.
     pub fn try_take(&self, now: Instant, owner: Owner) -> bool {
         let mut due = self.due.lock().expect("no holder panics");
@@ -113,9 +126,30 @@ impl Pace {
     }
 }
 
+/// Somebody who waits.
+struct Turn<'a> {
+    pace: &'a Pace,
+    owner: Owner,
+    came: bool,
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let mut due = self.pace.due.lock().expect("no holder panics");
+        if !self.came
+            && let Some(at) = due.get_mut(&self.owner)
+        {
+            // An instant that this process has not seen is as good as now.
+            *at = at.checked_sub(self.pace.interval).unwrap_or(*at);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
 
     fn of(text: &str) -> Owner {
         Owner::of(text.parse().expect("an address"))
@@ -142,5 +176,17 @@ mod tests {
         assert!(!pace.try_take(now, owner));
         let later = now + Duration::from_secs(2);
         assert!((0..5).all(|_| pace.try_take(later, owner)) && !pace.try_take(later, owner));
+    }
+
+    #[tokio::test]
+    async fn who_goes_away_while_it_waits_gives_its_turn_back() {
+        let (pace, owner) = (Pace::new(1, 2), of("192.0.2.1"));
+        assert!(!pace.turn(owner).await && !pace.turn(owner).await);
+        for _ in 0..1000 {
+            let mut turn = pin!(pace.turn(owner));
+            assert_eq!(turn.as_mut().poll(&mut Context::from_waker(Waker::noop())), Poll::Pending);
+        }
+        let stays = pace.take(Instant::now(), owner, 1);
+        assert!(stays <= Duration::from_secs(1), "{stays:?} behind 1,000 that are gone");
     }
 }

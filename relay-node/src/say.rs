@@ -2,11 +2,36 @@
 
 use std::fmt::Display;
 use std::io::{self, Write};
+use std::os::fd::BorrowedFd;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Whether standard output was closed when the process began.
+static CLOSED: AtomicBool = AtomicBool::new(false);
+
+/// The standard library puts `/dev/null` in the place of a closed descriptor before it calls `main`: this is called earlier.
+#[used]
+#[cfg_attr(target_os = "linux", unsafe(link_section = ".init_array"))]
+#[cfg_attr(target_os = "macos", unsafe(link_section = "__DATA,__mod_init_func"))]
+static BEFORE_MAIN: extern "C" fn() = look;
+
+extern "C" fn look() {
+    // SAFETY: the number is only asked about, for as long as the call lasts; no thread has been started that could close it.
+    let out = unsafe { BorrowedFd::borrow_raw(1) };
+    CLOSED.store(rustix::io::fcntl_getfd(out).is_err(), Ordering::Relaxed);
+}
+
+/// `Err` where standard output was closed: what is written to it would be lost without a word.
+pub fn is_open() -> io::Result<()> {
+    match CLOSED.load(Ordering::Relaxed) {
+        true => Err(rustix::io::Errno::BADF.into()),
+        false => Ok(()),
+    }
+}
 
 /// A line on standard output, for scripts. `Err` when it did not get there.
 pub fn out(text: impl Display) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    let said = writeln!(out, "{text}").and_then(|()| out.flush());
+    let said = is_open().and_then(|()| writeln!(out, "{text}")).and_then(|()| out.flush());
     said.map_err(|error| io::Error::new(error.kind(), format!("standard output: {error}")))
 }
 

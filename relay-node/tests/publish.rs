@@ -182,6 +182,37 @@ fn commands_whose_output_nobody_reads_end_in_a_sentence() {
     }
 }
 
+/// With its standard output closed.
+fn closed(words: &str) -> std::process::Output {
+    let line = format!("exec {} {words} >&-", env!("CARGO_BIN_EXE_peeredge"));
+    std::process::Command::new("sh").args(["-c", &line]).output().unwrap()
+}
+
+#[test]
+fn a_closed_standard_output_is_no_place_for_what_was_asked_for() {
+    let folder = Folder::new("publish");
+    let (data, file) = (folder.path("data"), folder.file("file.bin", 10_000, 1));
+    let publishing = format!("publish --data-dir {} {}", data.display(), file.display());
+    for words in ["--version", "print-config", &publishing] {
+        let ran = closed(words);
+        let said = text(&ran.stderr);
+        assert_eq!(ran.status.code(), Some(1), "{words}: {said}");
+        assert!(said.contains("standard output: Bad file descriptor"), "{words}: {said}");
+    }
+    // A relay has nothing to say there that its log does not say.
+    let link = publish(&data, &file);
+    let relay = Relay::start(&data, &["--rtc", "false"]);
+    let of = format!("http://{}{}", relay.address, path_of(&link));
+    let ran = closed(&format!("get {of} -o -"));
+    let said = text(&ran.stderr);
+    assert_eq!(ran.status.code(), Some(1), "{said}");
+    assert!(said.contains("standard output: Bad file descriptor"), "{said}");
+    let out = folder.path("out");
+    let ran = closed(&format!("get {of} --quiet -o {}", out.display()));
+    assert_eq!(ran.status.code(), Some(0), "{}", text(&ran.stderr));
+    assert_eq!(std::fs::read(&out).unwrap(), std::fs::read(&file).unwrap());
+}
+
 #[test]
 fn a_limit_on_files_is_a_failed_write() {
     let folder = Folder::new("publish");

@@ -325,6 +325,54 @@ describe("one folder", () => {
   });
 });
 
+describe("the relay's own small files", () => {
+  for (const [what, put] of [
+    ["pipes", (path) => execFileSync("mkfifo", [path])],
+    ["links to a device without end", (path) => symlinkSync("/dev/zero", path)],
+    ["links to somebody's file", (path, precious) => symlinkSync(precious, path)],
+  ]) {
+    test(`that are ${what} are neither waited for nor written through`, async () => {
+      const data = store("small");
+      const film = noise(50_000, 60);
+      const file = join(data, "..", "film.bin");
+      const precious = join(data, "..", "precious");
+      writeFileSync(file, film);
+      writeFileSync(precious, "precious");
+      await peeredge(["publish", "-q", "--data-dir", data, file]);
+      const noted = names(join(data, "sources"));
+      for (const name of noted) {
+        unlinkSync(join(data, "sources", name));
+        put(join(data, "sources", name), precious);
+        put(join(data, "sources", `${name}.new`), precious);
+      }
+      for (const name of ["relay.url", "relay.admin", "relay.url.new", "key.new"]) put(join(data, name), precious);
+      const running = await relay(data);
+      const again = await peeredge(["publish", "-q", "--data-dir", data, file], { within: 15_000 });
+      const served = await fetched(running.url + pathOf(again.stdout.toString().trim()));
+      await running.stop();
+      // A key is none of them: it is told, and nothing else is taken for it.
+      unlinkSync(join(data, "key"));
+      put(join(data, "key"), precious);
+      const keyless = await peeredge(["serve", "--bind", "127.0.0.1:0", "--rtc", "false", "--data-dir", data], { within: 15_000 });
+      attacked({
+        room: "store",
+        kind: "data",
+        name: `${what} in the place of notes, of the address and of the key`,
+        spent: `${noted.length + 5} names`,
+        lost: `nothing; ${keyless.stderr.trim().split("\n").at(-1)}`,
+        held:
+          noted.length === 1 &&
+          again.code === 0 &&
+          served.status === 200 &&
+          same(served.bytes, film) &&
+          readFileSync(precious, "utf8") === "precious" &&
+          keyless.code === 1 &&
+          /key .*(no regular file|too long|not 32 bytes)/.test(keyless.stderr),
+      });
+    });
+  }
+});
+
 describe("a full disk", () => {
   test.skipIf(process.getuid() !== 0)("shows in readiness, refuses with a sentence, and is over when it is over", async () => {
     const mount = store("full");

@@ -1,6 +1,6 @@
 // Where `peeredge get` writes: through devices, pipes and links as curl and cp do, under names that strangers chose, and nothing is left behind.
 import { execFileSync, spawn } from "node:child_process";
-import { existsSync, linkSync, lstatSync, mkdirSync, readFileSync, readlinkSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { chownSync, existsSync, linkSync, lstatSync, mkdirSync, readFileSync, readlinkSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { PEEREDGE, Relay } from "../browser/relay.mjs";
@@ -201,6 +201,42 @@ test("a part folder holds only ours, and what else lies there stays", async () =
     spent: "one folder",
     lost: "nothing",
     held: got.code === 0 && same(readFileSync(here.at("film.bin")), FILM) && names(here.at("film.bin.peeredge-part")).join() === "thesis.txt",
+  });
+});
+
+test("nobody else's folder, link or pipe is taken for the place of parts", async () => {
+  const here = room("foreign");
+  writeFileSync(here.at("precious"), "precious");
+  const part = (name) => here.at(`${name}.peeredge-part`);
+  const get = (name, ...more) => peeredge(["get", link, "-q", "-o", here.at(name), ...more], { within: 20_000 });
+  // Left by an earlier run, or by somebody who can write here: what lies under a name of ours is not written through.
+  mkdirSync(part("link"));
+  symlinkSync(here.at("precious"), join(part("link"), "range"));
+  mkdirSync(part("pipe"));
+  execFileSync("mkfifo", [join(part("pipe"), "range")]);
+  const ours = [await get("link", "--range", "5-104"), await get("pipe", "--range", "5-104")];
+  mkdirSync(here.at("elsewhere"));
+  symlinkSync("elsewhere", part("away"));
+  const others = [await get("away")];
+  if (process.getuid() === 0) {
+    mkdirSync(part("theirs"));
+    chownSync(part("theirs"), 65534, 65534);
+    others.push(await get("theirs"));
+  }
+  attacked({
+    room: "get",
+    kind: "names",
+    name: "links, pipes and folders of others where parts are kept",
+    spent: "four names",
+    lost: others.at(-1).stderr.trim(),
+    held:
+      readFileSync(here.at("precious"), "utf8") === "precious" &&
+      ours.every((ended) => ended.code === 0) &&
+      ["link", "pipe"].every((name) => lstatSync(here.at(name)).isFile() && same(readFileSync(here.at(name)), FILM.subarray(5, 105))) &&
+      others.every((ended) => ended.code === 1 && /is no folder of this user's/.test(ended.stderr)) &&
+      names(here.at("elsewhere")).length === 0 &&
+      !existsSync(here.at("away")) &&
+      !existsSync(here.at("theirs")),
   });
 });
 

@@ -4,6 +4,7 @@ import { createSocket } from "node:dgram";
 import { createServer } from "node:net";
 import { afterEach, test } from "vitest";
 import { attacked } from "./attack.mjs";
+import { Stranger } from "./stranger.mjs";
 import { PEEREDGE, Raw, Relay, ask, canLimitFiles, folder, network, until, wait } from "./relay-tools.mjs";
 import { freePort } from "../browser/relay.mjs";
 
@@ -126,4 +127,53 @@ test("all addresses of IPv6 are all addresses, and IPv4 clients are told apart",
   const six = await fetch(`http://[::1]:${port}/readyz`).then((answer) => answer.status, (error) => error.message);
   const open = await relay.metric("peeredge_connections");
   attacked({ room: "relay", kind: "lifecycle", name: "IPv4 and IPv6 together", spent: "20 connections", lost: `${four} ${six}, ${open} open`, held: four === 200 && six === 200 && open <= 8 });
+});
+
+test("a log that nobody reads stops nobody, and keeps nobody from stopping the relay", async () => {
+  const data = folder();
+  files.push(data);
+  const port = await freePort();
+  const child = spawn(PEEREDGE, ["serve", `--bind=127.0.0.1:${port}`, "--admin-bind=127.0.0.1:0", `--data-dir=${data.path}`, "--log-level=debug"], { stdio: ["ignore", "ignore", "pipe"] });
+  const exited = new Promise((resolve) => child.on("exit", (code, signal) => resolve(signal ?? code)));
+  const closed = new Promise((resolve) => child.on("close", resolve));
+  // A pager that waits for a key: nothing is read of what is said from here on.
+  child.stderr.pause();
+  let answered = 0;
+  await until(async () => (await ask(port, { path: "/readyz" })) === 200);
+  // Each request is a line of about 100 bytes, and a pipe takes 64 KiB.
+  for (let n = 0; n < 60; n += 1) {
+    const statuses = await Promise.all(Array.from({ length: 50 }, () => fetch(`http://127.0.0.1:${port}/livez`, { signal: AbortSignal.timeout(10_000) }).then((answer) => answer.status, () => 0)));
+    answered += statuses.filter((status) => status === 200).length;
+    if (statuses.includes(0)) break;
+  }
+  let log = "";
+  child.stderr.on("data", (bytes) => (log += bytes));
+  child.stderr.resume();
+  await until(() => log.length > 60_000);
+  await ask(port, { path: "/readyz" });
+  const told = await until(() => /\(\d+ lines were lost here/.test(log));
+  child.stderr.pause();
+  child.kill("SIGTERM");
+  const code = await Promise.race([exited, wait(15_000).then(() => "late")]);
+  if (code === "late") child.kill("SIGKILL");
+  child.stderr.resume();
+  await closed;
+  attacked({ room: "relay", kind: "standing still", name: "a log that nobody reads", spent: "3,000 requests", lost: `${3000 - answered} answers, ended with ${code}, gap ${told === null ? "not " : ""}told`, held: answered === 3000 && code === 0 && told !== null });
+});
+
+test("a relay that was stopped itself has its peers when it goes on", async () => {
+  const relay = await start({ settings: { idle_timeout_ms: 3000, ping_interval_ms: 500 } });
+  const peers = [];
+  for (let n = 1; n <= 5; n += 1) peers.push(await Stranger.connect(relay.url, { from: network(n) }));
+  relay.process.kill("SIGSTOP");
+  await wait(6_000);
+  relay.process.kill("SIGCONT");
+  // Long enough to be asked, and to be given up on if that were not answered.
+  await wait(2_500);
+  const lost = peers.filter((peer) => peer.closed !== null).length;
+  // One that is silent itself is still given up on.
+  peers[0].socket.pause();
+  const silent = await until(async () => /reason="silent"\} 1/.test(await (await fetch(`${relay.admin}/metrics`)).text()), 20_000);
+  for (const peer of peers) peer.close();
+  attacked({ room: "relay", kind: "lifecycle", name: "a machine that sleeps for longer than a peer may be silent", spent: "6 s", lost: `${lost} of 5 connections`, held: lost === 0 && silent !== null });
 });

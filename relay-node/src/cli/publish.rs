@@ -2,12 +2,16 @@ use super::Failure;
 use super::args::Args;
 use crate::config::{Effective, Source};
 use crate::http::link;
+use crate::own_file;
 use crate::peer::Endpoint;
 use crate::publish::{Job, Outcome, publish};
 use crate::say;
 use crate::serve::URL_FILE;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::path::{Path, PathBuf};
+
+/// Bytes of an address.
+const URL_BYTES_MAX: u64 = 4 << 10;
 
 /// `peeredge publish FILE...`: one line a file on standard output, its link; the rest on standard error.
 pub(super) fn run(args: Args, effective: Effective) -> Result<(), Failure> {
@@ -50,8 +54,8 @@ pub(super) fn run(args: Args, effective: Effective) -> Result<(), Failure> {
 /// How the relay is reached: as this command's own settings say, else as the running relay noted, else as it would by default.
 fn base(effective: &Effective, root: &Path) -> String {
     let said = ["public_url", "bind"].iter().any(|key| effective.source(key) != Source::Default);
-    let noted =
-        std::fs::read_to_string(root.join(URL_FILE)).ok().filter(|url| url.parse::<Endpoint>().is_ok());
+    let noted = own_file::read_text(&root.join(URL_FILE), URL_BYTES_MAX);
+    let noted = noted.ok().filter(|url| url.parse::<Endpoint>().is_ok());
     match (said, noted) {
         (false, Some(url)) => url,
         _ => effective.config.public_url(),

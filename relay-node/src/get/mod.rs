@@ -137,6 +137,11 @@ pub enum GetError {
         /// Which.
         path: PathBuf,
     },
+    /// Where parts are kept lies something that somebody else can change.
+    Foreign {
+        /// What.
+        folder: PathBuf,
+    },
     /// What arrived could not be written to the disk.
     Disk {
         /// The folder.
@@ -202,6 +207,13 @@ impl fmt::Display for GetError {
             }
             GetError::Output { path, error } => write!(f, "{}: {error}", path.display()),
             GetError::Folder { path } => write!(f, "{} is a folder; -o names a file", path.display()),
+            GetError::Foreign { folder } => {
+                write!(
+                    f,
+                    "{} is no folder of this user's: move it away, parts are kept there",
+                    folder.display()
+                )
+            }
             GetError::Disk { folder, why } => {
                 write!(f, "{}: what arrived could not be written: {why}", folder.display())
             }
@@ -290,6 +302,7 @@ pub async fn get(
 }
 
 fn open(folder: &Path) -> Result<Arc<Store>, GetError> {
+    place::own(folder)?;
     match Store::open(folder) {
         Ok(store) => Ok(Arc::new(store)),
         Err(StoreError::Busy { .. }) => Err(GetError::Busy { folder: folder.into() }),

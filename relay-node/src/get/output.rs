@@ -3,6 +3,7 @@
 use super::place::{self, Place};
 use super::{GetError, Options};
 use crate::names::safe_file_name;
+use crate::own_file;
 use crate::store::Store;
 use peeredge_node::RangeSpec;
 use peeredge_wire::ContentId;
@@ -65,7 +66,11 @@ impl Sink {
         };
         match &options.target {
             Target::OwnName => sink.folder = Some(place::part_folder(Path::new(""), options.content)),
-            Target::Stdout => sink.stream = Some(Stream::Stdout),
+            Target::Stdout => {
+                let stdout = || "standard output".into();
+                crate::say::is_open().map_err(|error| GetError::Output { path: stdout(), error })?;
+                sink.stream = Some(Stream::Stdout);
+            }
             Target::File(path) => match place::resolve(path)? {
                 Place::Stream(path) => sink.stream = Some(Stream::Closed(path)),
                 Place::File(path) => {
@@ -95,7 +100,8 @@ impl Sink {
         }
         if let (false, Some(folder)) = (self.whole, &self.folder) {
             let path = folder.join("range");
-            let file = File::create(&path).map_err(|error| GetError::Output { path: path.clone(), error })?;
+            let file =
+                own_file::create(&path).map_err(|error| GetError::Output { path: path.clone(), error })?;
             self.stream = Some(Stream::Part(path, file));
         }
         Ok(())

@@ -75,6 +75,20 @@ pub(super) fn part_folder(path: &Path, content: ContentId) -> PathBuf {
     path.with_file_name(name)
 }
 
+/// Makes the folder of what has arrived so far, or takes an earlier run's. One of another user's, who could change what lies there behind
+/// this one's back, and a link are neither: anybody can leave them in a folder that all may write to.
+pub(super) fn own(folder: &Path) -> Result<(), GetError> {
+    match std::fs::create_dir(folder) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+        made => return made.map_err(at(folder)),
+    }
+    let meta = std::fs::symlink_metadata(folder).map_err(at(folder))?;
+    match meta.is_dir() && meta.uid() == rustix::process::geteuid().as_raw() {
+        true => Ok(()),
+        false => Err(GetError::Foreign { folder: folder.into() }),
+    }
+}
+
 /// Opens what is written as bytes come. Waits for a pipe's reader.
 pub(super) fn open(path: &Path) -> io::Result<File> {
     // A file that this process has open goes on where it is, as the shell meant it.

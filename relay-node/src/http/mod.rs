@@ -38,7 +38,6 @@ use std::sync::Arc;
 use std::sync::RwLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
-use std::time::Instant;
 use tokio::sync::watch;
 
 /// What every handler shares.
@@ -141,11 +140,7 @@ pub async fn admit<B: http_body::Body>(
         return Err(Box::new(response));
     }
     if let Some(pace) = app.pace.as_ref().filter(|_| client.is_paced) {
-        let wait = pace.take(Instant::now(), caller.owner(), 1);
-        if !wait.is_zero() {
-            app.metrics.requests_delayed.add(1);
-            tokio::time::sleep(wait).await;
-        }
+        app.metrics.requests_delayed.add(u64::from(pace.turn(caller.owner()).await));
     }
     let seat = match caller.is_proxied {
         true => match app.requests.take(caller.owner()) {

@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::time::Instant;
+use tokio::time::{Instant, MissedTickBehavior};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
@@ -230,11 +230,7 @@ async fn read(
         };
         other.heard.now();
         if let Some(pace) = &app.pace {
-            let wait = pace.take(std::time::Instant::now(), other.owner, 1);
-            if !wait.is_zero() {
-                app.metrics.requests_delayed.add(1);
-                tokio::time::sleep(wait).await;
-            }
+            app.metrics.requests_delayed.add(u64::from(pace.turn(other.owner).await));
         }
         if other.claimed.get().is_none()
             && let Some(claimed) = claimed(&frame)
@@ -267,7 +263,9 @@ async fn write(
     other: &Other,
 ) -> &'static str {
     let patience = app.config.idle_timeout_ms.duration();
-    let mut ping = tokio::time::interval(app.config.ping_interval_ms.duration());
+    let every = app.config.ping_interval_ms.duration();
+    let mut ping = tokio::time::interval(every);
+    ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ping.reset();
     let mut proved = None;
     loop {
@@ -292,7 +290,8 @@ async fn write(
                 }
                 None => return "shutdown",
             },
-            _ = ping.tick() => match other.heard.silence() > patience {
+            // A relay that was stopped itself, with its machine, has heard nobody: all of them are asked once more.
+            due = ping.tick() => match other.heard.silence() > patience && due.elapsed() < every {
                 true => return "silent",
                 false => Message::Ping(Bytes::new()),
             },

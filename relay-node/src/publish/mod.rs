@@ -5,6 +5,7 @@ mod sources;
 
 pub use media_type::guess as guess_media_type;
 
+use crate::own_file;
 use crate::store::{Entry, ImportError, Imported, REFUSED, Store, StoreError, free_bytes};
 use peeredge_node::Publisher;
 use peeredge_wire::ContentId;
@@ -23,6 +24,9 @@ const CHUNK_BYTES: usize = 1 << 20;
 const POLL_EVERY: Duration = Duration::from_millis(50);
 /// A relay that holds the store and imports nothing for so long is stuck.
 const IMPORT_PATIENCE: Duration = Duration::from_secs(60);
+
+/// Bytes of an importer's answer.
+const REASON_BYTES_MAX: u64 = 4 << 10;
 
 /// A file to publish.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -387,7 +391,7 @@ fn await_done(root: &Path, folder: &str, patience: Duration) -> Result<(), Publi
             return Ok(());
         }
         if refused.exists() {
-            let reason = std::fs::read_to_string(refused.join("error"));
+            let reason = own_file::read_text(&refused.join("error"), REASON_BYTES_MAX);
             let _ = std::fs::remove_dir_all(&refused);
             // A full disk takes not even the reason.
             let reason = reason.ok().filter(|reason| !reason.is_empty());

@@ -2,9 +2,13 @@
 //! database, since a running relay has that open.
 
 use super::Stamp;
+use crate::own_file;
 use peeredge_wire::ContentId;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+
+/// Bytes of one of these files: three numbers and an id.
+const NOTE_BYTES_MAX: u64 = 1 << 10;
 
 pub(super) struct Source<'a> {
     pub root: &'a Path,
@@ -36,7 +40,7 @@ impl Source<'_> {
 
     /// The content that this file was published as, if it has not changed and the store still holds it.
     pub fn known(&self, stamp: Stamp) -> Option<ContentId> {
-        let text = std::fs::read_to_string(self.note()).ok()?;
+        let text = own_file::read_text(&self.note(), NOTE_BYTES_MAX).ok()?;
         let content: ContentId = text.trim_end().rsplit(' ').next()?.parse().ok()?;
         // Something is wrong with the store's copy, or with its record.
         let is_wrong = self.root.join("wrong").join(content.to_string()).exists();
@@ -46,11 +50,8 @@ impl Source<'_> {
     /// Only a short cut: when it cannot be written, the next publish hashes the file again.
     pub fn remember(&self, stamp: Stamp, content: ContentId) {
         let Some(text) = self.text(stamp, content) else { return };
-        let note = self.note();
-        let new = note.with_extension("new");
         let written = std::fs::create_dir_all(self.root.join("sources"))
-            .and_then(|()| std::fs::write(&new, text))
-            .and_then(|()| std::fs::rename(&new, &note));
+            .and_then(|()| own_file::replace(&self.note(), text.as_bytes()));
         if let Err(error) = written {
             tracing::debug!(%error, "not remembered as published");
         }

@@ -15,6 +15,7 @@ use crate::config::Config;
 use crate::http::{self, App};
 use crate::hub::Hub;
 use crate::metrics::Metrics;
+use crate::own_file;
 use crate::owner::Pace;
 use crate::pulse::{self, Patience, Pulses};
 use crate::rtc::RtcSpawnError;
@@ -282,7 +283,7 @@ fn bind_admin(config: &Config) -> Result<Option<TcpListener>, ServeError> {
 fn note(root: &Path, file: &str, url: Option<&str>) {
     let path = root.join(file);
     let noted = match url {
-        Some(url) => std::fs::write(&path, url),
+        Some(url) => own_file::replace(&path, url.as_bytes()),
         None => std::fs::remove_file(&path),
     };
     if let Err(error) = noted {

@@ -2,6 +2,7 @@
 
 use super::files::Files;
 use super::{Entry, Store, StoreError};
+use crate::own_file;
 use peeredge_node::{Area, HASH_BYTES, Manifest, Record, StoredState};
 use peeredge_wire::ContentId;
 use std::collections::BTreeSet;
@@ -172,7 +173,7 @@ pub fn verify_folder(
         let blocks: Vec<String> = wrong.iter().map(u32::to_string).collect();
         if !blocks.is_empty() || note.exists() {
             let _ = std::fs::create_dir_all(root.join("wrong"))
-                .and_then(|()| std::fs::write(note, blocks.join(" ")));
+                .and_then(|()| own_file::replace(&note, blocks.join(" ").as_bytes()));
         }
         let wrong = (!wrong.is_empty()).then(|| named(&wrong));
         verdicts.push(Verdict { content, name: manifest.name().to_owned(), wrong });

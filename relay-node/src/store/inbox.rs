@@ -4,6 +4,7 @@
 //! holds the store imports it, and renames the folder into `done/`, with an `error` file when it was refused.
 
 use super::{Entry, Store, StoreError};
+use crate::own_file;
 use peeredge_node::{Area, StoredState};
 use peeredge_wire::ContentId;
 use std::collections::BTreeSet;
@@ -95,7 +96,7 @@ impl Store {
         let result = self.import(&folder, bytes_max);
         let mut done = self.root.join("done").join(name);
         if let Err(error) = &result {
-            let _ = std::fs::write(folder.join("error"), error.to_string());
+            let _ = own_file::replace(&folder.join("error"), error.to_string().as_bytes());
             done.as_mut_os_string().push(REFUSED);
         }
         if let Err(error) = std::fs::rename(&folder, &done) {

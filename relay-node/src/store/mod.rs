@@ -38,6 +38,7 @@ pub use inbox::{ImportError, Imported};
 pub use verified::{Damage, ReadError};
 pub use worker::{StoreJob, StoreWorker};
 
+use crate::own_file;
 use files::Files;
 use health::Health;
 use journal::{ENTRIES, Journal, REMOVED, SCRATCH, STATES, USED};
@@ -210,7 +211,7 @@ impl Store {
             return;
         }
         let probe = self.root.join("tmp/probe");
-        let written = std::fs::write(&probe, vec![0; 64 << 10]).and_then(|()| File::open(&probe)?.sync_all());
+        let written = own_file::replace(&probe, &vec![0; 64 << 10]);
         let _ = std::fs::remove_file(&probe);
         if written.is_ok() && self.commit(&BTreeMap::new()).is_ok() {
             tracing::info!(store = %self.root.display(), "the store takes writes again");

@@ -2,6 +2,7 @@
 
 use super::Store;
 use super::files::Stamp;
+use crate::own_file;
 use peeredge_node::{Area, Layout, Manifest, Record};
 use peeredge_wire::ContentId;
 use std::collections::{BTreeMap, BTreeSet};
@@ -389,7 +390,7 @@ impl Store {
             Some(Damage { whole: Some(_), .. }) => "lost".to_owned(),
             Some(damage) => damage.blocks.iter().map(u32::to_string).collect::<Vec<_>>().join(" "),
         };
-        if let Err(error) = std::fs::write(&path, text) {
+        if let Err(error) = own_file::replace(&path, text.as_bytes()) {
             tracing::debug!(%content, %error, "no note of what is wrong with it");
         }
     }
