@@ -1,11 +1,11 @@
 // What a store loses, or does not, when its files go wrong: records missing, bits flipped, strangers' files, a full disk.
-import { appendFileSync, existsSync, mkdirSync, openSync, closeSync, readFileSync, renameSync, rmSync, symlinkSync, truncateSync, unlinkSync, writeFileSync, writeSync } from "node:fs";
+import { appendFileSync, existsSync, mkdirSync, openSync, closeSync, readFileSync, renameSync, rmSync, symlinkSync, truncateSync, unlinkSync, utimesSync, writeFileSync, writeSync } from "node:fs";
 import { execFileSync } from "node:child_process";
 import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
 import { Relay } from "../browser/relay.mjs";
 import { attacked } from "./attack.mjs";
-import { folder, idOf, names, noise, pathOf, peeredge, publish, same } from "./program.mjs";
+import { folder, idOf, names, noise, pathOf, peeredge, publish, same, start } from "./program.mjs";
 
 const cleanups = [];
 afterEach(async () => {
@@ -321,6 +321,43 @@ describe("one folder", () => {
         readOnly.code === 1 &&
         /mount it for writing/.test(readOnly.stderr) &&
         ![foreign, readOnly].some((ended) => /panicked/.test(ended.stderr)),
+    });
+  });
+});
+
+describe("publishers that are killed", () => {
+  test("leave nothing that outlives the next start, and those that still run lose nothing", async () => {
+    const data = store("killed");
+    // Holes: reading takes long, and no room.
+    const file = join(data, "..", "large.bin");
+    writeFileSync(file, "");
+    truncateSync(file, 64 * 2 ** 30);
+    const begin = async () => {
+      const before = names(join(data, "tmp"));
+      const child = start(["publish", "-q", "--data-dir", data, file]);
+      cleanups.push(() => child.kill("SIGKILL"));
+      await eventually("the publisher to write", () => names(join(data, "tmp")).some((name) => !before.includes(name) && names(join(data, "tmp", name)).includes("data")));
+      return { child, folder: names(join(data, "tmp")).find((name) => !before.includes(name)) };
+    };
+    const killed = [];
+    for (const signal of ["SIGKILL", "SIGTERM", "SIGINT"]) {
+      const { child, folder } = await begin();
+      child.kill(signal);
+      await child.ended;
+      killed.push(folder);
+    }
+    const living = await begin();
+    const hourAgo = Date.now() / 1000 - 3600;
+    for (const name of [...killed, living.folder]) utimesSync(join(data, "tmp", name), hourAgo, hourAgo);
+    await relay(data);
+    await eventually("the relay to tidy up", () => !names(join(data, "tmp")).some((name) => killed.includes(name)));
+    attacked({
+      room: "store",
+      kind: "data",
+      name: "publishers that were killed while they wrote",
+      spent: "three processes",
+      lost: "nothing",
+      held: names(join(data, "tmp")).includes(living.folder) && living.child.exitCode === null,
     });
   });
 });

@@ -72,12 +72,12 @@ for (const setting of ["bind", "admin_bind", "bind_more"]) {
 
 test("a hang-up ends nothing, and the word to stop still does", async () => {
   const relay = await start({});
-  for (let n = 0; n < 5; n += 1) relay.process.kill("SIGHUP");
+  for (let n = 0; n < 5; n += 1) for (const signal of ["SIGHUP", "SIGUSR1", "SIGUSR2", "SIGPIPE"]) relay.process.kill(signal);
   await wait(300);
   const status = await ask(relay.port, { path: "/readyz" });
   relay.process.kill("SIGTERM");
   const code = await Promise.race([relay.exited, wait(8_000).then(() => "late")]);
-  attacked({ room: "relay", kind: "lifecycle", name: "SIGHUP", spent: "5 signals", lost: `answer ${status}, ended with ${code}`, held: status === 200 && code === 0 });
+  attacked({ room: "relay", kind: "lifecycle", name: "SIGHUP, SIGUSR1, SIGUSR2, SIGPIPE", spent: "20 signals", lost: `answer ${status}, ended with ${code}`, held: status === 200 && code === 0 });
 });
 
 test("the soft limit of open files is raised", async () => {

@@ -1,4 +1,5 @@
-//! The word to stop: ctrl-C or SIGTERM. A hang-up is none: a relay outlives the terminal that it was started from.
+//! The word to stop: ctrl-C or SIGTERM. A hang-up is none: a relay outlives the terminal that it was started from. Nor are
+//! the two signals that programs may use as they like.
 use std::future::Future;
 use std::io;
 use tokio::signal::unix::{SignalKind, signal};
@@ -20,6 +21,9 @@ pub(super) fn told() -> io::Result<impl Future<Output = ()>> {
     let mut term = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
+    // What rotates logs sends these to servers that open theirs anew.
+    let mut first = signal(SignalKind::user_defined1())?;
+    let mut second = signal(SignalKind::user_defined2())?;
     Ok(async move {
         loop {
             tokio::select! {
@@ -28,6 +32,8 @@ pub(super) fn told() -> io::Result<impl Future<Output = ()>> {
                 Some(()) = hangup.recv() => {
                     tracing::info!("SIGHUP changes nothing: settings are read when the process starts");
                 }
+                Some(()) = first.recv() => tracing::info!("SIGUSR1 changes nothing"),
+                Some(()) = second.recv() => tracing::info!("SIGUSR2 changes nothing"),
             }
         }
     })

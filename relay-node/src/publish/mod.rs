@@ -261,6 +261,9 @@ fn run(
     let folder = unique_name();
     let tmp = root.join("tmp").join(&folder);
     std::fs::create_dir_all(&tmp).map_err(at(&tmp))?;
+    // Held until it is handed over: whoever tidies up then knows that this process still runs. There are file systems without locks.
+    let lock = File::open(&tmp).map_err(at(&tmp))?;
+    let _ = lock.try_lock();
     let delivered = write(&mut file, stamp, job, &name, &media_type, &tmp, progress).and_then(|content| {
         let inbox = root.join("inbox");
         std::fs::create_dir_all(&inbox).map_err(at(&inbox))?;

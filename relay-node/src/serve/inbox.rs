@@ -14,6 +14,8 @@ use tokio::sync::mpsc;
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// After so many looks the store's health is looked at, too.
 const CHECK_EVERY_LOOKS: u32 = 10;
+/// After so many, about half an hour, what publishers left behind is looked for: they may be killed as often as they like.
+const TIDY_EVERY_LOOKS: u32 = 18_000;
 
 /// Starts both; the node hears of every content that came in.
 pub(super) fn watch(app: Arc<App>, imported: mpsc::UnboundedSender<Input>) -> io::Result<()> {
@@ -37,7 +39,11 @@ pub(super) fn watch(app: Arc<App>, imported: mpsc::UnboundedSender<Input>) -> io
             let bytes_max = app.config.store_bytes_max.0;
             looks = looks.wrapping_add(1);
             let is_check = looks.is_multiple_of(CHECK_EVERY_LOOKS);
+            let is_time_to_tidy = looks.is_multiple_of(TIDY_EVERY_LOOKS);
             let done = tokio::task::spawn_blocking(move || {
+                if is_time_to_tidy {
+                    app.store.remove_leftovers();
+                }
                 if is_check {
                     app.store.look_at_wrong(false);
                     app.store.try_again();

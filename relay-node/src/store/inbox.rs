@@ -13,8 +13,10 @@ use std::io::Read;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-/// Folders that a publisher or importer left behind are removed after so long.
+/// What an importer handed back is removed after so long: its publisher is gone.
 const LEFTOVER_AGE: Duration = Duration::from_secs(24 * 3600);
+/// A publisher locks its folder as soon as it has made it.
+const LOCKED_WITHIN: Duration = Duration::from_secs(10);
 
 /// A content that came in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -225,7 +227,7 @@ impl Store {
         }
     }
 
-    /// Removes what publishers left in `tmp` and `done` a day ago or earlier.
+    /// Removes what publishers that have ended left in `tmp`, and what waited for one in `done` for a day.
     pub fn remove_leftovers(&self) {
         for folder in ["tmp", "done"] {
             let parent = self.root.join(folder);
@@ -233,12 +235,22 @@ impl Store {
                 let path = parent.join(name);
                 let Ok(meta) = std::fs::symlink_metadata(&path) else { continue };
                 let age = meta.modified().ok().and_then(|at| SystemTime::now().duration_since(at).ok());
-                if meta.is_dir() && age.is_some_and(|age| age > LEFTOVER_AGE) {
+                let is_left = match folder {
+                    // A folder from the future, as clocks have it, is nobody's that has just been made.
+                    "tmp" => age.is_none_or(|age| age > LOCKED_WITHIN) && is_unlocked(&path),
+                    _ => age.is_some_and(|age| age > LEFTOVER_AGE),
+                };
+                if meta.is_dir() && is_left {
                     let _ = std::fs::remove_dir_all(&path);
                 }
             }
         }
     }
+}
+
+/// Whether nobody writes there any more: publishers hold a lock, which ends with them however they end.
+fn is_unlocked(folder: &Path) -> bool {
+    std::fs::File::open(folder).is_ok_and(|folder| folder.try_lock().is_ok())
 }
 
 /// A small regular file, whole.
