@@ -325,6 +325,34 @@ test("a worker that is replaced still has its open pages", async () => {
   attacked({ room: "adapters", kind: "lifecycle", name: "the worker's script is updated under an open page", spent: "1 release", lost: answered ? "nothing" : "peer-to-peer", held: isRight && answered === 1 });
 });
 
+test("a page whose thread was busy, or that was put aside, answers again", async () => {
+  page = await open({ routing: { takeMs: 300, stallMs: 20_000 } });
+  const fetchPicture = () => fetched("/noise.png", PASSIVE["/noise.png"]);
+  const answers = async () => (await counts()).answered;
+  /** The first requests may come late, too, where the machine is busy. */
+  const again = async (what) => {
+    const before = await answers();
+    await eventually(async () => (await fetchPicture()).isRight && (await answers()) > before, what);
+  };
+  await again("the page answers");
+  const busy = await page.evaluate(async () => {
+    const asked = fetch("/noise.png");
+    // The request leaves, and nothing else is done here for longer than the worker waits.
+    await new Promise((resolve) => setTimeout(resolve, 0));
+    for (const until = performance.now() + 2000; performance.now() < until; );
+    return (await asked).status;
+  });
+  await again("the page answers after it was busy");
+  // As a page that the browser has shown again, after the worker took it for gone.
+  await page.evaluate(() => navigator.serviceWorker.controller.postMessage({ peeredge: "gone" }));
+  const gone = await answers();
+  await fetchPicture();
+  const whileGone = (await answers()) - gone;
+  await page.evaluate(() => void dispatchEvent(new PageTransitionEvent("pageshow", { persisted: true })));
+  await again("the page answers after it was shown again");
+  attacked({ room: "adapters", kind: "lifecycle", name: "a page that is busy for 2 s, or was put aside", spent: "1 long task", lost: "one request to the network", held: busy === 200 && whileGone === 0 });
+});
+
 test("a worker that the browser has ended finds its pages again", async () => {
   const session = await stage.browser.newBrowserCDPSession();
   const { targetInfos } = await session.send("Target.getTargets");

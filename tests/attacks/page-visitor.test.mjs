@@ -303,6 +303,24 @@ test("options of wrong types and values end in their own error", async () => {
   attacked({ room, kind: "page", name: "options of wrong types", spent: `${codes.length} calls`, lost: wrong.join("; ") || "nothing", held: wrong.length === 0 });
 });
 
+test("a disk that takes no more costs storage, and no byte", async () => {
+  const [source, tab] = [await stage.tab(), await stage.tab()];
+  await source.create();
+  const film = await source.publish({ seed: 41, length: 24 * MIB, name: "film.bin" });
+  const session = await tab.page.context().newCDPSession(tab.page);
+  await tab.create();
+  // After the peer has looked how much there is.
+  await session.send("Storage.overrideQuotaForOrigin", { origin: new URL(tab.page.url()).origin, quotaSize: 3 * MIB });
+  const whole = await tab.fetch(film.link, { seed: 41 });
+  const again = await tab.fetch(film.link, { seed: 41 });
+  // What it publishes itself has no room either, and is there as long as the page is.
+  const own = await tab.publish({ seed: 42, length: 8 * MIB, name: "own.bin" });
+  const other = await source.fetch(own.link, { seed: 42 });
+  const { usage } = await tab.run(() => navigator.storage.estimate());
+  expect(usage, "the quota holds").toBeLessThan(4 * MIB);
+  attacked({ room, kind: "data", name: "a store without room", spent: "a disk of 3 MiB", lost: "what would have been stored", held: whole.bytes === 24 * MIB && again.bytes === 24 * MIB && other.bytes === 8 * MIB && tab.errors.length === 0 });
+});
+
 test("messages from other windows are nobody's", async () => {
   const [a, b] = [await stage.tab(), await stage.tab()];
   await a.create();

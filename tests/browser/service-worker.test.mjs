@@ -62,9 +62,14 @@ async function open({ peer = {}, routing = {}, reload = true } = {}) {
   await page.evaluate((settings) => sessionStorage.setItem("settings", JSON.stringify(settings)), settings);
   await page.reload();
   await page.evaluate(() => window.routed);
+  if (reload) {
+    // What the film of the page before still asks of the server is over first.
+    await page.goto(`${site.url}/blank.html`);
+    await page.waitForLoadState("networkidle");
+  }
   site.asked.length = 0;
   if (!reload) return;
-  await page.reload();
+  await page.goto(`${site.url}/shop.html`);
   await page.evaluate(() => window.routed);
 }
 

@@ -77,6 +77,8 @@ export async function serveThroughPeer(peer: Peer, options: RoutingOptions): Pro
   };
   container.addEventListener("message", heard as (event: MessageEvent) => void);
   container.addEventListener("controllerchange", again);
+  // A page that the browser had put aside, and shows again.
+  addEventListener("pageshow", ({ persisted }) => persisted && again());
   container.startMessages();
   await tell();
   return {

@@ -87,6 +87,10 @@ export class Rest {
           continue;
         }
         const bytes = this.#take(value);
+        if (this.#position > this.#end) {
+          this.#drop();
+          if (this.#at === this.#began) throw new TypeError("the server gave another part");
+        }
         if (bytes.byteLength === 0) continue;
         this.#failures = 0;
         this.#rangesWork ||= this.#ranges;
@@ -113,8 +117,10 @@ export class Rest {
     for (let at = Math.max(start, from); at < Math.min(this.#position, this.#at); at++) {
       if (chunk[at - start] !== this.#tail[at - from]) throw new OtherFile();
     }
-    if (this.#position > this.#length) throw new OtherFile();
-    const bytes = chunk.subarray(Math.min(Math.max(this.#at - start, 0), chunk.byteLength), Math.max(this.#until - start, 0));
+    if (this.#end === this.#length && this.#position > this.#length) throw new OtherFile();
+    // Of what is behind the part that the server named nobody has said what it is.
+    const until = Math.min(this.#until, this.#end);
+    const bytes = chunk.subarray(Math.min(Math.max(this.#at - start, 0), chunk.byteLength), Math.max(until - start, 0));
     this.#at += bytes.byteLength;
     this.#tail = tailOf(this.#tail, bytes);
     return bytes;

@@ -201,6 +201,8 @@ class Exchange {
   #body: ReadableStreamDefaultController<Uint8Array<ArrayBuffer>> | null = null;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #left = false;
+  /** What an answer says that comes too late. */
+  #late: (() => void) | null = null;
   /** Bytes asked of the page that have not come. */
   #pulled = 0;
   /** The next byte, the one behind the last, and how many the whole has: those behind the response's head. */
@@ -224,6 +226,11 @@ class Exchange {
     exchange.#within(patience.takeMs, () => {
       engines.delete(page.id);
       deaf.add(page.id);
+      // Its thread was busy, or the browser had frozen it: it answers when it goes on, and is asked again from then on.
+      exchange.#late = () => {
+        deaf.delete(page.id);
+        engines.add(page.id);
+      };
       exchange.#failed();
     });
     page.postMessage({ peeredge: "ask", version: VERSION, link, range: request.headers.get("range"), url }, [port2]);
@@ -255,7 +262,10 @@ class Exchange {
   }
 
   #take(answer: Answer): void {
-    if (this.#left) return;
+    if (this.#left) {
+      this.#late?.();
+      return this.#port.close();
+    }
     switch (answer.type) {
       case "taken":
         return this.#within(patience.stallMs, () => this.#failed());
@@ -431,7 +441,7 @@ class Exchange {
     this.#racing = null;
     this.#tell({ type: "cancel" });
     this.#left = true;
-    this.#port.close();
+    if (!this.#late) this.#port.close();
   }
 }
 

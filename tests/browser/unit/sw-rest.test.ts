@@ -56,6 +56,23 @@ const short: Answer = (range) => {
 };
 const silent: Answer = (_, { signal }) => new Promise((_, reject) => signal!.addEventListener("abort", () => reject(signal!.reason)));
 const other = Uint8Array.from(FILE, (byte) => byte ^ 1);
+/** So many bytes under their right name, and behind them others that are no part of it. */
+function overlong(length: number, behind: Uint8Array<ArrayBuffer> | null): Answer {
+  return (range) => {
+    const [from, last] = range!;
+    const end = Math.min(from + length, last + 1);
+    let turn = 0;
+    const body = new ReadableStream({
+      pull(controller) {
+        turn += 1;
+        if (turn === 1) controller.enqueue(FILE.slice(from, end));
+        else controller.enqueue(behind?.slice() ?? other.slice(0, 1000));
+        if (behind && (turn === 2 || end === LENGTH)) controller.close();
+      },
+    });
+    return new Response(body, { status: 206, headers: { "content-range": `bytes ${from}-${end - 1}/${LENGTH}` } });
+  };
+}
 
 test("an exemplary server is asked once, for a few bytes before as well", async () => {
   const { isRight, ranges } = await read([part()]);
@@ -74,11 +91,20 @@ test.each<[string, Answer[]]>([
   ["one that gives a part of what it compressed", [part({ "content-encoding": "gzip" }), () => new Response(FILE.slice(), { headers: { "content-encoding": "br" } })]],
   ["an odd Content-Range", [part({ "content-range": `Bytes  ${AT - 8192} - ${LENGTH - 1} / *` })]],
   ["a Content-Range that begins earlier", [() => new Response(FILE.slice(1000), { status: 206, headers: { "content-range": `bytes 1000-${LENGTH - 1}/${LENGTH}` } })]],
+  ["a part that goes on behind its end with something else", [overlong(60_000, other.subarray(0, 70_000))]],
+  ["a part that goes on behind its end without end", [overlong(60_000, null)]],
   ["a shorter part than asked for", [(range) => part()([range![0], Math.min(range![0] + 60_000, range![1])], {})]],
 ])("%s does not end the body", async (_, answers) => {
   const { isRight, error } = await read(answers);
   expect(error).toBeNull();
   expect(isRight).toBe(true);
+});
+
+test("a part that is none of what was asked for, and goes on without end, is given up", async () => {
+  const { error, asked, noneWrong } = await read([() => overlong(10, null)([0, 100], {})], { stallMs: 10 });
+  expect(error).not.toBeNull();
+  expect(noneWrong).toBe(true);
+  expect(asked).toBeLessThanOrEqual(5);
 });
 
 test("a silent server is given up within seconds, and asked a bounded number of times", async () => {
