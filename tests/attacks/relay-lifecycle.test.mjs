@@ -2,10 +2,11 @@
 import { spawn, spawnSync } from "node:child_process";
 import { createSocket } from "node:dgram";
 import { createServer } from "node:net";
+import { join } from "node:path";
 import { afterEach, test } from "vitest";
 import { attacked } from "./attack.mjs";
 import { Stranger } from "./stranger.mjs";
-import { PEEREDGE, Raw, Relay, ask, canLimitFiles, folder, network, until, wait } from "./relay-tools.mjs";
+import { PEEREDGE, Raw, Relay, ask, canLimitFiles, file, folder, network, until, wait } from "./relay-tools.mjs";
 import { freePort } from "../browser/relay.mjs";
 
 let relays = [];
@@ -116,6 +117,26 @@ test("without open files left idle connections give way, and the log stays short
   child.kill("SIGTERM");
   await new Promise((resolve) => child.on("exit", resolve));
   attacked({ room: "relay", kind: "lifecycle", name: "no open files left", spent: "300 connections", lost: `${answers.join(" ")}, ${lines} lines`, held: answers.every((status) => status === 200) && lines <= 3 });
+});
+
+test("files that were read keep no descriptor from whoever comes", async () => {
+  if (!canLimitFiles()) return;
+  const data = folder();
+  files.push(data);
+  const contents = Array.from({ length: 50 }, (_, n) => file(join(data.path, `${n}.bin`), 50_000, n + 1));
+  const published = spawnSync(PEEREDGE, ["publish", "-q", "--data-dir", join(data.path, "data"), ...contents], { encoding: "utf8" });
+  const paths = published.stdout.trim().split("\n").map((link) => new URL(link).pathname);
+  const port = await freePort();
+  const words = ["serve", `--bind=127.0.0.1:${port}`, "--admin-bind=127.0.0.1:0", `--data-dir=${join(data.path, "data")}`, "--log-level=warn"];
+  const child = spawn("prlimit", ["--nofile=64:64", PEEREDGE, ...words], { stdio: "ignore" });
+  await until(async () => (await fetch(`http://127.0.0.1:${port}/readyz`).catch(() => null))?.ok);
+  const statuses = [];
+  for (const path of [...paths, ...paths]) statuses.push(await ask(port, { path }));
+  child.kill("SIGTERM");
+  await new Promise((resolve) => child.on("exit", resolve));
+  const few = spawnSync("prlimit", ["--nofile=20:20", PEEREDGE, ...words], { timeout: 15_000, encoding: "utf8" });
+  const served = statuses.filter((status) => status === 200).length;
+  attacked({ room: "relay", kind: "lifecycle", name: "64 open files and 50 contents that are asked for", spent: "100 requests", lost: `${100 - served} answers${served === 100 ? "" : ` (${statuses.join(" ")})`}`, held: paths.length === 50 && served === 100 && few.status === 1 && /limit of open files is 20/.test(few.stderr) });
 });
 
 test("all addresses of IPv6 are all addresses, and IPv4 clients are told apart", async () => {

@@ -4,36 +4,52 @@ use super::{App, Client};
 use crate::config::{Config, ForwardedHeader};
 use crate::owner::Owner;
 use forwarded_header_value::{ForwardedHeaderValue, Identifier};
-use hyper::header::{self, HeaderMap};
+use hyper::header::{self, HeaderMap, HeaderName};
 use hyper::{Uri, Version};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Headers that only a proxy has a reason to add, besides all that begin with [`FORWARDED`].
-const OF_PROXIES: [&str; 16] = [
-    "forwarded",
+/// Headers that only a proxy has a reason to add, besides those that are told by a part of their name.
+const OF_PROXIES: [&str; 13] = [
     "via",
-    "x-real-ip",
-    "x-client-ip",
-    "x-cluster-client-ip",
-    "x-original-forwarded-for",
-    "x-original-host",
-    "x-envoy-external-address",
-    "x-azure-clientip",
-    "x-amzn-trace-id",
-    "cf-connecting-ip",
+    "cdn-loop",
     "cf-ray",
+    "cf-visitor",
     "true-client-ip",
-    "fastly-client-ip",
-    "fly-client-ip",
-    "do-connecting-ip",
+    "x-amzn-trace-id",
+    "x-azure-clientip",
+    "x-client-ip",
+    "x-envoy-external-address",
+    "x-original-host",
+    "x-original-url",
+    "x-real-ip",
+    "x-varnish",
 ];
 /// What of the client's a proxy tells: its address, its name for the server, its port and so on.
-const FORWARDED: &str = "x-forwarded";
+const FORWARDED: &str = "forwarded";
+/// How names end that tell an address of the client's, and how those begin that proxies of one make add.
+const ADDRESSES: [&str; 4] = ["-ip", "-clientip", "-remote-addr", "-client-address"];
+const MAKES: [&str; 10] = [
+    "cf-connecting",
+    "fastly-",
+    "fly-",
+    "x-amz-cf-",
+    "x-appengine-",
+    "x-arr-",
+    "x-azure-",
+    "x-cloud-trace-",
+    "x-envoy-",
+    "x-nf-",
+];
 
 /// Whether somebody passed it on.
 fn is_passed_on(headers: &HeaderMap) -> bool {
-    headers.keys().any(|name| name.as_str().starts_with(FORWARDED) || OF_PROXIES.contains(&name.as_str()))
+    headers.keys().map(HeaderName::as_str).any(|name| {
+        name.contains(FORWARDED)
+            || OF_PROXIES.contains(&name)
+            || ADDRESSES.iter().any(|end| name.ends_with(end))
+            || MAKES.iter().any(|make| name.starts_with(make))
+    })
 }
 
 /// Where a request came from.
@@ -250,7 +266,6 @@ pub(super) fn check<B>(
 mod tests {
     use super::*;
     use crate::config::{Flag, load};
-    use hyper::header::HeaderName;
 
     fn config(flags: &[(&str, &str)]) -> Config {
         let flag = |(name, value): &(&str, &str)| Flag { name: (*name).into(), value: (*value).into() };
@@ -275,11 +290,49 @@ mod tests {
         let of = |pairs: &[_]| caller(&config, ip("127.0.0.1"), &headers(pairs));
         assert_eq!(of(&[]), Ok(Caller { ip: ip("127.0.0.1"), is_proxied: false }));
         assert!(of(&[]).unwrap().is_here());
-        let forwarded =
-            ["x-forwarded-for", "x-forwarded-port", "x-forwarded-proto", "x-forwarded-host", "x-forwarded"];
+        let forwarded = [
+            "forwarded",
+            "x-forwarded-for",
+            "x-forwarded-port",
+            "x-forwarded-proto",
+            "x-forwarded-host",
+            "x-forwarded",
+            "x-original-forwarded-for",
+            "x-http-forwarded-for",
+            "x-vercel-forwarded-for",
+            "x-cluster-client-ip",
+            "x-appengine-user-ip",
+            "x-originating-ip",
+            "x-remote-ip",
+            "x-remote-addr",
+            "cf-connecting-ip",
+            "cf-connecting-ipv6",
+            "fastly-client-ip",
+            "fastly-ff",
+            "fly-client-ip",
+            "do-connecting-ip",
+            "wl-proxy-client-ip",
+            "x-amz-cf-id",
+            "x-arr-log-id",
+            "x-envoy-expected-rq-timeout-ms",
+            "x-nf-client-connection-ip",
+        ];
         for name in OF_PROXIES.into_iter().chain(forwarded) {
             let told = of(&[(name, "203.0.113.9")]).unwrap();
             assert!(told.is_proxied && !told.is_here() && told.ip == ip("127.0.0.1"), "{name}");
+        }
+        // What browsers and people's tools send says nothing of the kind.
+        for name in [
+            "user-agent",
+            "accept",
+            "origin",
+            "referer",
+            "x-requested-with",
+            "sec-fetch-site",
+            "priority",
+            "dnt",
+        ] {
+            assert!(of(&[(name, "x")]).unwrap().is_here(), "{name}");
         }
     }
 

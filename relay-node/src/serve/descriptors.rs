@@ -3,6 +3,9 @@
 /// What is kept for files, sockets of WebRTC and the like.
 const KEPT: u64 = 192;
 
+/// A relay by itself has about twenty, and is there for others.
+pub(super) const NEEDED: u64 = 40;
+
 /// Raises the soft limit to the hard one. Gives how many there are.
 pub(super) fn raise() -> u64 {
     let raised = rlimit::increase_nofile_limit(u64::MAX);
@@ -13,6 +16,11 @@ pub(super) fn raise() -> u64 {
             u64::MAX
         }
     }
+}
+
+/// How many files of contents may stay open: what is left beside connections and the relay itself.
+pub(super) fn for_contents(descriptors: u64) -> usize {
+    usize::try_from(descriptors / 8).unwrap_or(usize::MAX)
 }
 
 /// How many connections that allows.

@@ -81,7 +81,9 @@ pub(super) async fn run(listener: TcpListener, door: Door) {
         let (stream, from) = match accepted {
             Ok(accepted) => accepted,
             Err(error) if is_scarce(&error) => {
-                scarcity.met(&error, seats.shed(SHED), &listener).await;
+                // Contents are opened again when they are read again.
+                let gave_way = app.store.let_go() + seats.shed(SHED);
+                scarcity.met(&error, gave_way, &listener).await;
                 app.metrics.connections_refused.add(1);
                 continue;
             }

@@ -86,6 +86,11 @@ pub enum ServeError {
     },
     /// WebRTC cannot be started.
     Rtc(RtcSpawnError),
+    /// The limit of open files leaves no room for anybody.
+    Descriptors {
+        /// How many there are.
+        limit: u64,
+    },
     /// A thread could not be started.
     Thread(io::Error),
 }
@@ -108,6 +113,13 @@ impl fmt::Display for ServeError {
             ServeError::Key { path, error } => write!(f, "key {}: {error}", path.display()),
             ServeError::Demo { path, error } => write!(f, "demo_dir {}: {error}", path.display()),
             ServeError::Rtc(error) => write!(f, "{error}"),
+            ServeError::Descriptors { limit } => {
+                let needed = descriptors::NEEDED;
+                write!(
+                    f,
+                    "the limit of open files is {limit}, and a relay needs {needed}: raise it (ulimit -n)"
+                )
+            }
             ServeError::Thread(error) => write!(f, "cannot start a thread: {error}"),
         }
     }
@@ -129,6 +141,10 @@ pub async fn serve(mut config: Config, stop: impl Future<Output = ()>) -> Result
         })?),
     };
     let descriptors = descriptors::raise();
+    if descriptors < descriptors::NEEDED {
+        return Err(ServeError::Descriptors { limit: descriptors });
+    }
+    store.keep_open(descriptors::for_contents(descriptors));
     let listener = listen::bind(config.bind).map_err(|error| ServeError::Bind {
         setting: "bind",
         bind: config.bind,

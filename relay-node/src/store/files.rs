@@ -8,7 +8,7 @@ use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// File handles kept open between uses.
@@ -52,6 +52,7 @@ pub(super) struct Files {
     folder: PathBuf,
     /// Whether nobody waits for the disk any more.
     hurries: AtomicBool,
+    handles_max: AtomicUsize,
     handles: Mutex<Handles>,
 }
 
@@ -67,7 +68,12 @@ struct Handles {
 
 impl Files {
     pub(super) fn new(folder: PathBuf) -> Files {
-        Files { folder, hurries: AtomicBool::new(false), handles: Mutex::default() }
+        Files {
+            folder,
+            hurries: AtomicBool::new(false),
+            handles_max: AtomicUsize::new(HANDLES_MAX),
+            handles: Mutex::default(),
+        }
     }
 
     pub(super) fn path(&self, content: ContentId, area: Area) -> PathBuf {
@@ -114,7 +120,13 @@ impl Files {
 
     /// The bytes of the content's manifest file, whatever they are.
     pub(super) fn manifest(&self, content: ContentId) -> io::Result<Vec<u8>> {
-        let file = open(&self.manifest_path(content), OpenOptions::new().read(true))?;
+        let path = self.manifest_path(content);
+        let file = match open(&path, OpenOptions::new().read(true)) {
+            Err(error) if is_scarce(&error) && self.let_go() > 0 => {
+                open(&path, OpenOptions::new().read(true))
+            }
+            opened => opened,
+        }?;
         let len = file.metadata()?.len();
         if len > MANIFEST_BYTES_MAX {
             return Err(ErrorKind::InvalidData.into());
@@ -172,6 +184,16 @@ impl Files {
         file.write_all_at(bytes, offset)?;
         self.handles.lock().expect("no holder panics").dirty.insert((content, area));
         Ok(())
+    }
+
+    /// Keeps fewer files open between uses than it would, at least one.
+    pub(super) fn keep_open(&self, max: usize) {
+        self.handles_max.store(max.clamp(1, HANDLES_MAX), Ordering::Relaxed);
+    }
+
+    /// Closes every file that nobody reads just now. Gives how many.
+    pub(super) fn let_go(&self) -> usize {
+        std::mem::take(&mut self.handles.lock().expect("no holder panics").open).len()
     }
 
     /// From now on what is written is left to the system, which brings it to the disk in its own time.
@@ -246,21 +268,16 @@ impl Files {
             return Ok(file.clone());
         }
         let path = self.path(content, area);
-        let both = || OpenOptions::new().read(true).write(true).clone();
-        let file = match open(&path, &mut both()) {
-            Err(error) if error.kind() == ErrorKind::NotFound && write => {
-                handles.folder_dirty = true;
-                open(&path, both().create(true))?
+        let opened = match open_area(&path, write, &mut handles.folder_dirty) {
+            // Contents that were read before must not keep this one, nor connections, from being opened.
+            Err(error) if is_scarce(&error) && !handles.open.is_empty() => {
+                handles.open.clear();
+                open_area(&path, write, &mut handles.folder_dirty)
             }
-            Err(error)
-                if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem)
-                    && !write =>
-            {
-                open(&path, OpenOptions::new().read(true))?
-            }
-            other => other?,
+            opened => opened,
         };
-        if handles.open.len() >= HANDLES_MAX {
+        let file = opened?;
+        while handles.open.len() >= self.handles_max.load(Ordering::Relaxed) {
             let oldest = handles.open.iter().min_by_key(|(_, (_, used))| *used).map(|(key, _)| *key);
             handles.open.remove(&oldest.expect("the map is not empty"));
         }
@@ -268,6 +285,31 @@ impl Files {
         handles.open.insert((content, area), (file.clone(), clock));
         Ok(file)
     }
+}
+
+/// Opens a content's file for everything that is allowed, and makes it when something is to be written.
+fn open_area(path: &Path, write: bool, made: &mut bool) -> io::Result<File> {
+    let both = || OpenOptions::new().read(true).write(true).clone();
+    match open(path, &mut both()) {
+        Err(error) if error.kind() == ErrorKind::NotFound && write => {
+            *made = true;
+            open(path, both().create(true))
+        }
+        Err(error)
+            if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem)
+                && !write =>
+        {
+            open(path, OpenOptions::new().read(true))
+        }
+        other => other,
+    }
+}
+
+/// Whether the process, or the system, has as many files open as it may.
+pub(crate) fn is_scarce(error: &io::Error) -> bool {
+    const ENFILE: i32 = 23;
+    const EMFILE: i32 = 24;
+    matches!(error.raw_os_error(), Some(ENFILE | EMFILE))
 }
 
 /// So many bytes, into memory that is not cleared before.

@@ -140,6 +140,16 @@ impl Store {
         &self.root
     }
 
+    /// Keeps at most so many files of contents open between uses, 128 at the most.
+    pub fn keep_open(&self, max: usize) {
+        self.files.keep_open(max);
+    }
+
+    /// Closes the files of contents that nobody reads just now: somebody needs their descriptors. Gives how many.
+    pub fn let_go(&self) -> usize {
+        self.files.let_go()
+    }
+
     /// The state of every content that can be served, least recently used first.
     pub fn states(&self) -> Result<Vec<(ContentId, Vec<u8>)>, StoreError> {
         let mut out = self.journal.read(|read| {

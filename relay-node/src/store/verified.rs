@@ -1,7 +1,7 @@
 //! What is read of a published content is verified against its manifest: once in a run, and again when the file has changed.
 
 use super::Store;
-use super::files::Stamp;
+use super::files::{Stamp, is_scarce};
 use crate::own_file;
 use peeredge_node::{Area, Layout, Manifest, Record};
 use peeredge_wire::ContentId;
@@ -412,8 +412,6 @@ impl Store {
 
 /// Whether the system could not read now, which says nothing of the bytes: out of descriptors or memory.
 fn is_passing(error: &io::Error) -> bool {
-    const ENFILE: i32 = 23;
-    const EMFILE: i32 = 24;
-    matches!(error.raw_os_error(), Some(ENFILE | EMFILE))
+    is_scarce(error)
         || matches!(error.kind(), ErrorKind::OutOfMemory | ErrorKind::Interrupted | ErrorKind::WouldBlock)
 }
