@@ -2,9 +2,8 @@
 //! counted. No thread of the relay waits for its log.
 
 use crate::config::LogFormat;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use crate::say;
 use std::io::{self, StderrLock, Write};
-use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
@@ -54,17 +53,9 @@ impl<'a> MakeWriter<'a> for Lossy {
 /// One line: the subscriber writes each at once.
 struct Line(StderrLock<'static>);
 
-impl Line {
-    fn takes_more(&self) -> bool {
-        let mut wanted = [PollFd::from_borrowed_fd(self.0.as_fd(), PollFlags::OUT)];
-        // What cannot be asked is written to, as everybody does.
-        poll(&mut wanted, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).map_or(true, |ready| ready > 0)
-    }
-}
-
 impl Write for Line {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        if !self.takes_more() {
+        if !say::takes_now(&self.0) {
             LOST.fetch_add(1, Ordering::Relaxed);
             return Ok(line.len());
         }
@@ -73,7 +64,7 @@ impl Write for Line {
             writeln!(self.0, "({lost} lines were lost here: nobody read them)")?;
         }
         for piece in line.chunks(PIECE_BYTES) {
-            if !self.takes_more() {
+            if !say::takes_now(&self.0) {
                 break;
             }
             self.0.write_all(piece)?;

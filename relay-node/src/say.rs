@@ -1,8 +1,9 @@
 //! Lines for whoever started the command. Their reader may be gone, or their disk full: no thread ends by that, as it would by `println!`.
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::fmt::Display;
 use std::io::{self, Write};
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Whether standard output was closed when the process began.
@@ -33,6 +34,21 @@ pub fn out(text: impl Display) -> io::Result<()> {
     let mut out = io::stdout().lock();
     let said = is_open().and_then(|()| writeln!(out, "{text}")).and_then(|()| out.flush());
     said.map_err(|error| io::Error::new(error.kind(), format!("standard output: {error}")))
+}
+
+/// A line on standard output for whoever reads just now; nobody waits for one who does not.
+pub fn offer(text: impl Display) {
+    let mut out = io::stdout().lock();
+    if takes_now(&out) {
+        // Nobody is left to be told that nobody reads.
+        let _ = writeln!(out, "{text}").and_then(|()| out.flush());
+    }
+}
+
+/// Whether a few kB may be written without waiting. What cannot be asked is written to, as everybody does.
+pub fn takes_now(to: &impl AsFd) -> bool {
+    let mut wanted = [PollFd::new(to, PollFlags::OUT)];
+    poll(&mut wanted, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).map_or(true, |ready| ready > 0)
 }
 
 /// A line on standard error, for people.

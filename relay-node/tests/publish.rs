@@ -182,6 +182,43 @@ fn commands_whose_output_nobody_reads_end_in_a_sentence() {
     }
 }
 
+#[test]
+fn a_relay_whose_output_is_held_publishes_all_the_same() {
+    let folder = Folder::new("publish");
+    let data = folder.path("data");
+    let file = folder.file("file.bin", 1000, 1);
+    // Both are as full as a pipe gets, as a pager's is that waits for a key.
+    let held = || {
+        let (reader, mut writer) = std::io::pipe().unwrap();
+        let (done, full) = std::sync::mpsc::channel();
+        let mut filling = writer.try_clone().unwrap();
+        std::thread::spawn(move || {
+            for _ in 0..1 << 20 {
+                if filling.write_all(b"x").is_err() || done.send(()).is_err() {
+                    return;
+                }
+            }
+        });
+        // It waits once nothing more is taken.
+        while full.recv_timeout(std::time::Duration::from_secs(2)).is_ok() {}
+        let _ = writer.flush();
+        (reader, writer)
+    };
+    let (out, err) = (held(), held());
+    let mut serve = command(&["serve", "--bind", "127.0.0.1:0", "--rtc", "false", "--data-dir"]);
+    serve.arg(&data).arg("--publish").arg(&file);
+    let mut relay = serve.stdout(out.1).stderr(err.1).spawn().unwrap();
+    drop(serve);
+    wait_for("it to say where it is", || data.join("relay.url").exists());
+    publish(&data, &folder.file("second.bin", 1000, 2));
+    let contents = || std::fs::read_dir(data.join("contents")).map_or(0, |listing| listing.count());
+    wait_for("both to be published", || contents() == 6);
+    assert!(relay.try_wait().unwrap().is_none(), "it goes on");
+    relay.kill().unwrap();
+    relay.wait().unwrap();
+    drop((out.0, err.0));
+}
+
 /// With its standard output closed.
 fn closed(words: &str) -> std::process::Output {
     let line = format!("exec {} {words} >&-", env!("CARGO_BIN_EXE_peeredge"));

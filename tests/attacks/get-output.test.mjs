@@ -276,3 +276,26 @@ test.skipIf(process.getuid() !== 0)("no space for the output is told as it is fo
     execFileSync("umount", ["-l", here.path]);
   }
 });
+
+test.skipIf(process.getuid() !== 0)("a disk that fills up while an existing file is written costs nothing of that file", async () => {
+  const here = room("in-place");
+  execFileSync("mount", ["-t", "tmpfs", "-o", "size=13m", "tmpfs", here.path]);
+  try {
+    // A file with another name is written, not replaced.
+    writeFileSync(here.at("old"), noise(1_000_000, 3));
+    linkSync(here.at("old"), here.at("twin"));
+    const large = await publish(base.at("data"), "eight.bin", noise(8_000_000, 4));
+    const got = await peeredge(["get", relay.url + pathOf(large), "-q", "-o", here.at("old")]);
+    const kept = same(readFileSync(here.at("twin")), noise(1_000_000, 3));
+    attacked({
+      room: "get",
+      kind: "data",
+      name: "a full disk while a file with two names is written",
+      spent: "13 MB",
+      lost: kept ? "nothing" : "the old file",
+      held: got.code === 1 && /No space/.test(got.stderr) && kept && statSync(here.at("old")).nlink === 2,
+    });
+  } finally {
+    execFileSync("umount", ["-l", here.path]);
+  }
+});

@@ -6,10 +6,16 @@ const TAIL_BYTES = 8 << 10;
 /** Failures in a row, without a byte between them, and in all, after which the network is given up. */
 const FAILURES_MAX = 4;
 const ATTEMPTS_MAX = 40;
+/** An answer from the file's beginning on costs as much as so many parts: few of these, or a server that closes gives the file's square. */
+const WHOLE_ATTEMPTS = 10;
 /** What is asked for at once of a server that closed early: browsers drop what they have of an answer that ends so. */
 const PART_BYTES_MAX = 512 << 10;
 const PART_BYTES_MIN = 16 << 10;
-/** Failures after which a server that has given nothing by ranges is asked for the whole. */
+/** Parts that came whole, after which one as large as the last that did not is tried again. */
+const PARTS_GOOD = 8;
+/** For so many bytes that came one more failure is taken. */
+const BYTES_A_FAILURE = 256 << 10;
+/** After so many failures a server that has given nothing by ranges is asked for the whole. */
 const RANGE_FAILURES_MAX = 2;
 const RETRY_MS_FIRST = 250;
 const RETRY_MS_MAX = 10_000;
@@ -31,19 +37,26 @@ export class Rest {
   readonly #controller = new AbortController();
   /** One of the requests. */
   #attempt = new AbortController();
+  readonly #first: number;
   #at: number;
   #tail: Uint8Array<ArrayBuffer>;
   #reader: ReadableStreamDefaultReader<Uint8Array<ArrayBuffer>> | null = null;
   /** Where the answer that is being read is; and the bytes of it before `at`, which are compared. */
   #position = 0;
-  /** Whether the answer is of the whole file, and of unknown length. */
+  /** Whether the last answer was of the whole file; and of unknown length. */
+  #isWhole = false;
   #isOpenEnded = false;
   /** What a server said of its file's version: every answer has to say the same. */
   #version: string | null = null;
   #ranges = true;
   #rangesWork = false;
+  /** Whether parts are of what the server has compressed, and of no use. */
+  #packed = false;
   /** Bytes asked for at once, and where that ends. */
   #part = Infinity;
+  #partMax = Infinity;
+  /** Parts in a row that came whole. */
+  #good = 0;
   #end = 0;
   /** The next byte when the answer began. */
   #began = 0;
@@ -54,7 +67,7 @@ export class Rest {
   constructor(request: Request, at: number, until: number, length: number, tail: Uint8Array<ArrayBuffer>, stallMs: number) {
     this.#stallMs = stallMs;
     this.#request = request;
-    this.#at = at;
+    this.#first = this.#at = at;
     this.#until = until;
     this.#length = length;
     this.#tail = tail;
@@ -82,8 +95,9 @@ export class Rest {
           this.#reader = null;
           if (this.#at === this.#until) return null;
           if (this.#position < this.#end || this.#at === this.#began) throw new TypeError("the server closed early");
-          // That was all of a part: a larger one then.
-          this.#part *= 2;
+          // That was all of a part: a larger one then, unless such a one was cut.
+          if (++this.#good % PARTS_GOOD === 0) this.#partMax *= 2;
+          this.#part = Math.min(this.#part * 2, this.#partMax);
           continue;
         }
         const bytes = this.#take(value);
@@ -99,10 +113,13 @@ export class Rest {
         this.#drop();
         if (error instanceof OtherFile || signal.aborted) throw error;
         this.#failures += 1;
-        this.#attempts += 1;
+        this.#attempts += this.#isWhole ? WHOLE_ATTEMPTS : 1;
+        this.#good = 0;
+        if (this.#part < Infinity) this.#partMax = Math.max(this.#part / 2, PART_BYTES_MIN);
         this.#part = Math.max(Math.min(this.#part, PART_BYTES_MAX) / 4, PART_BYTES_MIN);
-        if (!this.#rangesWork && this.#failures >= RANGE_FAILURES_MAX) this.#ranges = false;
-        if (this.#failures > FAILURES_MAX || this.#attempts > ATTEMPTS_MAX) throw error;
+        // Once: a server that cuts what is long cuts the whole all the more.
+        if (!this.#rangesWork && !this.#packed) this.#ranges = this.#failures !== RANGE_FAILURES_MAX;
+        if (this.#failures > FAILURES_MAX || this.#attempts > ATTEMPTS_MAX + (this.#at - this.#first) / BYTES_A_FAILURE) throw error;
         const again = error instanceof Busy && error.afterMs > 0 ? error.afterMs : RETRY_MS_FIRST * 2 ** (this.#failures - 1);
         await sleep(Math.min(again, RETRY_MS_MAX), signal);
       }
@@ -127,6 +144,7 @@ export class Rest {
   }
 
   async #open(): Promise<ReadableStreamDefaultReader<Uint8Array<ArrayBuffer>>> {
+    this.#isWhole = false;
     const { url, mode, referrer, referrerPolicy } = this.#request;
     // A server elsewhere that allows everybody does not allow cookies, which such a request has by default.
     const credentials = mode === "no-cors" ? "same-origin" : this.#request.credentials;
@@ -145,11 +163,13 @@ export class Rest {
     if (!usable) {
       void response.body?.cancel().catch(() => undefined);
       // A part of a compressed file is no part of the file: all of it then.
+      if (encoded) this.#packed = true;
       if (encoded && this.#ranges) this.#ranges = false;
       else if (status === 416) throw new OtherFile();
       else if (status < 500 && ![408, 425, 429].includes(status)) this.#failures = FAILURES_MAX;
       throw new Busy(status, retryAfterMs(response));
     }
+    this.#isWhole = status === 200;
     this.#checkVersion(response);
     const length = response.headers.get("content-length");
     if (status === 200) {

@@ -4,7 +4,7 @@
 use super::GetError;
 use peeredge_wire::ContentId;
 use std::fs::{File, OpenOptions, Permissions};
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -133,9 +133,22 @@ fn take_over(from: &Path, old: &std::fs::Metadata) -> io::Result<()> {
     std::fs::set_permissions(from, Permissions::from_mode(old.mode() & 0o777))
 }
 
+/// What is longer than the old file is written first: a disk that is full by then has taken nothing of it.
 fn copy_into(from: &Path, to: &Path) -> io::Result<()> {
-    let mut out = OpenOptions::new().write(true).create(true).truncate(true).open(to)?;
-    io::copy(&mut File::open(from)?, &mut out)?;
+    let mut new = File::open(from)?;
+    let mut out = OpenOptions::new().write(true).create(true).truncate(false).open(to)?;
+    let (length, before) = (new.metadata()?.len(), out.metadata()?.len());
+    let behind =
+        [&mut new, &mut out].into_iter().try_for_each(|file| file.seek(SeekFrom::Start(before)).map(|_| ()));
+    let behind = behind.and_then(|()| io::copy(&mut new, &mut out)).and_then(|_| out.sync_all());
+    if let Err(error) = behind {
+        let _ = out.set_len(before);
+        return Err(error);
+    }
+    new.rewind()?;
+    out.rewind()?;
+    io::copy(&mut new.take(before), &mut out)?;
+    out.set_len(length)?;
     std::fs::remove_file(from)
 }
 

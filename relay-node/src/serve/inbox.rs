@@ -81,7 +81,7 @@ fn publish_named(app: &App, imported: &mpsc::UnboundedSender<Input>) {
                 let link = link(&app.config.public_url(), &outcome.content.to_string(), &outcome.name);
                 tracing::info!(file = %path.display(), %link, "published");
                 // The log has it, too.
-                let _ = crate::say::out(link);
+                crate::say::offer(link);
             }
             Err(error) => tracing::error!(file = %path.display(), %error, "not published"),
         }

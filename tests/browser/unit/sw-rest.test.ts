@@ -1,5 +1,5 @@
 // How the service worker goes on from the network, against servers of every kind.
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { OtherFile, Rest } from "../../../js/src/sw/rest.js";
 
 const LENGTH = 200_000;
@@ -98,6 +98,52 @@ test.each<[string, Answer[]]>([
   const { isRight, error } = await read(answers);
   expect(error).toBeNull();
   expect(isRight).toBe(true);
+});
+
+test("a server that cuts whatever is longer than 64 KiB gives all of a long file", async () => {
+  const length = 24 << 20;
+  let asked = 0;
+  const real = globalThis.fetch;
+  globalThis.fetch = (async (_: string, init: RequestInit) => {
+    const [, from = 0, last = length - 1] = /^bytes=(\d+)-(\d+)$/.exec(new Headers(init.headers).get("range") ?? "")?.map(Number) ?? [];
+    asked += 1;
+    const body = last - from < 65_536 ? new Uint8Array(last + 1 - from) : new ReadableStream({ pull: (controller) => controller.error(new TypeError("cut")) });
+    return new Response(body, { status: 206, headers: { "content-range": `bytes ${from}-${last}/${length}` } });
+  }) as typeof fetch;
+  vi.useFakeTimers();
+  try {
+    const rest = new Rest(new Request("http://site.example/film.mp4"), 0, length, length, new Uint8Array(), 1000);
+    let came = 0;
+    const all = (async () => {
+      for (let chunk; (chunk = await rest.read()); ) came += chunk.byteLength;
+    })();
+    const over = all.then(() => true, () => true);
+    for (let done = false; !done; done = await Promise.race([over, vi.advanceTimersByTimeAsync(20_000).then(() => false)]));
+    await all;
+    expect(came).toBe(length);
+    expect(asked).toBeLessThan(1000);
+  } finally {
+    vi.useRealTimers();
+    globalThis.fetch = real;
+  }
+});
+
+test("a server without ranges that closes a little later each time is not asked for the file's square", async () => {
+  let asked = 0;
+  let sent = 0;
+  const later: Answer = () => {
+    const end = AT + 1000 * ++asked;
+    sent += end;
+    let turn = 0;
+    const body = new ReadableStream({
+      pull: (controller) => (++turn === 1 ? controller.enqueue(FILE.slice(0, end)) : controller.error(new TypeError("reset"))),
+    });
+    return new Response(body, { headers: { "content-length": String(LENGTH) } });
+  };
+  const { error, noneWrong } = await read([later], { stallMs: 10 });
+  expect(error).toBeInstanceOf(TypeError);
+  expect(noneWrong).toBe(true);
+  expect(sent).toBeLessThan(6 * AT);
 });
 
 test("a part that is none of what was asked for, and goes on without end, is given up", async () => {
