@@ -1,4 +1,5 @@
 // How soon `peeredge get` says that a content will not come, and in which words, when a relay is not there, is silent, lies, or is none.
+import { createHash } from "node:crypto";
 import { createServer as createTlsServer } from "node:https";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -55,6 +56,27 @@ test("an id that nobody has", async () => {
 
 test("an id that nobody has, of peers only", async () => {
   told("an unknown id, without HTTP", await get([`${relay.url}/c/${unknown}`, "--no-http"]), { code: 3, words: /does not have this content and knows nobody who does/, within: 3500 });
+});
+
+test("a relay that asks for proofs without end, and reads none", async () => {
+  const challenges = Buffer.concat(Array.from({ length: 100 }, (_, n) => Buffer.concat([Buffer.from([0x82, 65, 0x81]), noise(64, n + 1)])));
+  const odd = await server((socket) => {
+    socket.once("data", (bytes) => {
+      const key = /sec-websocket-key: (\S+)/i.exec(String(bytes))?.[1];
+      if (!key) return socket.end(answerOf("404 Not Found", {}));
+      socket.pause();
+      const accept = createHash("sha1").update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest("base64");
+      socket.write(`HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-accept: ${accept}\r\n\r\n`);
+      const flood = () => {
+        while (!socket.destroyed && socket.write(challenges));
+      };
+      socket.on("drain", flood);
+      flood();
+    });
+  });
+  const ended = await get([`${odd.url}/c/${unknown}`]);
+  await odd.close();
+  told("challenges without end", ended, { code: 3, words: /does not have this content and knows nobody who does/, within: 10_000 });
 });
 
 test("a relay that takes connections and says nothing", async () => {

@@ -22,8 +22,10 @@ const RECEIPTS_MAX: usize = 64;
 enum State {
     Down,
     Connecting,
-    /// The socket is open; the challenge, or the welcome, is awaited.
+    /// The socket is open; the challenge is awaited.
     Proving,
+    /// It was answered; the welcome is awaited.
+    Proved,
     Ready,
 }
 
@@ -127,6 +129,8 @@ impl Node {
         };
         match message {
             FromRelay::Challenge { nonce, relay } if self.relay.state == State::Proving => {
+                // Once: a signature is dear, and a relay could ask for them without end.
+                self.relay.state = State::Proved;
                 self.relay.relay = Some(relay);
                 self.relay.nonce = nonce;
                 let authority = self.config.relay_authority.clone();
@@ -136,7 +140,7 @@ impl Node {
                 self.out.push_back(Output::RelaySend(hello.encode()));
             }
             FromRelay::Welcome { report_every_s, frames_per_s, frames_burst, .. }
-                if self.relay.state == State::Proving =>
+                if self.relay.state == State::Proved =>
             {
                 self.relay.pace = Pace::new(self.now, frames_per_s, frames_burst);
                 self.relay_ready(Duration::from_secs(u64::from(report_every_s.max(1))));

@@ -223,8 +223,8 @@ impl Driver {
         match output {
             Output::RelayConnect => self.line = Some(Line::open(&self.relay)),
             Output::RelaySend(frame) => {
-                if let Some(line) = &self.line {
-                    line.send(frame).await;
+                if let Some(line) = &mut self.line {
+                    line.send(frame);
                 }
             }
             Output::RelayClose => {

@@ -7,14 +7,18 @@ use crate::owner::Owners;
 use futures_util::{SinkExt, StreamExt};
 use peeredge_node::Input;
 use peeredge_wire::limits::RELAY_FRAME_BYTES_MAX;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
+use tokio::task::AbortHandle;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
-/// Frames that wait in either direction; whoever has more waits.
+/// Frames that wait for the node; a relay that has more waits.
 const FRAMES_MAX: usize = 256;
+/// Bytes that wait for the relay: above all that sessions which it carries may have under way.
+const WAITING_BYTES_MAX: usize = 8 << 20;
 /// Bytes that the tracker may have waiting for a node in the same process, until they are sorted.
 const LOCAL_MAILBOX_BYTES: usize = 32 << 20;
 /// What a node in the same process connects to, as its configuration says by default.
@@ -36,17 +40,35 @@ pub enum RelayLink {
 /// An open, or opening, line. Dropping it closes it.
 #[derive(Debug)]
 pub(super) struct Line {
-    out: Option<mpsc::Sender<Vec<u8>>>,
+    out: Option<mpsc::UnboundedSender<Vec<u8>>>,
+    /// Bytes that wait to be sent.
+    waiting_bytes: Arc<AtomicUsize>,
     inputs: mpsc::Receiver<Input>,
+    task: AbortHandle,
+}
+
+/// The other end of what a line sends.
+struct Out {
+    frames: mpsc::UnboundedReceiver<Vec<u8>>,
+    waiting_bytes: Arc<AtomicUsize>,
+}
+
+impl Out {
+    async fn recv(&mut self) -> Option<Vec<u8>> {
+        let frame = self.frames.recv().await?;
+        self.waiting_bytes.fetch_sub(frame.len(), Ordering::Relaxed);
+        Some(frame)
+    }
 }
 
 impl Line {
     /// Starts a task that connects and carries frames.
     pub(super) fn open(to: &RelayLink) -> Line {
-        let (out, out_end) = mpsc::channel(FRAMES_MAX);
+        let (out, frames) = mpsc::unbounded_channel();
         let (inputs_end, inputs) = mpsc::channel(FRAMES_MAX);
-        let to = to.clone();
-        tokio::spawn(async move {
+        let waiting_bytes = Arc::new(AtomicUsize::new(0));
+        let (to, out_end) = (to.clone(), Out { frames, waiting_bytes: waiting_bytes.clone() });
+        let task = tokio::spawn(async move {
             let inputs = inputs_end;
             match to {
                 RelayLink::Local(hub, owners) => local(&hub, &owners, out_end, &inputs).await,
@@ -55,14 +77,19 @@ impl Line {
             }
             let _ = inputs.send(Input::RelayClosed).await;
         });
-        Line { out: Some(out), inputs }
+        Line { out: Some(out), waiting_bytes, inputs, task: task.abort_handle() }
     }
 
-    /// Sends a frame; what a closing line no longer takes is lost, as on any line.
-    pub(super) async fn send(&self, frame: Vec<u8>) {
-        if let Some(out) = &self.out {
-            let _ = out.send(frame).await;
+    /// Sends a frame; what a closing line no longer takes is lost, as on any line. Nobody waits here: a relay that takes nothing would
+    /// keep the node from everything else, so the line to one that is far behind ends.
+    pub(super) fn send(&mut self, frame: Vec<u8>) {
+        let Some(out) = &self.out else { return };
+        if self.waiting_bytes.fetch_add(frame.len(), Ordering::Relaxed) > WAITING_BYTES_MAX {
+            tracing::warn!("the relay takes nothing: its line is cut");
+            self.out = None;
+            return self.task.abort();
         }
+        let _ = out.send(frame);
     }
 
     /// Sends nothing more; what is queued still goes out, and then the line closes.
@@ -78,7 +105,7 @@ impl Line {
 
 /// The tracker never waits for the node here, nor for a node that stands still: what it brings is sorted at once, and of
 /// strangers' signals only so many are kept.
-async fn local(hub: &Hub, owners: &Owners, mut out: mpsc::Receiver<Vec<u8>>, inputs: &mpsc::Sender<Input>) {
+async fn local(hub: &Hub, owners: &Owners, mut out: Out, inputs: &mpsc::Sender<Input>) {
     let caller = Caller { authorities: vec![LOCAL_AUTHORITY.into()], may_submit: true, ..Caller::default() };
     let Some((connection, mut mailbox)) = hub.connect(LOCAL_MAILBOX_BYTES, caller).await else { return };
     if inputs.send(Input::RelayOpened).await.is_err() {
@@ -122,7 +149,7 @@ async fn local(hub: &Hub, owners: &Owners, mut out: mpsc::Receiver<Vec<u8>>, inp
     }
 }
 
-async fn remote(to: &Endpoint, mut out: mpsc::Receiver<Vec<u8>>, inputs: &mpsc::Sender<Input>) {
+async fn remote(to: &Endpoint, mut out: Out, inputs: &mpsc::Sender<Input>) {
     let stream = match connect(to).await {
         Ok(stream) => stream,
         Err(error) => return tracing::warn!(relay = to.authority, %error, "cannot reach the relay"),

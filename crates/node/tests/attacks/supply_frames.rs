@@ -6,10 +6,10 @@ use crate::supply_stage::{CREDIT, Lone, peer};
 use crate::world::{World, bytes, publish};
 use peeredge_attacks::{Attack, Figure, measures};
 use peeredge_dts::Layout;
-use peeredge_node::{Input, RangeSpec};
+use peeredge_node::{Config, Input, Node, Output, RangeSpec};
 use peeredge_wire::peer::{PeerMessage, Pick, RefuseReason};
 use peeredge_wire::relay::FromRelay;
-use peeredge_wire::{ConnectionId, ContentId, PROTOCOL_VERSION, PeerId, RequestId};
+use peeredge_wire::{ConnectionId, ContentId, PROTOCOL_VERSION, PeerId, RequestId, Time};
 use std::time::{Duration, Instant};
 
 #[test]
@@ -255,4 +255,20 @@ fn a_want_costs_no_more_than_what_it_queues() {
     } else {
         attack.end(lone.is_open(1));
     }
+}
+
+#[test]
+fn a_relay_that_asks_for_proofs_without_end_gets_one() {
+    let mut node = Node::new(Config::new([1; 32], 1));
+    let now = Time::from_millis(1);
+    let mut hellos = 0;
+    node.handle(now, Input::RelayOpened);
+    for n in 0..100 {
+        let challenge = FromRelay::Challenge { nonce: [n; 32], relay: PeerId([0; 32]) };
+        node.handle(now, Input::RelayMessage(challenge.encode()));
+        while let Some(output) = node.poll() {
+            hellos += usize::from(matches!(output, Output::RelaySend(_)));
+        }
+    }
+    assert_eq!(hellos, 1);
 }
