@@ -23,8 +23,11 @@ function lines(command, args) {
   });
 }
 
-/** Runs `count` tasks of seeds from `seed` on with the program `search`; `dist` is the package's compiled code. Gives figures. `shapes` are tasks that take long to compile. */
-export async function engines(search, dist, count, seed, shapes = false) {
+/**
+ * Runs `count` tasks of seeds from `seed` on with the program `search`; `dist` is the package's compiled code. Gives figures. Every
+ * fourth batch is of shapes that take long to compile, all of them with `shapes`; with `quickly`, wasmtime compiles all as it does what takes too long.
+ */
+export async function engines(search, dist, count, seed, { shapes = false, quickly = false } = {}) {
   const folder = mkdtempSync(join(tmpdir(), "peeredge-task-attacks-"));
   const kinds = new Map();
   const of = (kind) => kinds.get(kind) ?? kinds.set(kind, { tasks: 0, refused: 0, ends: {}, host: 0, differ: 0, compile: 0, wasmtime: 0 }).get(kind);
@@ -32,7 +35,9 @@ export async function engines(search, dist, count, seed, shapes = false) {
   let [runs, compileWorst, differences, hostEnds] = [0, { ms: 0 }, 0, 0];
   for (let from = seed; from < seed + count; from += BATCH) {
     const size = Math.min(BATCH, seed + count - from);
-    const native = await lines(search, [String(size), String(from), folder, ...(shapes ? ["shapes"] : [])]);
+    const isOfShapes = shapes || Math.floor((from - seed) / BATCH) % 4 === 3;
+    const words = [...(isOfShapes ? ["shapes"] : []), ...(quickly ? ["quickly"] : [])];
+    const native = await lines(search, [String(size), String(from), folder, ...words]);
     const accepted = native.all.filter(({ refused }) => !refused);
     const others = await Promise.all(Object.entries(V8).map(async ([name, flags]) => [name, await lines(process.execPath, [STACK, ...flags, join(HERE, "in-node.mjs"), join(folder, "modules.bin"), dist])]));
     for (const { kind, refused } of native.all) {

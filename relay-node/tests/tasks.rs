@@ -136,7 +136,9 @@ fn lie(relay: &Relay) {
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            let node = Node::new(Config::new([7; 32], 7));
+            let mut config = Config::new([7; 32], 7);
+            config.relay_authority = relay.proved();
+            let node = Node::new(config);
             let parts = Parts::new(node, RelayLink::Remote(relay));
             let mut handle = Driver::spawn(parts).unwrap();
             let say = |task| drop(handle.inputs.send(Input::Task(task)));
@@ -156,9 +158,13 @@ fn lie(relay: &Relay) {
 fn the_relay_itself_decides_between_workers_that_disagree() {
     let (folder, relay, _workers) = stage(&[], 1);
     lie(&relay);
+    wait_for("both to be at the relay", || {
+        relay.metric("peeredge_task_workers").is_some_and(|workers| workers >= 2.0)
+    });
     let done = ask(&folder, &relay, &[100; 1000], &["--replicas", "2"]);
     let says = text(&done.stderr);
     assert!(done.status.success(), "{says}");
     assert_eq!(done.stdout, 100_000u32.to_le_bytes());
     assert!(says.contains("decided by the relay"), "{says}");
+    assert_eq!(relay.metric("peeredge_task_workers_exposed_total"), Some(1.0), "it was a dispute");
 }

@@ -64,6 +64,8 @@ fn main() {
             limits: LIMITS,
             deadline: Duration::from_secs(60),
             checkpoint_every_steps: 0,
+            compiling_bytes: 1 << 30,
+            spool: None,
         };
         let ran = runner.run(job, |_| (), Stop::new());
         let (outcome, compile_ms) = (ran.outcome, ran.compiling.as_secs_f64() * 1e3);

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use wasmtime::{Config, Engine, Module, RegallocAlgorithm};
 
 use crate::engine::config;
+use crate::job::Job;
 
 /// How long the optimising compiler is waited for. The largest accepted modules of real programs take less on one core of a server. Where
 /// the compiler itself is not optimised it takes many times as long for anything.
@@ -25,8 +26,8 @@ const TICK: Duration = Duration::from_millis(5);
 const THREADS_MAX: usize = 4;
 /// Bytes of stack of a thread that compiles.
 const STACK_BYTES: usize = 8 << 20;
-/// Bytes that a compiling process may have: several times what the largest accepted modules need.
-const PROCESS_BYTES: u64 = 1 << 30;
+/// Bytes that a compiling process has at rest: its program's data and the stacks of its threads.
+const REST_BYTES: u64 = 48 << 20;
 /// Seconds of processor time after which the system ends a compiling process, should nobody else.
 const PROCESS_SECONDS: u64 = if cfg!(debug_assertions) { 60 } else { 10 };
 
@@ -70,16 +71,16 @@ impl Drop for Ended {
 }
 
 impl Compiler {
-    /// Compiles a module, unless `is_over` says that nobody waits for it any more.
+    /// Compiles a job's module, unless `is_over` says that nobody waits for it any more.
     pub fn compile(
         &self,
         engine: &Engine,
-        bytes: &Arc<[u8]>,
+        job: &Job,
         is_over: &dyn Fn() -> bool,
     ) -> Result<Module, NotCompiled> {
         let code = match self {
-            Compiler::Threads(count) => on_threads(count, bytes, is_over)?,
-            Compiler::Processes(program) => in_process(program, bytes, is_over)?,
+            Compiler::Threads(count) => on_threads(count, &job.rewritten, is_over)?,
+            Compiler::Processes(program) => in_process(program, job, is_over)?,
         };
         // SAFETY: the bytes are what wasmtime's `precompile_module` gave, here or in a process of this very program; what is compiled
         // cannot reach them. wasmtime itself refuses those of another version or of other settings.
@@ -113,23 +114,19 @@ fn on_threads(
     waited_for(&compiled, is_over)?.ok_or(NotCompiled::Refused)
 }
 
-fn in_process(
-    program: &Arc<Program>,
-    bytes: &Arc<[u8]>,
-    is_over: &dyn Fn() -> bool,
-) -> Result<Vec<u8>, NotCompiled> {
+fn in_process(program: &Arc<Program>, job: &Job, is_over: &dyn Fn() -> bool) -> Result<Vec<u8>, NotCompiled> {
     let mut command = program();
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut child = Ended(command.spawn().map_err(|_| NotCompiled::Refused)?);
     let pipes = child.0.stdin.take().zip(child.0.stdout.take());
     let (mut stdin, mut stdout) = pipes.ok_or(NotCompiled::Refused)?;
     let (done, compiled) = channel();
-    let bytes = bytes.clone();
+    let (bytes, bound) = (job.rewritten.clone(), job.compiling_bytes.to_le_bytes());
     let thread = std::thread::Builder::new().name("task-compile".into());
     let spawned = thread.spawn(move || {
         let mut code = Vec::new();
         // It reads all before it says anything.
-        let is_read = stdin.write_all(&bytes).is_ok();
+        let is_read = stdin.write_all(&bound).and_then(|()| stdin.write_all(&bytes)).is_ok();
         drop(stdin);
         let _ = done.send((is_read && stdout.read_to_end(&mut code).is_ok()).then_some(code));
     });
@@ -196,15 +193,21 @@ fn quick() -> Config {
     config
 }
 
-/// What a compiling process does: reads a rewritten module, writes its code, which is optimised if that takes no longer than
-/// `optimised_for`. Its own memory and processor time are bounded first.
+/// What a compiling process does: reads the bytes that it may take (`u64`, little-endian) and a rewritten module, and writes the module's
+/// code, which is optimised if that takes no longer than `optimised_for`.
 pub fn compile_stdin(optimised_for: Duration) -> ! {
+    let mut stdin = std::io::stdin().lock();
+    let mut bound = [0; 8];
+    if stdin.read_exact(&mut bound).is_err() {
+        std::process::exit(1);
+    }
+    let bound = u64::from_le_bytes(bound).saturating_add(REST_BYTES);
     // Where the system has no such limits there are none; the time is bounded all the same.
-    let _ = rlimit::Resource::AS.set(PROCESS_BYTES, PROCESS_BYTES);
+    let _ = rlimit::Resource::DATA.set(bound, bound);
     let _ = rlimit::Resource::CPU.set(PROCESS_SECONDS, PROCESS_SECONDS);
     let _ = rlimit::Resource::CORE.set(0, 0);
     let mut bytes = Vec::new();
-    let code = match std::io::stdin().lock().read_to_end(&mut bytes) {
+    let code = match stdin.read_to_end(&mut bytes) {
         Ok(_) => within(bytes.into(), optimised_for, None),
         Err(_) => None,
     };

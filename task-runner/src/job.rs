@@ -1,4 +1,6 @@
 //! What is to be run, and what is told of it.
+use std::fs::File;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +21,19 @@ pub struct Job {
     pub deadline: Duration,
     /// After how many steps a checkpoint is taken; 0 for never. Ignored for a module that cannot move.
     pub checkpoint_every_steps: u32,
+    /// Bytes of memory that compiling it may take, beyond what the compiler has at rest. It holds where that is done by a process.
+    pub compiling_bytes: u64,
+    /// Where a large output goes, so that it is not held beside the task's memory; otherwise all outputs are.
+    pub spool: Option<Spool>,
+}
+
+/// A file for an output.
+#[derive(Clone, Debug)]
+pub struct Spool {
+    /// An output of more bytes than these is written there.
+    pub above: usize,
+    /// The file, which is made new.
+    pub path: PathBuf,
 }
 
 /// Where a run begins.
@@ -26,6 +41,8 @@ pub struct Job {
 pub enum From {
     /// At the start, with this input.
     Input(Arc<[u8]>),
+    /// At the start, with the bytes of this file as input, which are read into the task's memory and nowhere else.
+    File(Arc<File>),
     /// Where another run was.
     Checkpoint(Box<Checkpoint>),
 }
@@ -46,8 +63,10 @@ pub struct Progress {
 /// What a run came to.
 #[derive(Clone, Debug)]
 pub struct Ran {
-    /// Its outcome.
+    /// Its outcome. Of an output that was spooled it has no bytes.
     pub outcome: Outcome,
+    /// Bytes of the output in the job's [`Spool`].
+    pub spooled: Option<u64>,
     /// Where to go on, when it was paused.
     pub checkpoint: Option<Checkpoint>,
     /// How long its module took to compile, of the time that the run took.

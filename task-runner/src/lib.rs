@@ -17,6 +17,6 @@ pub mod stop;
 
 pub use compile::{OPTIMISED_FOR, compile_stdin};
 pub use engine::config;
-pub use job::{From, Job, Progress, Ran};
+pub use job::{From, Job, Progress, Ran, Spool};
 pub use pool::{NoThreads, TaskRunner};
 pub use stop::Stop;

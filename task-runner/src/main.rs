@@ -67,6 +67,8 @@ fn run(module: &str, input: &str, out: &str, limits: Limits) -> Result<(), Strin
         limits,
         deadline: Duration::from_secs(600),
         checkpoint_every_steps: 0,
+        compiling_bytes: 1 << 30,
+        spool: None,
     };
     let own = std::env::current_exe().map_err(|error| error.to_string())?;
     let compiler = move || {

@@ -97,7 +97,7 @@ impl TaskRunner {
     ) {
         let work = move |ticking: &Ticking| {
             let _run = ticking.run();
-            on_end(run::run(ticking, &job, &mut on_progress, &mut wants_checkpoint, &stop));
+            on_end(run::run(ticking, job, &mut on_progress, &mut wants_checkpoint, &stop));
         };
         self.queue.lock().work.push_back(Box::new(work));
         self.queue.some.notify_one();

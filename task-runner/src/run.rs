@@ -1,4 +1,5 @@
 //! One run, as `docs/task-abi.md` has it.
+use std::io::{Read, Seek};
 use std::time::{Duration, Instant};
 
 use peeredge_hvm::task::PAGE_BYTES;
@@ -18,7 +19,7 @@ const DONE_PERMYRIAD: i32 = 10_000;
 /// Runs a job on this thread. `wants_checkpoint` is asked, with the memory's bytes, when one is due.
 pub(crate) fn run(
     ticking: &Ticking,
-    job: &Job,
+    job: Job,
     on_progress: &mut dyn FnMut(Progress),
     wants_checkpoint: &mut dyn FnMut(usize) -> bool,
     stop: &Stop,
@@ -27,13 +28,18 @@ pub(crate) fn run(
     let engine = &ticking.engine;
     let limits = job.limits.clamped();
     let used = match &job.from {
-        From::Input(_) => 0,
+        From::Input(_) | From::File(_) => 0,
         From::Checkpoint(checkpoint) => checkpoint.gas,
     };
     let is_over = || stop.is_now() || began.elapsed() >= job.deadline;
-    let compiled = ticking.compiler.compile(engine, &job.rewritten, &is_over);
+    let compiled = ticking.compiler.compile(engine, &job, &is_over);
     let compiling = began.elapsed();
-    let ran = |end, gas| Ran { outcome: Outcome::without_output(end, gas), checkpoint: None, compiling };
+    let ran = |end, gas| Ran {
+        outcome: Outcome::without_output(end, gas),
+        spooled: None,
+        checkpoint: None,
+        compiling,
+    };
     let module = match compiled {
         Ok(module) => module,
         // An engine that does not take a module is this host's matter.
@@ -58,8 +64,8 @@ pub(crate) fn run(
     };
     let Some(exports) = Exports::of(&instance, &module, &mut store) else { return ran(End::Memory, used) };
     let mut run = Run { store, exports, limits, began, deadline, stop };
-    let (outcome, checkpoint) = run.go(job, on_progress, wants_checkpoint);
-    Ran { outcome, checkpoint, compiling }
+    let (outcome, spooled, checkpoint) = run.go(job, on_progress, wants_checkpoint);
+    Ran { outcome, spooled, checkpoint, compiling }
 }
 
 struct Exports {
@@ -117,30 +123,41 @@ struct Run<'a> {
 impl Run<'_> {
     fn go(
         &mut self,
-        job: &Job,
+        job: Job,
         on_progress: &mut dyn FnMut(Progress),
         wants_checkpoint: &mut dyn FnMut(usize) -> bool,
-    ) -> (Outcome, Option<Checkpoint>) {
+    ) -> (Outcome, Option<u64>, Option<Checkpoint>) {
         match self.steps(job, on_progress, wants_checkpoint) {
-            Ok(output) => (Outcome { end: End::Done, output, gas: self.used() }, None),
-            Err(Ended { end, checkpoint }) => (Outcome::without_output(end, self.used()), checkpoint),
+            Ok(Output::Here(output)) => (Outcome { end: End::Done, output, gas: self.used() }, None, None),
+            Ok(Output::Spooled(bytes)) => {
+                (Outcome::without_output(End::Done, self.used()), Some(bytes), None)
+            }
+            Err(Ended { end, checkpoint }) => (Outcome::without_output(end, self.used()), None, checkpoint),
         }
     }
 
     fn steps(
         &mut self,
-        job: &Job,
+        job: Job,
         on_progress: &mut dyn FnMut(Progress),
         wants_checkpoint: &mut dyn FnMut(usize) -> bool,
-    ) -> Result<Vec<u8>, Ended> {
-        let mut steps = match &job.from {
+    ) -> Result<Output, Ended> {
+        // What it begins with is not held any longer than until it is in the task's memory.
+        let mut steps = match job.from {
             From::Input(input) => {
                 self.set_gas(0);
-                self.begin(input)?;
+                self.begin(input.len() as u64, &input[..])?;
+                0
+            }
+            From::File(file) => {
+                self.set_gas(0);
+                let (mut file, length) = (&*file, file.metadata().map_or(u64::MAX, |data| data.len()));
+                file.rewind().map_err(|_| Ended::from(End::Memory))?;
+                self.begin(length, file)?;
                 0
             }
             From::Checkpoint(checkpoint) => {
-                self.restore(checkpoint)?;
+                self.restore(&checkpoint)?;
                 checkpoint.steps
             }
         };
@@ -183,20 +200,28 @@ impl Run<'_> {
         }
         let bytes =
             self.exports.memory.data(&self.store).get(address..).and_then(|behind| behind.get(..length));
-        Ok(bytes.ok_or(Ended::from(End::Output))?.to_vec())
+        let bytes = bytes.ok_or(Ended::from(End::Output))?;
+        match &job.spool {
+            // A disk that is full is this host's matter.
+            Some(spool) if length > spool.above => match std::fs::write(&spool.path, bytes) {
+                Ok(()) => Ok(Output::Spooled(length as u64)),
+                Err(_) => Err(End::Memory.into()),
+            },
+            _ => Ok(Output::Here(bytes.to_vec())),
+        }
     }
 
-    fn begin(&mut self, input: &[u8]) -> Result<(), Ended> {
+    fn begin(&mut self, length: u64, mut input: impl Read) -> Result<(), Ended> {
         for function in self.exports.before.clone() {
             self.call(&function, ())?;
         }
-        let length = i32::try_from(input.len()).map_err(|_| Ended::from(End::Output))?;
+        let length = i32::try_from(length).map_err(|_| Ended::from(End::Output))?;
         let function = self.exports.input.clone();
         let address = self.call(&function, length)? as u32 as usize;
         let memory = self.exports.memory.data_mut(&mut self.store);
-        let room = memory.get_mut(address..).and_then(|behind| behind.get_mut(..input.len()));
-        room.ok_or(Ended::from(End::Output))?.copy_from_slice(input);
-        Ok(())
+        let room = memory.get_mut(address..).and_then(|behind| behind.get_mut(..length as usize));
+        // A file that can no longer be read is this host's matter.
+        input.read_exact(room.ok_or(Ended::from(End::Output))?).map_err(|_| Ended::from(End::Memory))
     }
 
     /// Calls into the task, and says how it ended if it did.
@@ -288,6 +313,13 @@ impl Run<'_> {
     fn used(&mut self) -> u64 {
         self.limits.gas - self.gas_left().max(0) as u64
     }
+}
+
+/// A task's output.
+enum Output {
+    Here(Vec<u8>),
+    /// So many bytes in the job's spool.
+    Spooled(u64),
 }
 
 /// Why there is no output.

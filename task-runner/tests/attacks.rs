@@ -20,6 +20,8 @@ fn job(rewritten: Vec<u8>) -> Job {
         limits: LIMITS,
         deadline: Duration::from_secs(120),
         checkpoint_every_steps: 0,
+        compiling_bytes: 1 << 30,
+        spool: None,
     }
 }
 

@@ -22,6 +22,8 @@ fn job(rewritten: Vec<u8>) -> Job {
         limits: LIMITS,
         deadline: Duration::from_secs(300),
         checkpoint_every_steps: 0,
+        compiling_bytes: 1 << 30,
+        spool: None,
     }
 }
 
@@ -143,4 +145,18 @@ fn a_compiler_that_dies_is_the_hosts_matter() {
         let end = runner.run(job(module.clone()), |_| (), Stop::new()).outcome.end;
         assert_eq!(end, End::Memory, "{:?}", program());
     }
+}
+
+#[test]
+fn compiling_takes_no_more_memory_than_was_agreed() {
+    let module = instrument(&ladder(3_948, 132), &LIMITS).expect("a task").bytes;
+    let with = |compiling_bytes| {
+        let runner = compiling(&["compile", "quickly"]);
+        runner.run(Job { compiling_bytes, ..job(module.clone()) }, |_| (), Stop::new()).outcome.end
+    };
+    let (little, enough) = (with(1 << 20), with(1 << 30));
+    Attack::new("tasks", "memory", "a module that takes far more memory to compile than to run")
+        .spent("69 kB")
+        .lost("nothing: the host says that it cannot run it, and one with more memory does")
+        .end(little == End::Memory && enough == End::Done);
 }

@@ -3,7 +3,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use peeredge_hvm::{Checkpoint, End, Limits, instrument};
-use peeredge_task_runner::{From, Job, Progress, Ran, Stop, TaskRunner};
+use peeredge_task_runner::{From, Job, Progress, Ran, Spool, Stop, TaskRunner};
 
 /// A task whose input lies at 1,024 and whose output is what lies there in the end.
 fn task(functions: &str, step: &str) -> Vec<u8> {
@@ -32,6 +32,8 @@ fn job(module: &[u8], limits: Limits) -> Job {
         limits,
         deadline: Duration::from_secs(60),
         checkpoint_every_steps: 0,
+        compiling_bytes: 1 << 30,
+        spool: None,
     }
 }
 
@@ -298,4 +300,44 @@ fn a_loop_that_may_be_left_early_costs_what_it_ran_whether_or_not_all_its_passes
             }
         }
     }
+}
+
+#[test]
+fn a_large_input_and_output_pass_through_files() {
+    let echo = wat::parse_str(
+        r#"(module (memory (export "memory") 1 10) (global $length (mut i32) (i32.const 0))
+          (func (export "peeredge_input") (param i32) (result i32) (global.set $length (local.get 0)) (i32.const 8))
+          (func (export "peeredge_step") (result i32) (i32.const 10000))
+          (func (export "peeredge_output") (result i64)
+            (i64.or (i64.const 34359738368) (i64.extend_i32_u (global.get $length)))))"#,
+    )
+    .expect("the test's own text is right");
+    let limits = Limits { output_bytes: 60_000, ..LIMITS };
+    let bytes: Vec<u8> = (0..50_000_u32).map(|i| (i % 251) as u8).collect();
+    let folder = std::env::temp_dir().join(format!("peeredge-spool-{}", std::process::id()));
+    std::fs::create_dir(&folder).expect("a folder of its own");
+    let (input, path) = (folder.join("input"), folder.join("output"));
+    let runner = TaskRunner::new(1).expect("threads");
+    let mut through = |bytes: &[u8], path: &std::path::Path| {
+        std::fs::write(&input, bytes).expect("there is room");
+        let file = std::fs::File::open(&input).expect("it was written");
+        let spool = Some(Spool { above: 1_000, path: path.to_owned() });
+        let job = Job { from: From::File(Arc::new(file)), spool, ..job(&echo, limits) };
+        runner.run(job, |_| (), Stop::new())
+    };
+    let large = through(&bytes, &path);
+    assert_eq!((large.outcome.end, large.spooled), (End::Done, Some(50_000)));
+    assert!(large.outcome.output.is_empty());
+    assert_eq!(std::fs::read(&path).expect("it was spooled"), bytes);
+    let small = through(&bytes[..1_000], &folder.join("none"));
+    assert_eq!((small.outcome.end, small.spooled), (End::Done, None));
+    assert_eq!(small.outcome.output, bytes[..1_000]);
+    assert!(!folder.join("none").exists());
+    // A file that cannot be written is the host's matter.
+    let nowhere = through(&bytes, &folder.join("no/folder"));
+    assert_eq!((nowhere.outcome.end, nowhere.spooled), (End::Memory, None));
+    // An input beyond the task's memory is the task's.
+    let beyond = through(&vec![1; 200_000], &folder.join("beyond"));
+    assert_eq!(beyond.outcome.end, End::Output);
+    std::fs::remove_dir_all(&folder).expect("it was there");
 }

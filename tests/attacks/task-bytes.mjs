@@ -24,6 +24,23 @@ export const filling = () =>
       (br_if $fill (i32.lt_u (local.get $at) (i32.mul (memory.size) (i32.const 65536)))))
     (i32.const 10000)`, { pages: "1 65536" });
 
+/** A task that gives its input back, for which it grows. */
+export function echoing() {
+  const module = binaryen.parseText(`(module
+    (memory (export "memory") 1 65536)
+    (global $length (mut i32) (i32.const 0))
+    (func (export "peeredge_input") (param $length i32) (result i32)
+      (drop (memory.grow (i32.shr_u (i32.add (local.get $length) (i32.const 65535)) (i32.const 16))))
+      (global.set $length (local.get $length))
+      (i32.const 65536))
+    (func (export "peeredge_step") (result i32) (i32.const 10000))
+    (func (export "peeredge_output") (result i64)
+      (i64.or (i64.const ${65536n << 32n}) (i64.extend_i32_u (global.get $length)))))`);
+  const bytes = [...module.emitBinary()];
+  module.dispose();
+  return bytes;
+}
+
 /** A task with a table of so many elements. */
 export const tabled = (elements) => task("(i32.const 10000)", { functions: `(table $t ${elements} funcref)` });
 

@@ -131,6 +131,18 @@ fn a_lone_worker_is_no_quorum_and_the_referee_steps_in_after_a_while() {
 }
 
 #[test]
+fn a_dispute_of_the_only_two_is_soon_decided_by_the_referee() {
+    let dispute_patience = Duration::from_secs(5);
+    let mut world = World::new(DispatchSettings { dispute_patience, ..settings() });
+    world.join(Kind::Honest);
+    world.join(Kind::Liar);
+    world.submit(1, Assurance::replicas(2));
+    world.until(20);
+    assert!(world.believed.get(&TaskId(1)).is_some_and(|believed| believed.refereed));
+    assert_eq!((world.wrong_results(), world.exposed.len()), (0, 1));
+}
+
+#[test]
 fn without_workers_or_a_referee_a_task_is_given_up_in_time() {
     let patience = Duration::from_secs(60);
     let mut world = World::new(DispatchSettings { patience, referee: false, ..settings() });

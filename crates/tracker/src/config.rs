@@ -259,6 +259,7 @@ impl TrackerConfig {
                 tasks_max: 20_000,
                 // A page waits for it.
                 patience: Duration::from_secs(60),
+                dispute_patience: Duration::from_secs(5),
                 ..DispatchSettings::new(0)
             }),
             tasks_per_peer_max: 1024,

@@ -1,6 +1,7 @@
 //! Tasks that this node hands in: what is shared for them, what the relay says of them, and what their outputs must be.
 
-use super::desk::{CONTENT_BYTES_MAX, Desk, rewrite};
+use super::contents::CONTENT_BYTES_MAX;
+use super::desk::{Desk, rewrite};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use peeredge_hvm::task::PAGE_BYTES;

@@ -1,36 +1,31 @@
 //! What a node's word about tasks sets going: leases are fetched for, run on threads of their own, and answered.
 
 use super::compiler;
-use crate::publish::{Job as PublishJob, publish_into};
-use crate::serve::key;
+use super::contents::{CONTENT_BYTES_MAX, Unfetched};
 use crate::store::Store;
 use peeredge_hvm::task::PAGE_BYTES;
 use peeredge_hvm::{Checkpoint, End, Limits, instrument};
-use peeredge_node::{Input, Output, RangeSpec, TaskInput};
-use peeredge_task_runner::{From, Job, Stop, TaskRunner};
+use peeredge_node::{Input, Output, TaskInput};
+use peeredge_task_runner::{From, Job, Spool, Stop, TaskRunner};
 use peeredge_wire::limits::TASK_INLINE_BYTES_MAX;
 use peeredge_wire::relay::{Blob, TaskFromRelay, TaskLimits, TaskMark, TaskOf};
-use peeredge_wire::{ContentId, RequestId};
+use peeredge_wire::{ContentId, DecodeError, RequestId};
 use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 
-/// A module, input, output or checkpoint has at most so many bytes.
-pub(super) const CONTENT_BYTES_MAX: u64 = 1 << 30;
 const MODULE_BYTES_MAX: u64 = 32 << 20;
 /// No run takes longer, unless the operator says so.
 const DEADLINE: Duration = Duration::from_secs(600);
 /// Rewritten modules that are kept for the next run, and how many bytes of them.
 const MODULES_MAX: usize = 16;
 const MODULES_BYTES_MAX: usize = 64 << 20;
-/// Bytes of outputs that are shared at a time; the oldest go first.
-const OUTPUTS_BYTES_MAX: u64 = 1 << 30;
 /// What a checkpoint has besides its pages.
 const CHECKPOINT_BYTES: u64 = 1 << 20;
-/// A large output is shared for so long after it was answered: whoever asked fetches it at once, and a stranger's bytes are not kept.
-const OUTPUT_KEPT: Duration = Duration::from_secs(600);
 /// The desk's own fetches are numbered from here, out of the way of others'.
 const REQUESTS_FROM: u32 = 1 << 30;
 
@@ -53,19 +48,19 @@ pub(super) struct Module {
     is_movable: bool,
 }
 
-struct Inner {
-    inputs: mpsc::UnboundedSender<Input>,
-    store: Arc<Store>,
+pub(super) struct Inner {
+    pub(super) inputs: mpsc::UnboundedSender<Input>,
+    pub(super) store: Arc<Store>,
     runner: TaskRunner,
-    next: AtomicU32,
-    fetching: Mutex<BTreeMap<RequestId, mpsc::UnboundedSender<Output>>>,
+    pub(super) next: AtomicU32,
+    pub(super) fetching: Mutex<BTreeMap<RequestId, mpsc::UnboundedSender<Output>>>,
     waiting: Mutex<BTreeMap<u32, mpsc::UnboundedSender<TaskFromRelay>>>,
     leases: Mutex<BTreeMap<u64, Lease>>,
     modules: Mutex<Vec<((ContentId, u32), Module)>>,
     /// Outputs that are shared, since when, and their bytes.
-    outputs: Mutex<BTreeMap<ContentId, (Instant, u64)>>,
+    pub(super) outputs: Mutex<BTreeMap<ContentId, (Instant, u64)>>,
     /// Contents that are being fetched for a run, and for how many.
-    taking: Mutex<BTreeMap<ContentId, usize>>,
+    pub(super) taking: Mutex<BTreeMap<ContentId, usize>>,
     /// Pages that a task may have here, as offered last.
     memory_pages: AtomicU32,
     /// Milliseconds after which a run is given up.
@@ -78,9 +73,9 @@ struct Inner {
 
 /// Carries out what a node says about tasks. Cheap to clone.
 #[derive(Clone)]
-pub struct Desk(Arc<Inner>);
+pub struct Desk(pub(super) Arc<Inner>);
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
@@ -224,21 +219,22 @@ impl Desk {
                 limits.memory_pages
             ));
         }
+        let host_bytes = host_pages as usize * PAGE_BYTES;
         let memory_bytes = u64::from(limits.memory_pages) * PAGE_BYTES as u64;
         let Module { rewritten, is_movable } = self.module(module, limits.memory_pages).await?;
-        let from = match resume {
-            Some(mark) => {
-                let bytes_max = memory_bytes + u64::from(limits.memory_pages) + CHECKPOINT_BYTES;
-                let bytes = self.take(mark.checkpoint, bytes_max).await?;
-                let checkpoint = Checkpoint::decode(&bytes, limits.memory_pages);
-                From::Checkpoint(Box::new(checkpoint.map_err(|error| error.to_string())?))
+        let resumed = match resume {
+            Some(mark) => self.checkpoint(mark, limits.memory_pages, host_pages).await?,
+            None => None,
+        };
+        // Held until the run is over.
+        let (input_scratch, output_scratch) = (self.scratch()?, self.scratch()?);
+        let from = match (resumed, input) {
+            (Some(checkpoint), _) => From::Checkpoint(Box::new(checkpoint)),
+            (None, Blob::Inline(bytes)) => From::Input(bytes.into()),
+            (None, Blob::Content(content)) => {
+                let bytes_max = memory_bytes.min(CONTENT_BYTES_MAX);
+                From::File(Arc::new(self.take_to(content, bytes_max, &input_scratch.path()).await?))
             }
-            None => From::Input(match input {
-                Blob::Inline(bytes) => bytes.into(),
-                Blob::Content(content) => {
-                    self.take(content, memory_bytes.min(CONTENT_BYTES_MAX)).await?.into()
-                }
-            }),
         };
         let job = Job {
             rewritten,
@@ -247,14 +243,16 @@ impl Desk {
             limits: hvm_limits(&limits),
             deadline: Duration::from_millis(self.0.deadline_ms.load(Ordering::Relaxed)),
             checkpoint_every_steps: limits.checkpoint_steps,
+            compiling_bytes: host_bytes as u64,
+            spool: Some(Spool { above: TASK_INLINE_BYTES_MAX, path: output_scratch.path() }),
         };
         // One checkpoint at a time: another is taken when the last one was shared, and had time to be fetched.
         let (mark, mut marks) = mpsc::channel(1);
         let has_room = Arc::new(AtomicBool::new(true));
         let room = has_room.clone();
-        let host_bytes = host_pages as usize * PAGE_BYTES;
+        // The task's memory, a copy of it and what that is encoded as are here at once.
         let wants_checkpoint =
-            move |bytes: usize| 2 * bytes <= host_bytes && room.swap(false, Ordering::Relaxed);
+            move |bytes: usize| 3 * bytes <= host_bytes && room.swap(false, Ordering::Relaxed);
         let (ended, end) = oneshot::channel();
         let began = Instant::now();
         let on_progress = move |progress: peeredge_task_runner::Progress| {
@@ -265,7 +263,8 @@ impl Desk {
         let on_end = move |ran| drop(ended.send(ran));
         self.0.runner.submit_with(job, on_progress, wants_checkpoint, stop, on_end);
         let (ran, ()) = tokio::join!(end, self.mark(lease, &mut marks, &has_room));
-        let outcome = ran.map_err(|_| "the runner ended".to_owned())?.outcome;
+        let ran = ran.map_err(|_| "the runner ended".to_owned())?;
+        let outcome = ran.outcome;
         if !outcome.end.is_of_task() {
             return Err(format!("the run ended here: {}", outcome.end));
         }
@@ -274,16 +273,40 @@ impl Desk {
         if duty < 1000 && outcome.end != End::Cancelled {
             tokio::time::sleep(began.elapsed() * (1000 - duty) / duty).await;
         }
-        let output_hash = *blake3::hash(&outcome.output).as_bytes();
         let (end, gas) = (outcome.end as u8, outcome.gas);
-        let output = match outcome.output.len() <= TASK_INLINE_BYTES_MAX {
-            true => Blob::Inline(outcome.output),
-            false => Blob::Content(self.share_for_a_while(outcome.output).await?),
+        let (output_hash, output) = match ran.spooled {
+            None => (*blake3::hash(&outcome.output).as_bytes(), Blob::Inline(outcome.output)),
+            Some(bytes) => {
+                let hash = hash_of(output_scratch.path()).await?;
+                (hash, Blob::Content(self.share_for_a_while(output_scratch, bytes).await?))
+            }
         };
         self.0.tasks.fetch_add(1, Ordering::Relaxed);
         self.0.gas.fetch_add(gas, Ordering::Relaxed);
         self.say(TaskInput::Answer { lease, end, gas, output, output_hash });
         Ok(())
+    }
+
+    /// The checkpoint that a mark names; none when there is no room for it here, and the task begins anew.
+    async fn checkpoint(
+        &self,
+        mark: TaskMark,
+        memory_pages: u32,
+        host_pages: u32,
+    ) -> Result<Option<Checkpoint>, String> {
+        // What it is encoded as and what that says are here at once, and then the latter and the task's memory.
+        let pages = memory_pages.min(host_pages / 2);
+        let bytes_max = u64::from(pages) * (PAGE_BYTES as u64 + 1) + CHECKPOINT_BYTES;
+        let bytes = match self.take(mark.checkpoint, bytes_max).await {
+            Ok(bytes) => bytes,
+            Err(Unfetched::TooLarge { .. }) if pages < memory_pages => return Ok(None),
+            Err(error) => return Err(error.to_string()),
+        };
+        match Checkpoint::decode(&bytes, pages) {
+            Ok(checkpoint) => Ok(Some(checkpoint)),
+            Err(DecodeError::TooLong { field: "pages", .. }) if pages < memory_pages => Ok(None),
+            Err(error) => Err(error.to_string()),
+        }
     }
 
     async fn module(&self, content: ContentId, memory_pages: u32) -> Result<Module, String> {
@@ -303,134 +326,6 @@ impl Desk {
         }
         Ok(module)
     }
-
-    /// All bytes of a content for a run: this node then no longer holds it, unless it shares it anyway.
-    pub(super) async fn take(&self, content: ContentId, bytes_max: u64) -> Result<Vec<u8>, String> {
-        *lock(&self.0.taking).entry(content).or_default() += 1;
-        let _taken = Taken(self, content);
-        self.fetch(content, bytes_max).await
-    }
-
-    /// All bytes of a content.
-    pub(super) async fn fetch(&self, content: ContentId, bytes_max: u64) -> Result<Vec<u8>, String> {
-        let request = RequestId(self.0.next.fetch_add(1, Ordering::Relaxed));
-        let (told, mut words) = mpsc::unbounded_channel();
-        lock(&self.0.fetching).insert(request, told);
-        let forget = Forget(self, request);
-        let send = |input| self.0.inputs.send(input).map_err(|_| "the peer ended".to_owned());
-        send(Input::Fetch { request, content, range: RangeSpec::Whole })?;
-        send(Input::Pull { request, bytes: bytes_max })?;
-        let mut bytes = Vec::new();
-        loop {
-            match words.recv().await {
-                Some(Output::Head { length, .. }) if length > bytes_max => {
-                    return Err(format!("a content of {length} bytes where at most {bytes_max} are allowed"));
-                }
-                Some(Output::Data { bytes: more, .. }) => bytes.extend_from_slice(&more),
-                Some(Output::Done { .. }) => {
-                    drop(forget);
-                    return Ok(bytes);
-                }
-                Some(Output::Failed { error, .. }) => return Err(error.to_string()),
-                Some(_) => {}
-                None => return Err("the peer ended".into()),
-            }
-        }
-    }
-
-    /// Shares an output until [`OUTPUT_KEPT`] after it was last answered.
-    async fn share_for_a_while(&self, output: Vec<u8>) -> Result<ContentId, String> {
-        let bytes = output.len() as u64;
-        let content = self.share(output, "output").await?;
-        let since = Instant::now();
-        let gone: Vec<ContentId> = {
-            let mut outputs = lock(&self.0.outputs);
-            outputs.insert(content, (since, bytes));
-            let mut oldest: Vec<_> =
-                outputs.iter().map(|(content, (since, bytes))| (*since, *content, *bytes)).collect();
-            oldest.sort_unstable();
-            let mut sum: u64 = oldest.iter().map(|(.., bytes)| bytes).sum();
-            let goes = |(_, other, bytes): &(Instant, ContentId, u64)| {
-                let goes = sum > OUTPUTS_BYTES_MAX && *other != content;
-                sum -= if goes { *bytes } else { 0 };
-                goes
-            };
-            let gone: Vec<ContentId> =
-                oldest.into_iter().filter(goes).map(|(_, content, _)| content).collect();
-            outputs.retain(|content, _| !gone.contains(content));
-            gone
-        };
-        gone.into_iter().for_each(|content| self.let_go(content));
-        let desk = self.clone();
-        tokio::spawn(async move {
-            tokio::time::sleep(OUTPUT_KEPT).await;
-            let mut outputs = lock(&desk.0.outputs);
-            // Another run may have answered the same since.
-            if outputs.get(&content) == Some(&(since, bytes)) {
-                outputs.remove(&content);
-                drop(outputs);
-                desk.let_go(content);
-            }
-        });
-        Ok(content)
-    }
-
-    /// No longer shares a task's content; but one that somebody published, too.
-    fn let_go(&self, content: ContentId) {
-        if self.0.store.entry(content).is_some_and(|entry| entry.of_task) {
-            self.remove(content);
-        }
-    }
-
-    /// Makes a content of these bytes, which this node then shares.
-    pub(super) async fn share(&self, bytes: Vec<u8>, name: &'static str) -> Result<ContentId, String> {
-        let desk = self.clone();
-        let shared = tokio::task::spawn_blocking(move || {
-            let store = &desk.0.store;
-            let path =
-                store.root().join("tmp").join(format!("task-{:032x}", u128::from_le_bytes(key::random())));
-            std::fs::write(&path, bytes).map_err(|error| format!("{}: {error}", path.display()))?;
-            let media_type = Some("application/octet-stream".to_owned());
-            let job = PublishJob { path: path.clone(), name: Some(name.into()), media_type, of_task: true };
-            let inputs = desk.0.inputs.clone();
-            let mut imported = |imported: crate::store::Imported| {
-                let content = imported.entry.content;
-                let _ = inputs.send(Input::Stored { content, state: imported.state });
-            };
-            let outcome = publish_into(store, &job, u64::MAX, &mut |_, _| (), &mut imported);
-            let _ = std::fs::remove_file(&path);
-            outcome.map(|outcome| outcome.content).map_err(|error| error.to_string())
-        });
-        shared.await.map_err(|error| error.to_string())?
-    }
-}
-
-/// Takes a fetch's place away, however it ends, and ends it if nobody waits any more.
-struct Forget<'a>(&'a Desk, RequestId);
-
-impl Drop for Forget<'_> {
-    fn drop(&mut self) {
-        lock(&self.0.0.fetching).remove(&self.1);
-        let _ = self.0.0.inputs.send(Input::Abort { request: self.1 });
-    }
-}
-
-/// Takes the note away that a content is being fetched, and the content itself if nobody else fetches or shares it.
-struct Taken<'a>(&'a Desk, ContentId);
-
-impl Drop for Taken<'_> {
-    fn drop(&mut self) {
-        let mut taking = lock(&self.0.0.taking);
-        let Some(count) = taking.get_mut(&self.1) else { return };
-        *count -= 1;
-        if *count == 0 {
-            taking.remove(&self.1);
-            drop(taking);
-            if self.0.0.store.entry(self.1).is_none() {
-                self.0.remove(self.1);
-            }
-        }
-    }
 }
 
 async fn beat(desk: Desk, lease: u64, beat_ms: u32) {
@@ -443,6 +338,21 @@ async fn beat(desk: Desk, lease: u64, beat_ms: u32) {
 
 fn hvm_limits(limits: &TaskLimits) -> Limits {
     Limits { gas: limits.gas, memory_pages: limits.memory_pages, output_bytes: limits.output_bytes }
+}
+
+/// The hash of a file, read away from the threads that carry messages.
+async fn hash_of(path: PathBuf) -> Result<[u8; 32], String> {
+    let hashed = tokio::task::spawn_blocking(move || {
+        let (mut hasher, mut file) = (blake3::Hasher::new(), std::fs::File::open(&path)?);
+        let mut piece = vec![0; 64 << 10];
+        loop {
+            match file.read(&mut piece)? {
+                0 => return Ok::<_, std::io::Error>(*hasher.finalize().as_bytes()),
+                length => hasher.update(&piece[..length]),
+            };
+        }
+    });
+    hashed.await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
 }
 
 /// Rewriting reads every byte: away from the threads that carry messages.

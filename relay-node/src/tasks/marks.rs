@@ -1,6 +1,7 @@
 //! Checkpoints: shared by who runs a task and kept by who handed it in, so that it goes on from there when its worker leaves.
 
-use super::desk::{CONTENT_BYTES_MAX, Desk};
+use super::contents::CONTENT_BYTES_MAX;
+use super::desk::Desk;
 use peeredge_hvm::Checkpoint;
 use peeredge_node::TaskInput;
 use peeredge_wire::ContentId;
@@ -67,7 +68,7 @@ impl Desk {
                 Some(content) = marks.recv() => {
                     let desk = self.clone();
                     ends.push_back(fetching.spawn(async move {
-                        desk.fetch(content, CONTENT_BYTES_MAX).await.map(|_| content)
+                        desk.obtain(content, CONTENT_BYTES_MAX).await.map(|()| content)
                     }));
                     // What its worker has replaced twice is not to be had any more.
                     if ends.len() > MARKS_MAX && let Some(oldest) = ends.pop_front() {

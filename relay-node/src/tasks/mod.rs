@@ -2,6 +2,7 @@
 
 mod asked;
 pub(crate) mod compiler;
+mod contents;
 mod desk;
 mod marks;
 mod peer;

@@ -292,7 +292,9 @@ impl Dispatch {
         let Some(task) = self.tasks.get_mut(&id) else { return };
         if task.begun_at.is_none() {
             task.queued_since = self.now;
-            self.due.insert((self.now + self.settings.patience, Due::Task(id)));
+            if let Some(task) = self.tasks.get(&id) {
+                self.due.insert((self.now + self.patience_with(task), Due::Task(id)));
+            }
         }
         self.begin(id);
     }

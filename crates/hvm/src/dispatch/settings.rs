@@ -26,6 +26,9 @@ pub struct DispatchSettings {
     /// How long a task waits for another vote, or for its first run while none is given to anybody, before the referee runs it or
     /// it is given up. Default 10 min.
     pub patience: Duration,
+    /// The same for a task whose votes differ, where the referee runs tasks. Default 50 s: whoever asked waits, and one liar beside one
+    /// honest worker would cost them all of the patience.
+    pub dispute_patience: Duration,
     /// Tasks at once. Default 100,000, each about 400 bytes.
     pub tasks_max: usize,
     /// Workers remembered beyond those here. Default 20,000.
@@ -57,6 +60,7 @@ impl DispatchSettings {
             mixing: 32,
             runs_max: 24,
             patience: Duration::from_secs(600),
+            dispute_patience: Duration::from_secs(50),
             tasks_max: 100_000,
             remembered_max: 20_000,
             stranger_leases_per_owner_max: 2,

@@ -1,6 +1,6 @@
 //! What happens when nobody says anything: hedges, lost leases, ends of patience.
 
-use super::task::Stage;
+use super::task::{Stage, Task};
 use super::{Dispatch, Due};
 use crate::lease::{Lease, Stage as LeaseStage};
 use crate::schedule::{hedge_after, hedge_idle_after, lost_after};
@@ -81,6 +81,14 @@ impl Dispatch {
         self.hedge_at(lease).min(lease.given + after)
     }
 
+    /// How long a task waits for another vote.
+    pub(super) fn patience_with(&self, task: &Task) -> Duration {
+        let differ = task.votes.windows(2).any(|two| two[0].answer != two[1].answer);
+        let is_decided_here = differ && self.settings.referee && !task.unrefereed;
+        let patience = self.settings.patience;
+        if is_decided_here { patience.min(self.settings.dispute_patience) } else { patience }
+    }
+
     fn task_due(&mut self, id: TaskId) {
         let Some(task) = self.tasks.get(&id) else { return };
         match task.stage {
@@ -93,7 +101,7 @@ impl Dispatch {
                     None if task.votes.is_empty() => task.queued_since.max(self.given_at),
                     None => return,
                 };
-                let end = since + self.settings.patience;
+                let end = since + self.patience_with(task);
                 if end <= self.now {
                     self.end_of_votes(id);
                 } else {
