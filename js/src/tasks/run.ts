@@ -34,10 +34,14 @@ export interface Watch {
 /** Runs a job to its end in this thread, as docs/task-abi.md has it. */
 export async function run(job: Job, watch: Watch): Promise<Ran> {
   const gas = job.limits.gas < GAS_MAX ? job.limits.gas : GAS_MAX;
-  const state = job.checkpoint ? decode(job.checkpoint, job.limits.memoryPages) : null;
+  // What it is encoded as, and then the task's memory, are here beside what it says.
+  const pagesMax = Math.min(job.limits.memoryPages, Math.floor((job.hostBytesMax ?? Infinity) / PAGE_BYTES / 2));
+  const isResumed = job.checkpoint !== undefined;
+  const state = job.checkpoint ? decode(job.checkpoint, pagesMax) : null;
+  delete job.checkpoint;
   const without = (end: End): Ran => ({ end, output: new Uint8Array(), gas: state?.gas ?? 0n });
   // Somebody else made it: that it is none, or fits nothing, says nothing about the task.
-  if (job.checkpoint && !state) return without(End.Memory);
+  if (isResumed && !state) return without(End.Memory);
   let instance: WebAssembly.Instance;
   try {
     const module = await WebAssembly.compile(job.rewritten as BufferSource);
@@ -48,6 +52,9 @@ export async function run(job: Job, watch: Watch): Promise<Ran> {
   }
   return new TaskRun(instance, job, gas).go(watch, state);
 }
+
+/** What a run may take at most, of the memory that was agreed to: an input or an output is held beside the task's memory. */
+const BESIDE = 1.25;
 
 class TaskRun {
   readonly #exports: Exports;
@@ -80,7 +87,7 @@ class TaskRun {
   async go(watch: Watch, from: ReturnType<typeof decode>): Promise<Ran> {
     try {
       if (from) this.#restore(from);
-      else this.#begin(this.#job.input ?? new Uint8Array());
+      else this.#begin();
       const output = await this.#toTheEnd(watch);
       return { end: End.Done, output, gas: this.#used() };
     } catch (thrown) {
@@ -90,7 +97,10 @@ class TaskRun {
     }
   }
 
-  #begin(input: Uint8Array): void {
+  #begin(): void {
+    const { input = new Uint8Array() } = this.#job;
+    // It is held no longer than until it is in the task's memory.
+    delete this.#job.input;
     this.#gas.value = this.#limit;
     const exports = this.#exports;
     if (this.#start) this.#call(this.#start);
@@ -98,6 +108,7 @@ class TaskRun {
     const address = this.#call(() => exports.peeredge_input(input.length)) >>> 0;
     const memory = new Uint8Array(exports.memory.buffer);
     if (address + input.length > memory.length) throw new Ended(End.Output);
+    if (!this.#holds(input.length)) throw new Ended(End.Memory);
     memory.set(input, address);
   }
 
@@ -122,6 +133,7 @@ class TaskRun {
     const [address, length] = [Number(place >> 32n), Number(place & 0xffff_ffffn)];
     const memory = new Uint8Array(this.#exports.memory.buffer);
     if (length > this.#job.limits.outputBytes || address + length > memory.length) throw new Ended(End.Output);
+    if (!this.#holds(length)) throw new Ended(End.Memory);
     return memory.slice(address, address + length);
   }
 
@@ -143,6 +155,11 @@ class TaskRun {
   }
 
   /** Whether a checkpoint fits beside the memory that it is of. */
+  /** Whether so many bytes may be here beside the task's memory. */
+  #holds(bytes: number): boolean {
+    return this.#exports.memory.buffer.byteLength + bytes <= (this.#job.hostBytesMax ?? Infinity) * BESIDE;
+  }
+
   #hasRoom(): boolean {
     return 2 * this.#exports.memory.buffer.byteLength <= (this.#job.hostBytesMax ?? Infinity);
   }

@@ -94,6 +94,7 @@ const RUN: &[Own] = &[
     own("assurance", None, Some("HOW"), "Instead of replicas: `cheap` or `strict`, by the workers' records."),
     own("gas", None, Some("N"), "Gas that a run may use. Default 100 billion, about a minute of one core."),
     own("memory", None, Some("MIB"), "Memory that it may grow to. Default 64."),
+    own("output-mib", None, Some("MIB"), "What it may put out at most. Default 16."),
     own(
         "checkpoint-steps",
         None,

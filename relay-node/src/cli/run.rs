@@ -30,7 +30,8 @@ pub(super) fn run(args: Args, effective: Effective) -> Result<(), Failure> {
         gas: number(&args, "gas", 1, Limits::GAS_MAX)?.unwrap_or(defaults.gas),
         memory_pages: number(&args, "memory", 0, 4096)?
             .map_or(defaults.memory_pages, |mib| (mib * 16) as u32),
-        output_bytes: defaults.output_bytes,
+        output_bytes: number(&args, "output-mib", 0, 1024)?
+            .map_or(defaults.output_bytes, |mib| (mib << 20) as u32),
         checkpoint_steps: number(&args, "checkpoint-steps", 0, u64::from(u32::MAX))?.unwrap_or(0) as u32,
     };
     let assurance = match args.own_text("assurance")?.as_deref() {

@@ -52,6 +52,9 @@ pub struct NativePeer {
     folder: PathBuf,
 }
 
+/// Bytes that the node keeps in memory: a task's contents are read once, and the memory is the tasks'.
+const CACHE_BYTES_MAX: u64 = 8 << 20;
+
 impl NativePeer {
     /// Starts one, with so many threads for tasks.
     ///
@@ -68,7 +71,7 @@ impl NativePeer {
         let store = Arc::new(Store::open(&folder).map_err(PeerError::Store)?);
         let mut node = peeredge_node::Config::new(key::random(), u64::from_le_bytes(key::random()));
         node.relay_authority = relay.proved();
-        node.cache_bytes_max = config.cache_bytes_max.0;
+        node.cache_bytes_max = config.cache_bytes_max.0.min(CACHE_BYTES_MAX);
         node.caps.connections_made_max = u32::MAX;
         let node = Node::new(node);
         let id = node.id();
