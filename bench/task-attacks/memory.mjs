@@ -58,7 +58,7 @@ async function over(mib) {
       writeFileSync(`/proc/${worker.pid}/clear_refs`, "5");
       const input = name === ECHO ? ["--input", inputPath, "--output-mib", "1024"] : [];
       const words = ["run", path, ...input, "-o", "/dev/null", "--relay", relay.url, "--replicas", "1", "--memory", String(mib), "--quiet"];
-      const runs = Array.from({ length: 2 * SLOTS }, () => new Promise((resolve) => execFile(PEEREDGE, words, { timeout: 120_000 }, (error) => resolve(error ? error.code : 0)).stdin.end()));
+      const runs = Array.from({ length: 2 * SLOTS }, () => new Promise((resolve) => execFile(PEEREDGE, words, { timeout: 600_000 }, (error) => resolve(error ? error.code : 0)).stdin.end()));
       // Of what compiles, the sum of what is seen now and then; the worker's own peak is the system's word.
       let [beside, done] = [0, false];
       const watching = (async () => {

@@ -52,7 +52,12 @@ impl Node {
 
     pub(crate) fn unsubscribed(&mut self, id: ConnectionId, content: ContentId) {
         if let Some(connection) = self.connections.all.get_mut(&id) {
-            connection.subscriber_of.remove(&content);
+            if connection.subscriber_of.remove(&content) {
+                // It may be fetched once more, when what was told is gone there: to be silent then costs seconds for each record.
+                let of_it = connection.told.range((content, Answer::Holdings)..).map(|(&key, _)| key);
+                let of_it: Vec<_> = of_it.take_while(|(of, _)| *of == content).collect();
+                of_it.iter().for_each(|key| drop(connection.told.remove(key)));
+            }
             connection.serve.cancel_content(&content);
         }
         if let Some(c) = self.contents.get_mut(&content) {

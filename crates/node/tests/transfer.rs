@@ -300,3 +300,24 @@ fn a_tab_that_was_frozen_goes_on_where_it_was() {
         assert!(world.got(b, 1) == data);
     }
 }
+
+#[test]
+fn what_was_removed_is_fetched_again_at_once_from_those_who_still_hold_it() {
+    let data = bytes(8 << 20, 5);
+    let (content, stored) = publish(&data);
+    let mut world = World::new();
+    let (a, b) = (world.add(|_| {}), world.add(|_| {}));
+    world.hold(a, content, &stored);
+    for request in 1..=3 {
+        world.fetch(b, request, content, RangeSpec::Whole);
+        let began = world.now;
+        assert!(world.run_until(20, |w| w.finished(b, request)));
+        let took = world.now.since(began);
+        assert!(
+            took < std::time::Duration::from_secs(2),
+            "fetch {request} took {took:?} of the world's time"
+        );
+        assert!(world.got(b, request) == data);
+        world.input(b, Input::Remove { content });
+    }
+}

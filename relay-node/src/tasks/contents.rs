@@ -18,6 +18,9 @@ pub(super) const CONTENT_BYTES_MAX: u64 = 1 << 30;
 const OUTPUTS_BYTES_MAX: u64 = 1 << 30;
 /// A large output is shared for so long after it was answered: whoever asked fetches it at once, and a stranger's bytes are not kept.
 const OUTPUT_KEPT: Duration = Duration::from_secs(600);
+/// A content that was fetched for a run is there for so long after it, and so many of them at once.
+const RESTS_FOR: Duration = Duration::from_secs(10);
+const RESTING_MAX: usize = 4;
 /// Bytes that a fetch has under way to whoever takes them.
 const PULLED_BYTES: u64 = 4 << 20;
 
@@ -235,7 +238,8 @@ impl Drop for Forget<'_> {
     }
 }
 
-/// A note that a content is being fetched for a run; takes it away, and the content itself if nobody else fetches or shares it.
+/// A note that a content is being fetched for a run. With the last one of a content goes the content, if nobody shares it, a little
+/// later: the next run often has the same input.
 struct Taken<'a>(&'a Desk, ContentId);
 
 impl<'a> Taken<'a> {
@@ -247,15 +251,39 @@ impl<'a> Taken<'a> {
 
 impl Drop for Taken<'_> {
     fn drop(&mut self) {
-        let mut taking = lock(&self.0.0.taking);
-        let Some(count) = taking.get_mut(&self.1) else { return };
+        let Taken(desk, content) = *self;
+        let mut taking = lock(&desk.0.taking);
+        let Some(count) = taking.get_mut(&content) else { return };
         *count -= 1;
-        if *count == 0 {
-            taking.remove(&self.1);
-            drop(taking);
-            if self.0.0.store.entry(self.1).is_none() {
-                self.0.remove(self.1);
+        if *count > 0 {
+            return;
+        }
+        let resting = taking.values().filter(|count| **count == 0).count();
+        drop(taking);
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) if resting <= RESTING_MAX => {
+                let desk = desk.clone();
+                runtime.spawn(async move {
+                    tokio::time::sleep(RESTS_FOR).await;
+                    desk.let_rest(content);
+                });
             }
+            _ => desk.let_rest(content),
+        }
+    }
+}
+
+impl Desk {
+    /// Lets go of a content that no run takes any more.
+    fn let_rest(&self, content: ContentId) {
+        let mut taking = lock(&self.0.taking);
+        if taking.get(&content) != Some(&0) {
+            return;
+        }
+        taking.remove(&content);
+        drop(taking);
+        if self.0.store.entry(content).is_none() {
+            self.remove(content);
         }
     }
 }
