@@ -56,7 +56,9 @@ impl Node {
                 // It may be fetched once more, when what was told is gone there: to be silent then costs seconds for each record.
                 let of_it = connection.told.range((content, Answer::Holdings)..).map(|(&key, _)| key);
                 let of_it: Vec<_> = of_it.take_while(|(of, _)| *of == content).collect();
-                of_it.iter().for_each(|key| drop(connection.told.remove(key)));
+                for key in of_it {
+                    connection.told.remove(&key);
+                }
             }
             connection.serve.cancel_content(&content);
         }

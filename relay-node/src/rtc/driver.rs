@@ -337,6 +337,13 @@ impl Core {
         let Some(id) = self.find_by_stun(&input, source, datagram) else {
             return;
         };
+        // Encrypted datagrams do not say whose they are, so an address is one connection's. A second one from it, as two native nodes
+        // with one socket each would open, ends; it does not take the first one's datagrams, whoever says that they come from there.
+        let owner = self.by_address.get(&source).filter(|owner| **owner != id);
+        if owner.and_then(|owner| self.connections.get(owner)).is_some_and(|entry| entry.connection.is_open())
+        {
+            return self.end(id, CloseReason::SharedAddress { address: source });
+        }
         self.learn_address(id, source);
         if let Input::Receive(_, packet) = input {
             self.with(id, |it, outbox| it.receive(now, packet, outbox));

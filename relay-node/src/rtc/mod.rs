@@ -172,6 +172,11 @@ pub enum CloseReason {
     },
     /// The caller opened an id that was in use: the older connection ends too.
     DuplicateId,
+    /// Its remote end's address is that of another open connection.
+    SharedAddress {
+        /// The address.
+        address: SocketAddr,
+    },
     /// The stack failed: DTLS, SCTP or an internal error, told in its own words for the log.
     Stack(String),
     /// The driver is shutting down.
@@ -198,6 +203,7 @@ impl fmt::Display for CloseReason {
                 write!(f, "already {connections_max} connections")
             }
             Self::DuplicateId => write!(f, "opened an id in use"),
+            Self::SharedAddress { address } => write!(f, "{address} has another connection that is open"),
             Self::Stack(error) => write!(f, "stack failure: {error}"),
             Self::Shutdown => write!(f, "shutting down"),
         }

@@ -305,3 +305,41 @@ async fn a_full_command_queue_gives_the_command_back() {
     let full = (0..1_000_000).find_map(|_| handle.try_send(command.clone()).err());
     assert_eq!(full, Some(peeredge_relay::rtc::RtcCommandError::Full(command)));
 }
+
+#[tokio::test]
+async fn a_second_connection_from_one_address_takes_nothing_from_the_first() {
+    let mut link = Link::join(End::native(loopback()), End::native(loopback())).await;
+    echo_works(&mut link).await;
+    let second = ConnectionId(2);
+    link.offerer.end.open(second, Role::Offerer).await;
+    link.answerer.end.open(second, Role::Answerer).await;
+    let reason = loop {
+        tokio::select! {
+            event = link.offerer.end.next() => match event {
+                RtcEvent::Signal { signal, .. } => link.answerer.end.signal(second, &signal).await,
+                RtcEvent::Closed { connection, reason } => break (connection, reason),
+                _ => {}
+            },
+            event = link.answerer.end.next() => match event {
+                RtcEvent::Signal { signal, .. } => link.offerer.end.signal(second, &signal).await,
+                RtcEvent::Closed { connection, reason } => break (connection, reason),
+                _ => {}
+            },
+        }
+    };
+    assert!(matches!(reason, (ConnectionId(2), CloseReason::SharedAddress { .. })), "{reason:?}");
+    link.offerer.end.close(second).await;
+    link.answerer.end.close(second).await;
+    // Several checks of either connection later the first one still has its datagrams.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let (one, other) = link.sides(true);
+    one.end.send(ConnectionId(1), pattern(0, 100_000)).await;
+    let received = loop {
+        match other.end.next().await {
+            RtcEvent::Message { connection: ConnectionId(1), message } => break message,
+            RtcEvent::Closed { connection: ConnectionId(1), reason } => panic!("the first ended: {reason}"),
+            _ => {}
+        }
+    };
+    assert_eq!(received, pattern(0, 100_000));
+}
