@@ -7,7 +7,7 @@ use core::time::Duration;
 use peeredge_dts::{Answer, Bitmap, CodedId, Due};
 use peeredge_wire::limits::SUBSCRIPTIONS_MAX;
 use peeredge_wire::peer::{Marker, PeerMessage, RefuseReason};
-use peeredge_wire::{ConnectionId, ContentId};
+use peeredge_wire::{ConnectionId, ContentId, Time};
 
 /// Blocks whose bitmaps are so near each other are told of in one message.
 const NEAR_BYTES: usize = 64;
@@ -16,6 +16,8 @@ const NEAR_BYTES: usize = 64;
 const TOLD_FOR: Duration = Duration::from_millis(2500);
 /// Manifests and records remembered as sent, of one connection.
 const TOLD_MAX: usize = 2048;
+/// Among them, when the other side let a content go: what was told before is told again. No content has that many blocks.
+const LET_GO: Answer = Answer::Record(u32::MAX);
 
 impl Node {
     pub(crate) fn subscribed(&mut self, id: ConnectionId, content: ContentId) {
@@ -52,13 +54,9 @@ impl Node {
 
     pub(crate) fn unsubscribed(&mut self, id: ConnectionId, content: ContentId) {
         if let Some(connection) = self.connections.all.get_mut(&id) {
-            if connection.subscriber_of.remove(&content) {
-                // It may be fetched once more, when what was told is gone there: to be silent then costs seconds for each record.
-                let of_it = connection.told.range((content, Answer::Holdings)..).map(|(&key, _)| key);
-                let of_it: Vec<_> = of_it.take_while(|(of, _)| *of == content).collect();
-                for key in of_it {
-                    connection.told.remove(&key);
-                }
+            // It may be fetched once more, when what was told is gone there: to be silent then costs seconds for each record.
+            if connection.subscriber_of.remove(&content) && connection.told.len() < TOLD_MAX {
+                connection.told.insert((content, LET_GO), self.now);
             }
             connection.serve.cancel_content(&content);
         }
@@ -182,7 +180,9 @@ impl Node {
         let now = self.now;
         let Some(connection) = self.connections.all.get_mut(&id) else { return };
         let told = &mut connection.told;
-        if told.get(&(content, answer)).is_some_and(|&at| now.since(at) < TOLD_FOR) {
+        let let_go = told.get(&(content, LET_GO)).copied();
+        let is_known = |&at: &Time| now.since(at) < TOLD_FOR && let_go.is_none_or(|let_go| let_go < at);
+        if told.get(&(content, answer)).is_some_and(is_known) {
             return;
         }
         if told.len() >= TOLD_MAX {
