@@ -23,7 +23,7 @@ const QUICK_AFTER: Duration = Duration::from_millis(if cfg!(debug_assertions) { 
 /// How often whoever waits looks whether the run is over.
 const TICK: Duration = Duration::from_millis(5);
 /// Compilations at once on threads of this process, those included that nobody waits for any more.
-const THREADS_MAX: usize = 4;
+const COMPILING_MAX: usize = 4;
 /// Bytes of stack of a thread that compiles.
 const STACK_BYTES: usize = 8 << 20;
 /// Bytes that a compiling process has at rest: its program's data and the stacks of its threads.
@@ -34,13 +34,13 @@ const PROCESS_SECONDS: u64 = if cfg!(debug_assertions) { 60 } else { 10 };
 /// Makes the command that calls [`compile_stdin`].
 pub type Program = dyn Fn() -> Command + Send + Sync;
 
-/// Where modules are compiled.
+/// Where modules are compiled, and how many at present.
 #[derive(Clone)]
-pub(crate) enum Compiler {
-    /// On threads of this process, so many at present. One that nobody waits for any more is left to itself.
-    Threads(Arc<Mutex<usize>>),
-    /// In a process for each, of this command.
-    Processes(Arc<Program>),
+pub(crate) struct Compiler {
+    /// The command of the processes; none for threads of this process, of which one that nobody waits for any more is left to itself.
+    program: Option<Arc<Program>>,
+    compiling: Arc<Mutex<usize>>,
+    compiling_max: usize,
 }
 
 /// Why there is no module to run.
@@ -51,7 +51,7 @@ pub(crate) enum NotCompiled {
     Over,
 }
 
-/// A place among the threads that compile.
+/// A place among those that compile.
 struct Place(Arc<Mutex<usize>>);
 
 impl Drop for Place {
@@ -71,6 +71,17 @@ impl Drop for Ended {
 }
 
 impl Compiler {
+    /// One that compiles on threads of this process.
+    pub fn threads() -> Self {
+        Compiler { program: None, compiling: Arc::default(), compiling_max: COMPILING_MAX }
+    }
+
+    /// One that compiles in processes of this command. Half as many at once as there are threads that run tasks: a module may take as
+    /// much memory to compile as its task to run, and that is more than was agreed to where several do it at once.
+    pub fn processes(program: Arc<Program>, threads: usize) -> Self {
+        Compiler { program: Some(program), compiling: Arc::default(), compiling_max: (threads / 2).max(1) }
+    }
+
     /// Compiles a job's module, unless `is_over` says that nobody waits for it any more.
     pub fn compile(
         &self,
@@ -78,33 +89,36 @@ impl Compiler {
         job: &Job,
         is_over: &dyn Fn() -> bool,
     ) -> Result<Module, NotCompiled> {
-        let code = match self {
-            Compiler::Threads(count) => on_threads(count, &job.rewritten, is_over)?,
-            Compiler::Processes(program) => in_process(program, job, is_over)?,
+        let place = self.place(is_over)?;
+        let code = match &self.program {
+            None => on_threads(place, &job.rewritten, is_over)?,
+            Some(program) => {
+                let _place = place;
+                in_process(program, job, is_over)?
+            }
         };
         // SAFETY: the bytes are what wasmtime's `precompile_module` gave, here or in a process of this very program; what is compiled
         // cannot reach them. wasmtime itself refuses those of another version or of other settings.
         unsafe { Module::deserialize(engine, code) }.map_err(|_| NotCompiled::Refused)
     }
+
+    fn place(&self, is_over: &dyn Fn() -> bool) -> Result<Place, NotCompiled> {
+        loop {
+            if is_over() {
+                return Err(NotCompiled::Over);
+            }
+            let mut taken = self.compiling.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            if *taken < self.compiling_max {
+                *taken += 1;
+                return Ok(Place(self.compiling.clone()));
+            }
+            drop(taken);
+            std::thread::sleep(TICK);
+        }
+    }
 }
 
-fn on_threads(
-    count: &Arc<Mutex<usize>>,
-    bytes: &Arc<[u8]>,
-    is_over: &dyn Fn() -> bool,
-) -> Result<Vec<u8>, NotCompiled> {
-    let place = loop {
-        if is_over() {
-            return Err(NotCompiled::Over);
-        }
-        let mut taken = count.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        if *taken < THREADS_MAX {
-            *taken += 1;
-            break Place(count.clone());
-        }
-        drop(taken);
-        std::thread::sleep(TICK);
-    };
+fn on_threads(place: Place, bytes: &Arc<[u8]>, is_over: &dyn Fn() -> bool) -> Result<Vec<u8>, NotCompiled> {
     let (done, compiled) = channel();
     let bytes = bytes.clone();
     let thread = std::thread::Builder::new().name("task-compile".into()).stack_size(STACK_BYTES);

@@ -39,7 +39,7 @@ impl TaskRunner {
     /// # Errors
     /// When this machine gives no threads, or wasmtime does not know it.
     pub fn new(threads: usize) -> Result<Self, NoThreads> {
-        Self::with(threads, Compiler::Threads(Arc::default()))
+        Self::with(threads, Compiler::threads())
     }
 
     /// The same, which compiles each module in a process of the command that `program` makes, and that does
@@ -51,7 +51,7 @@ impl TaskRunner {
         threads: usize,
         program: impl Fn() -> Command + Send + Sync + 'static,
     ) -> Result<Self, NoThreads> {
-        Self::with(threads, Compiler::Processes(Arc::new(program)))
+        Self::with(threads, Compiler::processes(Arc::new(program), threads))
     }
 
     fn with(threads: usize, compiler: Compiler) -> Result<Self, NoThreads> {

@@ -160,3 +160,31 @@ fn compiling_takes_no_more_memory_than_was_agreed() {
         .lost("nothing: the host says that it cannot run it, and one with more memory does")
         .end(little == End::Memory && enough == End::Done);
 }
+
+#[test]
+fn half_of_the_threads_compile_at_once() {
+    let folder = std::env::temp_dir().join(format!("peeredge-compiling-{}", std::process::id()));
+    std::fs::create_dir(&folder).expect("a folder of its own");
+    let to = folder.clone();
+    // Notes how many compile beside it, and takes its time.
+    let program = move || {
+        let mut command = Command::new("sh");
+        let script = r#"touch "$1/at.$$"; ls "$1" | grep -c at >> "$1/seen"; sleep 0.2; rm "$1/at.$$"; exec "$2" compile"#;
+        command.args(["-c", script, "sh"]).arg(&to).arg(PROGRAM);
+        command
+    };
+    let runner = TaskRunner::with_compiler(4, program).expect("threads");
+    let module = instrument(&ladder(1, 1), &LIMITS).expect("a task").bytes;
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                let end = runner.run(job(module.clone()), |_| (), Stop::new()).outcome.end;
+                assert_eq!(end, End::Done);
+            });
+        }
+    });
+    let seen = std::fs::read_to_string(folder.join("seen")).expect("each noted it");
+    let seen: Vec<u32> = seen.lines().map(|line| line.parse().expect("a number")).collect();
+    std::fs::remove_dir_all(&folder).expect("it was there");
+    assert_eq!((seen.len(), seen.iter().max()), (8, Some(&2)), "{seen:?}");
+}

@@ -318,7 +318,7 @@ fn a_large_input_and_output_pass_through_files() {
     std::fs::create_dir(&folder).expect("a folder of its own");
     let (input, path) = (folder.join("input"), folder.join("output"));
     let runner = TaskRunner::new(1).expect("threads");
-    let mut through = |bytes: &[u8], path: &std::path::Path| {
+    let through = |bytes: &[u8], path: &std::path::Path| {
         std::fs::write(&input, bytes).expect("there is room");
         let file = std::fs::File::open(&input).expect("it was written");
         let spool = Some(Spool { above: 1_000, path: path.to_owned() });
