@@ -31,7 +31,7 @@ const SHUNNED_FOR: Duration = Duration::from_secs(20);
 const SHUNNED_MAX: usize = 64;
 /// Within so long attempts of other peers are counted.
 const ATTEMPTS_WITHIN: Duration = Duration::from_secs(60);
-/// Attempts that did not open, of all others together, beyond those that have a place at once.
+/// Attempts that did not open, of all others together, beyond those that have a place at once; of first ones as many.
 const ATTEMPTS_FAILED_MAX: usize = 32;
 /// Attempts of one other peer, opened or not; a page that is loaded anew makes one.
 const ATTEMPTS_OF_PEER_MAX: usize = 6;
@@ -72,6 +72,8 @@ struct Attempt {
     peer: PeerId,
     session: u64,
     opened: bool,
+    /// Whether no other one of this peer was remembered.
+    is_first: bool,
 }
 
 impl Seats {
@@ -114,8 +116,11 @@ impl Seats {
         while self.attempts.front().is_some_and(|a| now.since(a.at) > ATTEMPTS_WITHIN) {
             self.attempts.pop_front();
         }
-        let failed = self.attempts.iter().filter(|a| !a.opened).count();
         let of_peer = || self.attempts.iter().filter(|a| a.peer == peer);
+        // First attempts are counted apart from all others: keys that try again and again use up their own places. A new key costs its
+        // owner an introduction, and the relay bounds these for each.
+        let is_first = of_peer().next().is_none();
+        let failed = self.attempts.iter().filter(|a| !a.opened && (a.is_first || !is_first)).count();
         failed < ATTEMPTS_FAILED_MAX + peers_max
             && of_peer().count() < ATTEMPTS_OF_PEER_MAX
             && of_peer().filter(|a| !a.opened).count() < ATTEMPTS_FAILED_OF_PEER_MAX
@@ -131,7 +136,8 @@ impl Seats {
         if self.attempts.len() == ATTEMPTS_MAX {
             self.attempts.pop_front();
         }
-        self.attempts.push_back(Attempt { at: now, peer, session, opened: false });
+        let is_first = self.attempts.iter().all(|a| a.peer != peer);
+        self.attempts.push_back(Attempt { at: now, peer, session, opened: false, is_first });
     }
 
     /// What a stranger tried came to something.
@@ -253,5 +259,56 @@ impl Node {
         let silent = firsts.filter(|(_, c)| self.now.since(c.gave.max(c.since)) > USELESS_AFTER);
         let silent = silent.filter(|(id, _)| !self.may_still_give(**id, USELESS_AFTER));
         silent.min_by_key(|(_, c)| (!c.subscriber_of.is_empty(), c.gave)).map(|(&id, _)| id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PLACES: usize = 16;
+
+    fn key(number: u8) -> PeerId {
+        PeerId([number; 32])
+    }
+
+    /// Tries once if that is let, and says whether it was.
+    fn tries(seats: &mut Seats, now: Time, number: u8) -> bool {
+        let may = seats.may_try(now, key(number), PLACES);
+        if may {
+            seats.tries(now, key(number), 1);
+        }
+        may
+    }
+
+    #[test]
+    fn keys_that_try_again_leave_a_place_to_those_who_come_first() {
+        let mut seats = Seats::new(400);
+        let now = Time::from_millis(1_000);
+        // Each key may try twice: all that may fail within a minute.
+        let tried: usize =
+            (0..3).map(|_| (1..=24).filter(|&number| tries(&mut seats, now, number)).count()).sum();
+        assert_eq!(tried, 48);
+        assert!(tries(&mut seats, now, 100), "somebody who never tried");
+        assert!(!tries(&mut seats, now, 100), "a second time is one of all");
+    }
+
+    #[test]
+    fn first_attempts_are_bounded_too_and_a_minute_later_forgotten() {
+        let mut seats = Seats::new(400);
+        let now = Time::from_millis(1_000);
+        let tried = (1..=200).filter(|&number| tries(&mut seats, now, number)).count();
+        assert_eq!(tried, ATTEMPTS_FAILED_MAX + PLACES);
+        assert!(tries(&mut seats, now + ATTEMPTS_WITHIN + Duration::from_millis(1), 201));
+    }
+
+    #[test]
+    fn what_opened_counts_against_nobody() {
+        let mut seats = Seats::new(400);
+        let now = Time::from_millis(1_000);
+        for number in 1..=200 {
+            assert!(tries(&mut seats, now, number));
+            seats.opened(key(number), 1);
+        }
     }
 }
