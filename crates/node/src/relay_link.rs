@@ -15,8 +15,10 @@ const RETRY_FIRST: Duration = Duration::from_millis(500);
 const RETRY_MAX: Duration = Duration::from_secs(30);
 /// Signals kept while the relay is away; an offer and its candidates are about ten.
 const UNSENT_SIGNALS_MAX: usize = 128;
-/// Receipts with one report.
+/// Receipts with one report; further ones go with the next.
 const RECEIPTS_MAX: usize = 64;
+/// Receipts that wait: what comes of more contents meanwhile is not credited.
+const RECEIPTS_WAITING_MAX: usize = 1024;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -75,11 +77,11 @@ impl RelayLink {
 
     /// Verified bytes came from a peer.
     pub(crate) fn came(&mut self, peer: PeerId, content: ContentId, bytes: u64) {
-        let known = self.came.iter().position(|(p, c, _)| *p == peer && *c == content);
+        // What comes now most likely came last.
+        let known = self.came.iter().rposition(|(p, c, _)| *p == peer && *c == content);
         match known {
             Some(at) => self.came[at].2 += bytes,
-            // What one report interval cannot hold is not worth a receipt.
-            None if self.came.len() < RECEIPTS_MAX => self.came.push((peer, content, bytes)),
+            None if self.came.len() < RECEIPTS_WAITING_MAX => self.came.push((peer, content, bytes)),
             None => {}
         }
     }
@@ -243,7 +245,9 @@ impl Node {
     }
 
     fn give_receipts(&mut self) {
-        for (sender, content, bytes) in core::mem::take(&mut self.relay.came) {
+        let waiting = self.relay.came.len().min(RECEIPTS_MAX);
+        let later = self.relay.came.split_off(waiting);
+        for (sender, content, bytes) in core::mem::replace(&mut self.relay.came, later) {
             let connection = self.connections.with_peer(&sender).and_then(|id| self.connections.all.get(&id));
             let rate = connection.and_then(|c| c.rate.rate()).map_or(0, |rate| rate.bytes_per_s as u32);
             self.relay.epoch += 1;

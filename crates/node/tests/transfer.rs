@@ -321,3 +321,22 @@ fn what_was_removed_is_fetched_again_at_once_from_those_who_still_hold_it() {
         world.input(b, Input::Remove { content });
     }
 }
+
+#[test]
+fn what_came_of_more_contents_than_a_report_has_receipts_is_signed_for_later() {
+    const CONTENTS: u32 = 150;
+    let mut world = World::new();
+    let (a, b) = (world.add(|_| {}), world.add(|_| {}));
+    for number in 1..=CONTENTS {
+        let (content, stored) = publish(&bytes(20_000, u64::from(number)));
+        world.hold(a, content, &stored);
+        world.fetch(b, number, content, RangeSpec::Whole);
+    }
+    assert!(world.run_until(60, |w| (1..=CONTENTS).all(|number| w.finished(b, number))));
+    // A report every ten seconds.
+    world.run_until(50, |_| false);
+    let receipts = &world.peers[b].receipts;
+    let contents: std::collections::BTreeSet<_> = receipts.iter().map(|receipt| receipt.content).collect();
+    assert_eq!(contents.len(), CONTENTS as usize);
+    assert_eq!(receipts.iter().map(|receipt| receipt.bytes).sum::<u64>(), u64::from(CONTENTS) * 20_000);
+}

@@ -29,6 +29,8 @@ pub struct Peer {
     pub events: Vec<Event>,
     pub tasks: Vec<peeredge_wire::relay::TaskFromRelay>,
     pub lives: Vec<(RequestId, LiveNews)>,
+    /// What it signed for.
+    pub receipts: Vec<peeredge_wire::relay::Receipt>,
     /// What it said about tasks.
     pub task_frames: Vec<peeredge_wire::relay::TaskToRelay>,
     pub http: BTreeMap<ContentId, Stored>,
@@ -159,6 +161,7 @@ impl World {
             events: Vec::new(),
             tasks: Vec::new(),
             lives: Vec::new(),
+            receipts: Vec::new(),
             task_frames: Vec::new(),
             http: BTreeMap::new(),
             http_gets: Vec::new(),
@@ -455,6 +458,7 @@ impl World {
                 }
             }
             ToRelay::Task(task) => self.peers[from].task_frames.push(task),
+            ToRelay::Receipt(receipt) => self.peers[from].receipts.push(receipt),
             ToRelay::Signal { to, session, signal } => {
                 let me = self.peers[from].node.id();
                 self.sessions.insert((me, to, session), ());
