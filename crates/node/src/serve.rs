@@ -55,8 +55,14 @@ impl Node {
     pub(crate) fn unsubscribed(&mut self, id: ConnectionId, content: ContentId) {
         if let Some(connection) = self.connections.all.get_mut(&id) {
             // It may be fetched once more, when what was told is gone there: to be silent then costs seconds for each record.
-            if connection.subscriber_of.remove(&content) && connection.told.len() < TOLD_MAX {
-                connection.told.insert((content, LET_GO), self.now);
+            // But once in a while only: who comes and goes would have the uplink save for a long answer that is taken back each time.
+            let is_recent = |&at: &Time| self.now.since(at) < TOLD_FOR;
+            let told = &mut connection.told;
+            if connection.subscriber_of.remove(&content)
+                && told.len() < TOLD_MAX
+                && !told.get(&(content, LET_GO)).is_some_and(is_recent)
+            {
+                told.insert((content, LET_GO), self.now);
             }
             connection.serve.cancel_content(&content);
         }
@@ -181,7 +187,7 @@ impl Node {
         let Some(connection) = self.connections.all.get_mut(&id) else { return };
         let told = &mut connection.told;
         let let_go = told.get(&(content, LET_GO)).copied();
-        let is_known = |&at: &Time| now.since(at) < TOLD_FOR && let_go.is_none_or(|let_go| let_go < at);
+        let is_known = |&at: &Time| now.since(at) < TOLD_FOR && let_go.is_none_or(|let_go| let_go <= at);
         if told.get(&(content, answer)).is_some_and(is_known) {
             return;
         }

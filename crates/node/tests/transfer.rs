@@ -308,7 +308,11 @@ fn what_was_removed_is_fetched_again_at_once_from_those_who_still_hold_it() {
     let mut world = World::new();
     let (a, b) = (world.add(|_| {}), world.add(|_| {}));
     world.hold(a, content, &stored);
-    for request in 1..=3 {
+    for request in 1..=4 {
+        // Twice at once; who comes and goes all the time waits.
+        if request == 3 {
+            world.run_until(3, |_| false);
+        }
         world.fetch(b, request, content, RangeSpec::Whole);
         let began = world.now;
         assert!(world.run_until(20, |w| w.finished(b, request)));
