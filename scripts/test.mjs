@@ -2,7 +2,7 @@
 // arm, which is run only when asked for.
 import { spawn } from "node:child_process";
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { CACHE, ROOT, Stop, say, verb } from "./lib/run.mjs";
 import { packages, rust, sdk, spec, tasks, testedRelay } from "./lib/steps.mjs";
 import { chromium } from "./lib/chromium.mjs";
@@ -18,6 +18,8 @@ const PARTS = {
 };
 const ASKED_FOR = new Set(["arm"]);
 const total = { passed: 0, failed: 0 };
+/** What failed, by name: said again at the end, where a log that was cut still shows it. */
+const failedTests = [];
 
 verb(async (words) => {
   const unknown = words.find((word) => !(word in PARTS));
@@ -40,6 +42,7 @@ verb(async (words) => {
   mkdirSync(CACHE, { recursive: true });
   writeFileSync(join(CACHE, "test-summary"), `${line}\n`);
   if (failures.length) console.error(`\npeeredge: failed: ${failures.join(", ")}`);
+  for (const name of failedTests.slice(0, 50)) console.error(`peeredge: failed: ${name}`);
   if (failures.length || total.passed === 0) process.exitCode = 1;
   console.log(line);
 });
@@ -64,6 +67,8 @@ function tested(command, args, look) {
 }
 
 function countCargo(line) {
+  const failed = /^test (.+) \.\.\. FAILED$/.exec(line);
+  if (failed) failedTests.push(failed[1]);
   const found = /^test result: .*?(\d+) passed; (\d+) failed/.exec(line);
   if (!found) return;
   total.passed += Number(found[1]);
@@ -79,7 +84,10 @@ function counted(script) {
   return tested(process.execPath, [join(ROOT, script)], (line) => {
     countCargo(line);
     if (line.startsWith("ok ")) total.passed += 1;
-    if (line.startsWith("not ok ") || line.startsWith("FAILED ")) total.failed += 1;
+    const failed = /^(?:not ok|FAILED) (.*)/.exec(line);
+    if (!failed) return;
+    total.failed += 1;
+    failedTests.push(failed[1]);
   });
 }
 
@@ -97,7 +105,13 @@ async function vitest(project) {
   ];
   const passed = await tested(process.execPath, args, () => undefined);
   try {
-    const { numPassedTests, numFailedTests } = JSON.parse(readFileSync(report, "utf8"));
+    const { numPassedTests, numFailedTests, testResults } = JSON.parse(readFileSync(report, "utf8"));
+    for (const file of testResults) {
+      // A file whose hooks or imports failed has no failed test of its own.
+      const tests = file.assertionResults.filter(({ status }) => status === "failed");
+      const named = tests.map(({ fullName, failureMessages }) => `${fullName}: ${failureMessages[0]?.split("\n")[0]}`);
+      if (file.status === "failed") failedTests.push(...(named.length ? named : [`${relative(ROOT, file.name)}: ${file.message.split("\n")[0]}`]));
+    }
     total.passed += numPassedTests;
     total.failed += numFailedTests;
     return passed && numPassedTests > 0;
